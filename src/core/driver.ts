@@ -1,0 +1,48 @@
+/** The one interface between WPS and a platform (Kubernetes, Proxmox, lab). */
+import type { Observed } from "./observed.ts";
+import type { Action } from "./step.ts";
+
+/** What an action may need beside its own fields. */
+export interface ApplyContext {
+  permitId: string;
+  signal: AbortSignal;
+  /** The connection password of a workspace; `rotate` makes and stores a new one first. */
+  password(workspaceKey: string, rotate: boolean): Promise<string>;
+  /** A holder's SFTP host key, made once and sealed (DESIGN 4). OpenSSH private key format (PEM). */
+  hostKey(holder: string): Promise<string>;
+}
+
+/** What an action leaves for audit and evidence; plain text, no secrets. */
+export interface ApplyResult {
+  /** One line for the job's step, e.g. "3 objects applied". */
+  detail: string;
+  /** prove-isolation: what was tried and seen, as JSON-able data of at most 4096 bytes. */
+  evidence?: Record<string, unknown>;
+}
+
+/** One line of the startup self-check. */
+export interface CheckLine {
+  check: string;
+  result: "ok" | "warning" | "failed";
+  detail: string;
+  /** What to do; empty when ok. */
+  advice: string;
+}
+
+/**
+ * Observe never mutates; apply tolerates repetition. Everything that goes wrong leaves as a Fault with one
+ * of the four dispositions. Invariant 8: nothing without our mark for this permit is touched.
+ */
+export interface Driver {
+  readonly name: string;
+  /** Everything of one permit, read from the platform itself, never from a cache. */
+  observe(permitId: string, signal: AbortSignal): Promise<Observed>;
+  apply(action: Action, context: ApplyContext): Promise<ApplyResult>;
+  /** Calls `changed` with a permit whose objects changed; runs until aborted, reconnecting by itself. May miss, may repeat. */
+  watch(changed: (permitId: string) => void, signal: AbortSignal): Promise<void>;
+  /** The startup self-check (issue: each with a clear line). Never throws. */
+  check(signal: AbortSignal): Promise<CheckLine[]>;
+  /** The permits that have objects on the platform: for the drift pass and orphans. */
+  list(signal: AbortSignal): Promise<string[]>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,121 @@
+/** What a driver saw of one permit (DESIGN 2: a job observes what *is*). Plain data, no promises kept by it. */
+import type { Posture, Protocol } from "./phase.ts";
+import type { VolumeId } from "./volume.ts";
+import type { Mount } from "./workspace.ts";
+
+/**
+ * The identity and version of an object as this attempt saw it (invariant 9); null: it was absent.
+ * Kubernetes: metadata.uid and resourceVersion. Proxmox: the guest's ownership stamp and config digest.
+ */
+export type Seen = { uid: string; version: string } | null;
+
+/** One pod (or VM boot) of a workspace. There may be two while one terminates. */
+export interface Instance {
+  /** Kubernetes: the pod's uid. A new uid is a new instance, unproven. */
+  uid: string;
+  name: string;
+  /** `unreachable`: its node does not answer; counts as running (invariant 2). */
+  state: "pending" | "running" | "terminating" | "unreachable" | "failed";
+  ready: boolean;
+  specHash: string;
+  mounts: Mount[];
+  node: string | null;
+  /** Why it is not ready, in the platform's words, e.g. "ImagePullBackOff: …". */
+  reason: string | null;
+}
+
+/**
+ * The network of a workspace as the policies in force add up. `shut`: deny both ways. `open`: the posture's
+ * rules and inbound stand, for one instance. `breached`: something that is not ours permits egress.
+ */
+export type ObservedNetwork =
+  | { state: "shut"; seen: Seen }
+  | { state: "open"; posture: Posture; hash: string; openedFor: string | null; seen: Seen }
+  | { state: "breached"; by: string; seen: Seen };
+
+/** Where the gateway (or a holder) connects to. */
+export interface Endpoint {
+  protocol: Protocol;
+  host: string;
+  port: number;
+}
+
+/** One workspace with everything that belongs to it. */
+export interface ObservedWorkspace {
+  /** `${kind}/${owner}`, from our annotation. */
+  key: string;
+  kind: string;
+  owner: string;
+  /** What the compute object asks for; null: there is no compute object, only leftovers. */
+  power: "running" | "stopped" | null;
+  /** Of the compute object's template, from its live fields. See core `specHash`. */
+  specHash: string | null;
+  /** Image, tier or template of WPS changed since it was written: waits for the next start. */
+  outdated: boolean;
+  /** See core `identityHash`; null: the Secret is missing. */
+  identityHash: string | null;
+  network: ObservedNetwork;
+  instances: Instance[];
+  endpoint: Endpoint | null;
+  /** Compute object (StatefulSet, VM). */
+  compute: Seen;
+  /** Anything of the workspace is being deleted; text names it. */
+  terminating: string | null;
+}
+
+/** One volume. `absent` is not a state: an absent volume is not in the list. */
+export interface ObservedVolume {
+  id: VolumeId;
+  key: string;
+  /** On the platform, e.g. "vol-prepared-…". */
+  name: string;
+  /**
+   * pending: claim not bound yet. bound: usable. released: the claim vanished, its data is kept and can be rebound.
+   * terminating: being deleted (or its backing still is). lost: the claim stands but what backed it is gone.
+   */
+  state: "pending" | "bound" | "released" | "terminating" | "lost";
+  /** The backing volume is set to be retained. */
+  retained: boolean;
+  tainted: boolean;
+  size: string;
+  /** What it waits for, e.g. "PVC vol-x: finalizer kubernetes.io/pvc-protection, in use by pod y". */
+  detail: string | null;
+  seen: Seen;
+}
+
+/** A consolidation that the platform runs or ran. */
+export interface ObservedTask {
+  /** The uploads volume's key. */
+  key: string;
+  name: string;
+  state: "running" | "succeeded" | "failed";
+  /** Its last words, at most 4096 bytes. */
+  message: string | null;
+  /** Pods of it that are not gone, by name. */
+  pods: string[];
+  seen: Seen;
+}
+
+/** The permit's own space (namespace, pool). `incomplete`: ours, but a guard (quota, default-deny, …) is missing or altered. */
+export type ObservedScope =
+  | { state: "absent" }
+  | { state: "intact" | "incomplete"; name: string; detail: string | null; seen: Seen }
+  | { state: "terminating"; name: string; detail: string; seen: Seen };
+
+/** Something in the way that is not ours (invariant 8): named, never touched. */
+export interface ForeignObject {
+  object: string;
+  why: string;
+}
+
+/** The whole observation of one permit. */
+export interface Observed {
+  permitId: string;
+  scope: ObservedScope;
+  workspaces: ObservedWorkspace[];
+  volumes: ObservedVolume[];
+  tasks: ObservedTask[];
+  foreign: ForeignObject[];
+  /** Epoch milliseconds when the observation began. */
+  atMs: number;
+}
