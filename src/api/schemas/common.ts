@@ -1,0 +1,40 @@
+/** Shapes that several routes share. Times leave as ISO 8601 instants in UTC, durations as milliseconds. */
+import { z } from "@hono/zod-openapi";
+
+/** Rows of a page where the caller names no number. */
+export const PAGE_DEFAULT = 50;
+/** Rows of a page at most: a page of the largest rows stays near 1 MiB. */
+export const PAGE_MAX = 200;
+/** Characters of a permit id, as the intake bounds it. */
+export const PERMIT_ID_MAX = 512;
+/** Characters of any filter in a query string. */
+const FILTER_MAX = 256;
+/** Characters of a cursor: it holds one permit id at most, in base64url. */
+const CURSOR_MAX = 3072;
+
+/** An ISO 8601 instant in UTC. */
+export const Instant = z.iso.datetime().openapi({ example: "2026-11-22T10:00:00.000Z" });
+
+/** Free text of a filter. */
+export const FilterText = z.string().min(1).max(FILTER_MAX);
+
+/** The path of everything under one permit; the id is percent-encoded, slashes included. */
+export const PermitPath = z.object({
+  permitId: z.string().min(1).max(PERMIT_ID_MAX).openapi({ example: "permit-001" }),
+});
+
+/** The query parameters of every list. */
+export const pageQuery = {
+  limit: z.coerce.number().int().min(1).max(PAGE_MAX).default(PAGE_DEFAULT)
+    .openapi({ description: `Rows in the answer, 1 to ${PAGE_MAX}` }),
+  cursor: z.string().min(1).max(CURSOR_MAX).optional()
+    .openapi({ description: "`nextCursor` of the page before; absent: the first page" }),
+};
+
+/** A page of `item`: `nextCursor` is null on the last page. */
+export function page<Item extends z.ZodType>(item: Item): z.ZodObject<{
+  items: z.ZodArray<Item>;
+  nextCursor: z.ZodNullable<z.ZodString>;
+}> {
+  return z.object({ items: z.array(item), nextCursor: z.string().nullable() });
+}

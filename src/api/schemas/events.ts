@@ -1,0 +1,66 @@
+/** The Permit Manager's events as recorded, and the receipt of a new one. */
+import { z } from "@hono/zod-openapi";
+import { VERDICTS } from "../../core/event.ts";
+import { FilterText, Instant, page, pageQuery } from "./common.ts";
+import { FieldProblem } from "./problem.ts";
+
+/** DESIGN 3. */
+export const VerdictWord = z.enum(VERDICTS).openapi("Verdict");
+
+/** One recorded event without its body. */
+export const EventView = z.object({
+  /** Order of arrival; names the event in this API. */
+  seq: z.number().int(),
+  source: z.string().nullable(),
+  id: z.string().nullable(),
+  type: z.string().nullable(),
+  permitId: z.string().nullable(),
+  time: z.string().nullable(),
+  revision: z.number().int().nullable(),
+  verdict: VerdictWord,
+  /** Why, where the verdict is not `accepted`. */
+  reason: z.string().nullable(),
+  /** `rejected`: the reason per field. */
+  errors: z.array(FieldProblem),
+  /** How it came: "amqp", "rest" … */
+  via: z.string(),
+  receivedAt: Instant,
+}).openapi("Event");
+/** See {@link EventView}. */
+export type EventView = z.infer<typeof EventView>;
+
+/** `GET /events/{seq}`: with the body as it arrived. */
+export const EventDetail = EventView.extend({
+  /** As text; null: too large to keep, or not UTF-8. */
+  body: z.string().nullable(),
+}).openapi("EventDetail");
+/** See {@link EventDetail}. */
+export type EventDetail = z.infer<typeof EventDetail>;
+
+/** The path of one event. */
+export const EventPath = z.object({ seq: z.coerce.number().int().min(1) });
+
+/** Filters of `GET /events`; newest first. */
+export const EventQuery = z.strictObject({
+  ...pageQuery,
+  permitId: FilterText.optional(),
+  verdict: VerdictWord.optional(),
+  type: FilterText.optional(),
+});
+
+/** `GET /events`. */
+export const EventPage = page(EventView).openapi("EventPage");
+/** See {@link EventPage}. */
+export type EventPage = z.infer<typeof EventPage>;
+
+/** `POST /events`, 202: recorded. Conflict (409) and rejected (422) answer as problems instead. */
+export const EventReceipt = z.object({
+  verdict: z.enum(["accepted", "duplicate", "stale", "ignored"]),
+  seq: z.number().int(),
+  source: z.string().nullable(),
+  id: z.string().nullable(),
+  permitId: z.string().nullable(),
+  reason: z.string().nullable(),
+}).openapi("EventReceipt");
+/** See {@link EventReceipt}. */
+export type EventReceipt = z.infer<typeof EventReceipt>;

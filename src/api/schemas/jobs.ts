@@ -1,0 +1,102 @@
+/** Jobs, their steps, and the stream of their changes. */
+import { z } from "@hono/zod-openapi";
+import { JOB_KINDS, JOB_STATES } from "../../core/job.ts";
+import { FilterText, Instant, page, pageQuery } from "./common.ts";
+
+/** How far a job is. */
+export const ProgressView = z.object({
+  done: z.number().int(),
+  total: z.number().int(),
+  /** 0 to 100, whole. */
+  percent: z.number().int(),
+  /** What is left, from the median of earlier jobs of the same kind; null: no history, or the job has ended. */
+  estimateMs: z.number().int().nullable(),
+}).openapi("Progress");
+/** See {@link ProgressView}. */
+export type ProgressView = z.infer<typeof ProgressView>;
+
+/** One job. */
+export const JobView = z.object({
+  id: z.number().int(),
+  permitId: z.string(),
+  kind: z.enum(JOB_KINDS),
+  state: z.enum(JOB_STATES),
+  /** The permit's version it works towards. */
+  version: z.number().int(),
+  eventSeq: z.number().int().nullable(),
+  attempt: z.number().int(),
+  createdAt: Instant,
+  /** Not before this. */
+  runAt: Instant,
+  startedAt: Instant.nullable(),
+  endedAt: Instant.nullable(),
+  /** What it waits for right now, by name. */
+  waitingFor: z.string().nullable(),
+  waitingSince: Instant.nullable(),
+  /** Reason code of the last fault. */
+  reason: z.string().nullable(),
+  message: z.string().nullable(),
+  advice: z.string().nullable(),
+  progress: ProgressView,
+}).openapi("Job");
+/** See {@link JobView}. */
+export type JobView = z.infer<typeof JobView>;
+
+/** One step as it happened. */
+export const StepView = z.object({
+  id: z.number().int(),
+  attempt: z.number().int(),
+  kind: z.string(),
+  target: z.string(),
+  why: z.string(),
+  wave: z.number().int(),
+  startedAt: Instant,
+  endedAt: Instant.nullable(),
+  outcome: z.enum(["running", "done", "waited", "failed", "abandoned"]),
+  detail: z.string().nullable(),
+}).openapi("Step");
+/** See {@link StepView}. */
+export type StepView = z.infer<typeof StepView>;
+
+/** Steps of one job in an answer: a plan of 50 workspaces over several attempts. */
+export const STEPS_MAX = 1000;
+
+/** `GET /jobs/{id}`: steps in the order in which they began, the newest {@link STEPS_MAX}. */
+export const JobDetail = JobView.extend({ steps: z.array(StepView) }).openapi("JobDetail");
+/** See {@link JobDetail}. */
+export type JobDetail = z.infer<typeof JobDetail>;
+
+/** The path of one job. */
+export const JobPath = z.object({ id: z.coerce.number().int().min(1) });
+
+/** Filters of `GET /jobs`; newest first. */
+export const JobQuery = z.strictObject({
+  ...pageQuery,
+  permitId: FilterText.optional(),
+  state: z.enum(JOB_STATES).optional(),
+  kind: z.enum(JOB_KINDS).optional(),
+  open: z.enum(["true", "false"]).transform((word) => word === "true").optional()
+    .openapi({ description: "true: queued and running only" }),
+});
+
+/** `GET /jobs`. */
+export const JobPage = page(JobView).openapi("JobPage");
+/** See {@link JobPage}. */
+export type JobPage = z.infer<typeof JobPage>;
+
+/**
+ * `GET /jobs/{id}/events`, one server-sent event each: `event:` names the member, `data:` is its value as JSON.
+ * First a `job` and every `step` so far, then each change; `end` closes the stream once the job has ended.
+ */
+export const JobChange = z.discriminatedUnion("event", [
+  z.object({ event: z.literal("job"), data: JobView }),
+  z.object({ event: z.literal("step"), data: StepView }),
+  z.object({ event: z.literal("end"), data: JobView }),
+]).openapi("JobChange");
+/** See {@link JobChange}. */
+export type JobChange = z.infer<typeof JobChange>;
+
+/** `POST /jobs/{id}/retry`, `/cancel`, `POST /permits/{permitId}/drift`, 202: the job that follows from it. */
+export const JobReceipt = z.object({ job: JobView }).openapi("JobReceipt");
+/** See {@link JobReceipt}. */
+export type JobReceipt = z.infer<typeof JobReceipt>;

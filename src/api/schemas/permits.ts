@@ -1,0 +1,101 @@
+/** Permits: the list, and everything about one in one answer (`wps status`). */
+import { z } from "@hono/zod-openapi";
+import { FilterText, Instant, page, pageQuery } from "./common.ts";
+import { EventView } from "./events.ts";
+import { JobView } from "./jobs.ts";
+import { StatusWord, WorkspaceView } from "./workspaces.ts";
+
+/** One permit in a list. */
+export const PermitView = z.object({
+  permitId: z.string(),
+  /** The public word (DESIGN 10). */
+  status: StatusWord,
+  /** The Permit Manager's last status; null: only flags have come. */
+  phase: z.string().nullable(),
+  /** Flags of DESIGN 4 beside the phase. */
+  ingressOpen: z.boolean(),
+  stopRequested: z.boolean(),
+  halted: z.boolean(),
+  deletion: z.enum(["none", "requested", "done"]),
+  tier: z.string().nullable(),
+  expiresAt: z.string().nullable(),
+  /** How many accepted events made it so. */
+  version: z.number().int(),
+  revision: z.number().int().nullable(),
+  /** The open job; null: nothing is going on. */
+  jobId: z.number().int().nullable(),
+  updatedAt: Instant,
+}).openapi("Permit");
+/** See {@link PermitView}. */
+export type PermitView = z.infer<typeof PermitView>;
+
+/** One person in one role. */
+export const MemberView = z.object({
+  role: z.string(),
+  username: z.string(),
+  /** Null: no account leased yet. */
+  uid: z.number().int().nullable(),
+  gid: z.number().int().nullable(),
+}).openapi("Member");
+
+/** One volume as last observed; an older generation stays listed and unmounted. */
+export const VolumeView = z.object({
+  key: z.string(),
+  volume: z.string(),
+  owner: z.string().nullable(),
+  generation: z.number().int(),
+  /** `absent`: known and not there; `destroyed`: gone on purpose. */
+  state: z.enum(["pending", "bound", "released", "terminating", "lost", "absent", "destroyed"]),
+  tainted: z.boolean(),
+  retained: z.boolean(),
+  size: z.string().nullable(),
+  detail: z.string().nullable(),
+}).openapi("Volume");
+/** See {@link VolumeView}. */
+export type VolumeView = z.infer<typeof VolumeView>;
+
+/** One thing that is wrong, and what to do. */
+export const TroubleView = z.object({
+  reason: z.string(),
+  target: z.string().nullable(),
+  message: z.string(),
+  advice: z.string().nullable(),
+}).openapi("Trouble");
+/** See {@link TroubleView}. */
+export type TroubleView = z.infer<typeof TroubleView>;
+
+/** `GET /permits/{permitId}`: all that `wps status` shows. */
+export const PermitDetail = PermitView.extend({
+  /** The phase's title, e.g. "Analysis"; null: no status, or one without a phase file. */
+  phaseTitle: z.string().nullable(),
+  members: z.array(MemberView),
+  workspaces: z.array(WorkspaceView),
+  volumes: z.array(VolumeView),
+  /** The open job, else the latest that ended; null: none yet. */
+  job: JobView.nullable(),
+  /** Newest first, at most {@link EVENTS_SHOWN}. */
+  events: z.array(EventView),
+  /** What is wrong and what to do; empty: all is as it should be. */
+  troubles: z.array(TroubleView),
+  /** When the platform was last looked at; null: never. */
+  observedAt: Instant.nullable(),
+}).openapi("PermitDetail");
+/** See {@link PermitDetail}. */
+export type PermitDetail = z.infer<typeof PermitDetail>;
+
+/** How many events `GET /permits/{permitId}` shows. */
+export const EVENTS_SHOWN = 10;
+
+/** Filters of `GET /permits`; in the order of their ids. */
+export const PermitQuery = z.strictObject({
+  ...pageQuery,
+  phase: FilterText.optional(),
+  status: StatusWord.optional(),
+  /** Part of the id. */
+  search: FilterText.optional(),
+});
+
+/** `GET /permits`. */
+export const PermitPage = page(PermitView).openapi("PermitPage");
+/** See {@link PermitPage}. */
+export type PermitPage = z.infer<typeof PermitPage>;

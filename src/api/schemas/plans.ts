@@ -1,0 +1,60 @@
+/** What would change, without changing anything. */
+import { z } from "@hono/zod-openapi";
+import { FilterText, Instant } from "./common.ts";
+
+/** One step of a plan; conditions in words. */
+export const PlanStepView = z.object({
+  id: z.string(),
+  kind: z.string(),
+  target: z.string(),
+  why: z.string(),
+  /** Steps of one wave run side by side. */
+  wave: z.number().int(),
+  /** Gives access or data, or takes it away. */
+  gives: z.boolean(),
+  /** A step that waits, not one that acts. */
+  waits: z.boolean(),
+  before: z.array(z.string()),
+  after: z.array(z.string()),
+}).openapi("PlanStep");
+
+/** What stands in the way of steps that give. */
+export const ObstacleView = z.object({
+  reason: z.string(),
+  target: z.string(),
+  message: z.string(),
+  advice: z.string(),
+}).openapi("Obstacle");
+
+/** `GET /permits/{permitId}/plan`. Without steps and obstacles nothing differs. */
+export const PlanView = z.object({
+  permitId: z.string(),
+  /** The status planned for; null: no status has come yet. */
+  status: z.string().nullable(),
+  /** Asked about with `?status=`, while the permit has another. */
+  hypothetical: z.boolean(),
+  version: z.number().int(),
+  plannedAt: Instant,
+  differs: z.boolean(),
+  steps: z.array(PlanStepView),
+  obstacles: z.array(ObstacleView),
+}).openapi("Plan");
+/** See {@link PlanView}. */
+export type PlanView = z.infer<typeof PlanView>;
+
+/** Another status to plan for. */
+export const PlanQuery = z.strictObject({ status: FilterText.optional() });
+
+/** `GET /permits/{permitId}/drift`: what is observed beside what should be, and the job that repairs it, if one is open. */
+export const DriftView = z.object({
+  permitId: z.string(),
+  checkedAt: Instant,
+  differs: z.boolean(),
+  /** The steps that would repair it. */
+  differences: z.array(PlanStepView),
+  obstacles: z.array(ObstacleView),
+  /** An open job of the permit: then a difference is work in progress, not drift. */
+  jobId: z.number().int().nullable(),
+}).openapi("Drift");
+/** See {@link DriftView}. */
+export type DriftView = z.infer<typeof DriftView>;
