@@ -27,6 +27,8 @@ export interface Permit {
   members: Members;
   /** Accounts by {@link accountKey}; kept also for members no longer named, because volumes stay. */
   accounts: Record<string, Account>;
+  /** Every data holder ever named: id → username, because uploads outlive their holder's mention. */
+  holders: Record<string, string>;
   /** The group that all pods of the permit share; leased from accounts.uidRange. */
   fsGroup: number;
   /** Null: the site's default tier. */
@@ -54,6 +56,7 @@ export function newPermit(permitId: string): Permit {
     status: null,
     members: NO_MEMBERS,
     accounts: {},
+    holders: {},
     fsGroup: 0,
     tier: null,
     expiresAt: null,

@@ -9,6 +9,7 @@ export interface Tier {
 
 /** Deadlines of the waits, in milliseconds. */
 export interface WaitLimits {
+  cutMs: number;
   goneMs: number;
   readyMs: number;
   consolidatedMs: number;

@@ -70,7 +70,7 @@ export type Condition =
   | { is: "members-named"; roles: string[] };
 
 /** The kinds of wait, each with a deadline of its own in the site's configuration. */
-export type WaitKind = "gone" | "ready" | "consolidated" | "volume" | "members";
+export type WaitKind = "cut" | "gone" | "ready" | "consolidated" | "volume" | "members";
 
 /** Verbs as the operator reads them. */
 export type StepKind = Action["kind"] | `await-${WaitKind}`;
@@ -86,8 +86,6 @@ interface StepBase {
   wave: number;
   before: Condition[];
   after: Condition[];
-  /** Gives access or data (start, open, mount …) or takes it away: taking always comes first. */
-  gives: boolean;
 }
 
 /** Something to do. */
@@ -102,12 +100,17 @@ export interface AwaitStep extends StepBase {
   wait: WaitKind;
 }
 
+/** Shown, never run: what it acts on does not exist yet, so the next plan carries it out. */
+export interface LaterStep extends StepBase {
+  do: "later";
+}
+
 /** A step of a plan. */
-export type Step = ApplyStep | AwaitStep;
+export type Step = ApplyStep | AwaitStep | LaterStep;
 
 /** A reason why the plan cannot go further than it does; named, with what to do. */
 export interface Obstacle {
-  reason: "foreign-object" | "volume-lost" | "invariant" | "isolation-unproven";
+  reason: "foreign-object" | "volume-lost" | "invariant" | "isolation-unproven" | "invalid";
   target: string;
   message: string;
   advice: string;

@@ -1,0 +1,111 @@
+/** Judges conditions against an observation, naming what is still in the way (DESIGN 6: named waits). */
+import type { Instance, Observed, ObservedWorkspace } from "./observed.ts";
+import type { Condition } from "./step.ts";
+
+/** Says one instance's state for a person: "pod research-a-0 is terminating on node lab". */
+export function describeInstance(instance: Instance): string {
+  const where = instance.node === null ? "" : ` on node ${instance.node}`;
+  const why = instance.reason === null ? "" : `: ${instance.reason}`;
+  const state = instance.state === "running"
+    ? (instance.ready ? "running" : "running, not ready")
+    : instance.state;
+  return `pod ${instance.name} is ${state}${where}${why}`;
+}
+
+/** The instance that counts: the one that is not on its way out. */
+export function liveInstance(workspace: ObservedWorkspace): Instance | null {
+  return workspace.instances.find((instance) => instance.state !== "terminating") ?? null;
+}
+
+/** What keeps a condition from holding, one text per obstacle in the words of the platform; empty: it holds. */
+export function unmet(condition: Condition, observed: Observed): string[] {
+  const find = (key: string): ObservedWorkspace | undefined => observed.workspaces.find((w) => w.key === key);
+  switch (condition.is) {
+    case "network-shut":
+      return condition.workspaces.flatMap((key) => {
+        const network = find(key)?.network;
+        if (network === undefined || network.state === "shut") return [];
+        return [`network of ${key} is ${network.state === "open" ? "open" : `opened by ${network.by}`}`];
+      });
+    case "instances-gone":
+      return condition.workspaces.flatMap((key) => find(key)?.instances.map(describeInstance) ?? []);
+    case "workspaces-gone":
+      return condition.workspaces.flatMap((key) => {
+        const found = find(key);
+        return found === undefined ? [] : [found.terminating ?? `${key} still exists`];
+      });
+    case "scope-intact":
+      return observed.scope.state === "intact" ? [] : [`scope is ${observed.scope.state}`];
+    case "scope-gone":
+      if (observed.scope.state === "absent") return [];
+      return [
+        observed.scope.state === "terminating"
+          ? observed.scope.detail
+          : `${observed.scope.name} still exists`,
+      ];
+    case "volumes-usable":
+      return condition.volumes.flatMap((key) => {
+        const volume = observed.volumes.find((candidate) => candidate.key === key);
+        if (volume === undefined) return [`volume ${key} does not exist`];
+        return volume.state === "bound" ? [] : [volume.detail ?? `volume ${volume.name} is ${volume.state}`];
+      });
+    case "volumes-gone":
+      return condition.volumes.flatMap((key) => {
+        const volume = observed.volumes.find((candidate) => candidate.key === key);
+        return volume === undefined ? [] : [volume.detail ?? `volume ${volume.name} is ${volume.state}`];
+      });
+    case "consolidated":
+      return condition.uploads.flatMap((key) => {
+        const task = observed.tasks.find((candidate) => candidate.key === key);
+        return task?.state === "succeeded"
+          ? []
+          : [`consolidation of ${key} ${task?.state ?? "has not started"}`];
+      });
+    case "ready":
+      return unready(condition.workspace, find(condition.workspace));
+    case "reachable":
+      return find(condition.workspace)?.network.state === "open"
+        ? []
+        : [`${condition.workspace} is not reachable`];
+    case "nothing-foreign":
+      return observed.foreign.map((object) => `${object.object}: ${object.why}`);
+    case "members-named":
+      return condition.roles.map((role) => `no ${role} has been named`);
+  }
+}
+
+function unready(key: string, workspace: ObservedWorkspace | undefined): string[] {
+  const instance = workspace === undefined ? null : liveInstance(workspace);
+  if (instance === null) return [`${key} has no pod yet`];
+  return instance.state === "running" && instance.ready ? [] : [describeInstance(instance)];
+}
+
+/** A condition in words, for plans: what must hold before and after a step. */
+export function describeCondition(condition: Condition): string {
+  switch (condition.is) {
+    case "network-shut":
+      return `network shut: ${condition.workspaces.join(", ")}`;
+    case "instances-gone":
+      return `no pod left: ${condition.workspaces.join(", ")}`;
+    case "workspaces-gone":
+      return `gone: ${condition.workspaces.join(", ")}`;
+    case "scope-intact":
+      return "namespace with default-deny, quota and limits";
+    case "scope-gone":
+      return "namespace gone";
+    case "volumes-usable":
+      return `usable: ${condition.volumes.join(", ")}`;
+    case "volumes-gone":
+      return `claim and backing volume gone: ${condition.volumes.join(", ")}`;
+    case "consolidated":
+      return `verified in the target: ${condition.uploads.join(", ")}`;
+    case "ready":
+      return `ready: ${condition.workspace}`;
+    case "reachable":
+      return `reachable: ${condition.workspace}`;
+    case "nothing-foreign":
+      return "nothing foreign in the way";
+    case "members-named":
+      return `named: ${condition.roles.join(", ")}`;
+  }
+}
