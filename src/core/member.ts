@@ -1,5 +1,11 @@
 /** The people of a permit, as the Permit Manager names them (DESIGN 3, 4). */
 
+/**
+ * Data holders, researchers and staff of one permit at most: bounds the intake and the namespace's quota.
+ * The largest federated studies name some dozens; 200 leaves room and keeps a plan within a second.
+ */
+export const MEMBERS_MAX = 200;
+
 /** A person; who comes without a uid gets one leased per permit and person. */
 export interface Person {
   username: string;

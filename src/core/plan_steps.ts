@@ -1,0 +1,284 @@
+/** The single steps of a plan, one constructor each, so that target, why and conditions are said in one place. */
+import { describeCondition } from "./condition.ts";
+import { MEMBERS_MAX } from "./member.ts";
+import type { ObservedTask, ObservedVolume, ObservedWorkspace, Seen } from "./observed.ts";
+import type {
+  ApplyStep,
+  AwaitStep,
+  Condition,
+  Consolidation,
+  LaterStep,
+  Step,
+  StepKind,
+  WaitKind,
+} from "./step.ts";
+import type { DesiredVolume } from "./volume.ts";
+import type { DesiredWorkspace } from "./workspace.ts";
+
+/** A step before its wave is known. */
+export type StepDraft =
+  | Omit<ApplyStep, "wave" | "id">
+  | Omit<AwaitStep, "wave" | "id">
+  | Omit<LaterStep, "wave" | "id">;
+
+/** Gives each non-empty wave its number and each step its id. */
+export function numberWaves(waves: StepDraft[][]): Step[] {
+  return waves.filter((wave) => wave.length > 0)
+    .flatMap((wave, index) =>
+      wave.map((draft): Step => ({ ...draft, id: `${draft.kind} ${draft.target}`, wave: index + 1 }))
+    );
+}
+
+/** Deny both ways. */
+export function cutStep(workspace: ObservedWorkspace, why: string): StepDraft {
+  const after: Condition[] = [{ is: "network-shut", workspaces: [workspace.key] }];
+  return {
+    do: "apply",
+    kind: "cut-network",
+    target: workspace.key,
+    why,
+    before: [],
+    after,
+    action: { kind: "cut-network", workspace },
+  };
+}
+
+/** Power off; its network has been seen to be cut, except where something foreign keeps it open. */
+export function stopStep(workspace: ObservedWorkspace, why: string): StepDraft {
+  const before: Condition[] = workspace.network.state === "breached"
+    ? []
+    : [{ is: "network-shut", workspaces: [workspace.key] }];
+  const after: Condition[] = [{ is: "instances-gone", workspaces: [workspace.key] }];
+  return {
+    do: "apply",
+    kind: "stop",
+    target: workspace.key,
+    why,
+    before,
+    after,
+    action: { kind: "stop", workspace },
+  };
+}
+
+/** A wait; what it waits for is in `after`. */
+export function awaitStep(wait: WaitKind, target: string, why: string, after: Condition[]): StepDraft {
+  return { do: "await", kind: `await-${wait}`, target, why, before: [], after, wait };
+}
+
+/** A step to be planned once what it acts on exists. */
+export function laterStep(
+  kind: StepKind,
+  target: string,
+  why: string,
+  before: Condition[],
+  after: Condition[],
+): StepDraft {
+  return { do: "later", kind, target, why, before, after };
+}
+
+/** Remove compute, service, secret and policy. */
+export function removeStep(workspace: ObservedWorkspace, why: string): StepDraft {
+  const workspaces = [workspace.key];
+  return {
+    do: "apply",
+    kind: "remove-workspace",
+    target: workspace.key,
+    why,
+    before: [{ is: "instances-gone", workspaces }],
+    after: [{ is: "workspaces-gone", workspaces }],
+    action: { kind: "remove-workspace", workspace },
+  };
+}
+
+/** The permit's namespace with its guards. */
+export function scopeStep(fsGroup: number, seen: Seen, why: string): StepDraft {
+  const action = { kind: "ensure-scope", fsGroup, members: MEMBERS_MAX, seen } as const;
+  return {
+    do: "apply",
+    kind: action.kind,
+    target: "permit",
+    why,
+    before: [],
+    after: [{ is: "scope-intact" }],
+    action,
+  };
+}
+
+/** A volume's claim: new, or bound again to the data of a vanished one. */
+export function volumeStep(volume: DesiredVolume, existing: ObservedVolume | undefined): StepDraft {
+  const released = existing?.state === "released";
+  const kind = released ? "rebind-volume" : "ensure-volume";
+  const why = released ? "its claim vanished, its data is kept" : "a workspace of this phase mounts it";
+  const after: Condition[] = [{ is: "volumes-usable", volumes: [volume.key] }];
+  return {
+    do: "apply",
+    kind,
+    target: volume.key,
+    why,
+    before: [],
+    after,
+    action: { kind, volume, seen: existing?.seen ?? null },
+  };
+}
+
+/** The mark of invariant 3, before the mount. */
+export function taintStep(volume: DesiredVolume, seen: Seen): StepDraft {
+  const why = "it is about to be mounted read-write beside sensitive data (invariant 3)";
+  return {
+    do: "apply",
+    kind: "taint-volume",
+    target: volume.key,
+    why,
+    before: [],
+    after: [],
+    action: { kind: "taint-volume", volume, seen },
+  };
+}
+
+/** Reclaim policy Retain. */
+export function retainStep(volume: ObservedVolume): StepDraft {
+  const why = "data must survive the loss of its claim";
+  return {
+    do: "apply",
+    kind: "retain-volume",
+    target: volume.key,
+    why,
+    before: [],
+    after: [],
+    action: { kind: "retain-volume", volume },
+  };
+}
+
+/** Start (or repeat) a consolidation. */
+export function consolidateStep(consolidation: Consolidation, task: ObservedTask | null): StepDraft {
+  return {
+    do: "apply",
+    kind: "consolidate",
+    target: consolidation.fromKey,
+    why: `the phase works on ${consolidation.into.key}`,
+    before: [{ is: "instances-gone", workspaces: [`airlock/${consolidation.holder}`] }],
+    after: [{ is: "consolidated", uploads: [consolidation.fromKey] }],
+    action: { kind: "consolidate", consolidation, task },
+  };
+}
+
+/** Remove a task's leftovers. */
+export function removeTaskStep(task: ObservedTask, why: string): StepDraft {
+  return {
+    do: "apply",
+    kind: "remove-task",
+    target: task.key,
+    why,
+    before: [],
+    after: [],
+    action: { kind: "remove-task", task },
+  };
+}
+
+/** Destroy a volume for good (invariant 4). */
+export function destroyVolumeStep(volume: ObservedVolume, why: string, before: Condition[]): StepDraft {
+  const after: Condition[] = [{ is: "volumes-gone", volumes: [volume.key] }];
+  return {
+    do: "apply",
+    kind: "destroy-volume",
+    target: volume.key,
+    why,
+    before,
+    after,
+    action: { kind: "destroy-volume", volume },
+  };
+}
+
+/** Secret and Service. */
+export function identityStep(workspace: DesiredWorkspace, rotate: boolean, why: string): StepDraft {
+  const action = { kind: "ensure-identity", workspace, rotate } as const;
+  return { do: "apply", kind: action.kind, target: workspace.key, why, before: [], after: [], action };
+}
+
+/** Compute on. `before` is what the runner asserts on its observation: the barrier of invariant 2. */
+export function startStep(
+  workspace: DesiredWorkspace,
+  seen: Seen,
+  barrier: string[],
+  why: string,
+): StepDraft {
+  const before: Condition[] = [
+    { is: "network-shut", workspaces: [workspace.key] },
+    { is: "instances-gone", workspaces: barrier },
+    { is: "nothing-foreign" },
+  ];
+  const after: Condition[] = [{ is: "ready", workspace: workspace.key }];
+  return {
+    do: "apply",
+    kind: "start",
+    target: workspace.key,
+    why,
+    before,
+    after,
+    action: { kind: "start", workspace, seen },
+  };
+}
+
+/** Remove a never-ready pod of an old template. */
+export function replaceStep(workspace: ObservedWorkspace, instanceUid: string): StepDraft {
+  const why = "its pod never became ready and belongs to an old template";
+  const action = { kind: "replace-instance", workspace, instanceUid } as const;
+  return { do: "apply", kind: action.kind, target: workspace.key, why, before: [], after: [], action };
+}
+
+/** Isolation shown for one instance. */
+export function proveStep(workspace: DesiredWorkspace, instanceUid: string): StepDraft {
+  const before: Condition[] = [{ is: "ready", workspace: workspace.key }, {
+    is: "network-shut",
+    workspaces: [workspace.key],
+  }];
+  const action = { kind: "prove-isolation", workspace, instanceUid } as const;
+  return { do: "apply", kind: action.kind, target: workspace.key, why: PROVE_WHY, before, after: [], action };
+}
+
+/** Rules and inbound, for one instance, last of all. */
+export function openStep(workspace: DesiredWorkspace, instanceUid: string, seen: Seen): StepDraft {
+  const before: Condition[] = [{ is: "ready", workspace: workspace.key }, { is: "nothing-foreign" }];
+  const after: Condition[] = [{ is: "reachable", workspace: workspace.key }];
+  const action = { kind: "open-network", workspace, instanceUid, seen } as const;
+  return {
+    do: "apply",
+    kind: action.kind,
+    target: workspace.key,
+    why: openWhy(workspace),
+    before,
+    after,
+    action,
+  };
+}
+
+/** The namespace itself. */
+export function destroyScopeStep(seen: Seen): StepDraft {
+  return {
+    do: "apply",
+    kind: "destroy-scope",
+    target: "permit",
+    why: "the permit is deleted and nothing else is left",
+    before: [],
+    after: [{ is: "scope-gone" }],
+    action: { kind: "destroy-scope", seen },
+  };
+}
+
+/** Why isolation is proven. */
+export const PROVE_WHY = "sensitive data needs shown isolation";
+
+/** Why a network is opened, by posture. */
+export function openWhy(workspace: DesiredWorkspace): string {
+  return {
+    isolated: "the gateway may reach it; nothing leaves",
+    proxied: "the gateway may reach it; only the proxy is reachable from it",
+    open: "the gateway may reach it; it has no sensitive data",
+    "inbound-allowlist": "its holder may reach it from the allowed addresses; nothing leaves",
+  }[workspace.posture];
+}
+
+/** A step's conditions as text, for tables. */
+export function describeConditions(conditions: Condition[]): string {
+  return conditions.map(describeCondition).join("; ");
+}
