@@ -1,0 +1,28 @@
+# Sourced by the scripts of this folder, and by people: `. tests/cluster/env.sh; k get pods -A`.
+#   CACHE  built programs and images, kept between runs     RUN  everything the running cluster owns
+#   k      kubectl as the cluster's administrator            in_node  runs a command in the node's network
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+CACHE=${WPS_TEST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/wps-test}
+RUN=${WPS_TEST_RUN:-/var/lib/wps-test-cluster}
+
+# The cluster's names and addresses are fixed: one cluster per machine, shared by whoever tests on it.
+NETNS=wps-test
+HOST_LINK=wps-test0       # the host's end of the wire into the node's network
+HOST_IP=10.200.0.254      # this machine as the cluster sees it
+NODE_IP=10.200.0.1
+NODE_NET=10.200.0.0/24
+POD_NET=10.88.0.0/16
+SERVICE_NET=10.96.0.0/16
+API=https://$NODE_IP:26443
+CGROUP=wps-test           # parent of every pod's cgroup
+
+in_node() { nsenter --net=/run/netns/$NETNS "$@"; } # not `ip netns exec`: that hides the cgroup mounts
+k() { "$CACHE/kube" kubectl --kubeconfig "$RUN/admin.kubeconfig" "$@"; }
+
+# A pid file holds "pid starttime": a recycled pid is never taken for one of ours.
+alive() {
+  local pid start
+  read -r pid start 2>/dev/null <"$RUN/pids/$1" || return 1
+  [ "$(cut -d' ' -f22 "/proc/$pid/stat" 2>/dev/null)" = "$start" ] || return 1
+  echo "$pid"
+}

@@ -1,0 +1,3 @@
+module wps.test/image
+
+go 1.26
