@@ -1,0 +1,45 @@
+/** What follows a fault: decided here, written by the runner (DESIGN 6). */
+import type { Fault } from "./fault.ts";
+import { type Job, URGENT_PRIORITY_MAX } from "./job.ts";
+
+/** How failed attempts are spaced and how many there are. */
+export interface RetryLimits {
+  /** Attempts of a job that gives access; one that takes it away is tried without end. */
+  attemptMax: number;
+  /** Delay after the first failed attempt, in milliseconds; doubles with each. */
+  backoffMs: number;
+  /** Upper bound of the delay, in milliseconds. */
+  backoffMaxMs: number;
+}
+
+/** The transition that a fault asks for. */
+export type AfterFault =
+  | { next: "retry"; runAtMs: number }
+  | { next: "fail" }
+  | { next: "cancel" };
+
+/**
+ * Delay before the attempt after `attempt` (from 1): doubling, half fixed and half jitter, bounded, never shorter
+ * than a server's Retry-After. `chance` is in [0, 1).
+ */
+export function backoffMs(attempt: number, limits: RetryLimits, chance: number, retryAfterMs: number | null): number {
+  const doubled = Math.min(limits.backoffMaxMs, limits.backoffMs * 2 ** Math.min(attempt - 1, 30));
+  return Math.max(retryAfterMs ?? 0, Math.round(doubled / 2 + chance * doubled / 2));
+}
+
+/** Retry with backoff, fail for good, or cancel. What takes access away never gives up, whatever the fault. */
+export function afterFault(job: Job, fault: Fault, nowMs: number, limits: RetryLimits, chance: number): AfterFault {
+  if (fault.disposition === "cancelled") return { next: "cancel" };
+  const takesAway = job.priority <= URGENT_PRIORITY_MAX;
+  if (fault.disposition === "stalled" && !takesAway) return { next: "fail" };
+  if (!takesAway && job.attempt >= limits.attemptMax) return { next: "fail" };
+  return { next: "retry", runAtMs: nowMs + backoffMs(job.attempt, limits, chance, fault.retryAfterMs) };
+}
+
+/**
+ * When the drift pass looks at a permit again: the interval, shifted by up to a fifth so that permits do not
+ * line up. `chance` is in [0, 1).
+ */
+export function nextDriftMs(intervalMs: number, chance: number): number {
+  return Math.round(intervalMs * (0.9 + 0.2 * chance));
+}
