@@ -1,0 +1,34 @@
+/** Reading a site's files; the loaders take it as a parameter, the command line passes {@link disk}. */
+
+/** What the loaders need of a file system. */
+export interface FileReader {
+  /** Names (not paths) of the files in a folder, in no order. Rejects when it cannot be read. */
+  list(directory: string): Promise<string[]>;
+  /** A file's text as UTF-8. Rejects when it cannot be read. */
+  read(path: string): Promise<string>;
+}
+
+/** This machine's file system. */
+export const disk: FileReader = {
+  async list(directory) {
+    const names: string[] = [];
+    for await (const entry of Deno.readDir(directory)) {
+      // Kubernetes mounts a ConfigMap's files as symbolic links.
+      if (entry.isFile || entry.isSymlink) names.push(entry.name);
+    }
+    return names;
+  },
+  read: (path) => Deno.readTextFile(path),
+};
+
+/** Why a file could not be read, in a few words that never quote its content. */
+export function readFailure(thrown: unknown): string {
+  if (thrown instanceof Deno.errors.NotFound) return "it does not exist";
+  if (thrown instanceof Deno.errors.PermissionDenied) return "permission denied";
+  if (thrown instanceof Deno.errors.NotCapable) {
+    return "this process was started without permission to read it";
+  }
+  if (thrown instanceof Deno.errors.IsADirectory) return "it is a folder";
+  if (thrown instanceof Deno.errors.NotADirectory) return "it is not a folder";
+  return thrown instanceof Error ? thrown.name : "unknown failure";
+}
