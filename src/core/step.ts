@@ -18,6 +18,14 @@ export interface Consolidation {
   holder: string;
 }
 
+/**
+ * Where the checksum manifest of a consolidated folder lies in its target: beside the folder, so that no upload can
+ * bear its name. One line per file as `sha256sum` writes it: 64 hex digits, two blanks, path below the folder.
+ */
+export function manifestPath(folder: string): string {
+  return `${folder}.sha256`;
+}
+
 /** What a driver is asked to do; each is idempotent and returns when the platform has acknowledged the write. */
 export type Action =
   /** Deny both ways. Safe to repeat; must not fail because something else changed. */
