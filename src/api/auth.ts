@@ -1,0 +1,151 @@
+/**
+ * Who calls and what they may do: the one place for it. Today a caller is the operator (unix socket, command line)
+ * or holds the one key of the configuration; keys with roles come in here and nowhere else.
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { MiddlewareHandler } from "hono";
+import { createRoute, type RouteConfig } from "@hono/zod-openapi";
+import type { Actor } from "../core/audit.ts";
+import type { ApiEnv, Transport } from "./env.ts";
+import { ProblemError } from "./problem.ts";
+
+/** What a route can ask for. */
+export const PERMISSIONS = [
+  "status:read",
+  "connection:read",
+  "workspaces:read",
+  "permits:read",
+  "plan:read",
+  "events:read",
+  "events:write",
+  "jobs:read",
+  "jobs:write",
+  "health:read",
+] as const;
+/** One of {@link PERMISSIONS}. */
+export type Permission = typeof PERMISSIONS[number];
+/** What a route says of itself; `public` asks nobody who they are. */
+export type RoutePermission = Permission | "public";
+
+/** Somebody known. */
+export interface Caller {
+  actor: Actor;
+  permissions: ReadonlySet<Permission>;
+}
+
+/** What a request shows of its caller. */
+export interface Credentials {
+  transport: Transport;
+  /** The Authorization header as sent. */
+  authorization: string | null;
+  /** The operating-system user that the command line names on the socket; believed only there. */
+  operator: string | null;
+}
+
+/** Null: not known (401). A known caller without the permission is 403. */
+export type Authenticator = (credentials: Credentials) => Promise<Caller | null>;
+
+/** Called for each refusal before its answer leaves. */
+export type RefusalSink = (refusal: Refusal) => Promise<void>;
+
+/** One refusal, for the audit. */
+export interface Refusal {
+  actor: Actor;
+  status: 401 | 403;
+  permission: Permission;
+  /** "GET /api/v1/permits": method and path without query, bounded. */
+  target: string;
+  requestId: string;
+}
+
+/** The two halves of the door, as the context carries them. */
+export interface Door {
+  authenticate: Authenticator;
+  refused: RefusalSink;
+}
+
+/** On the socket the command line names its operating-system user in it, for the audit. */
+export const OPERATOR_HEADER = "X-WPS-Operator";
+/** Who is refused without being known. */
+const NOBODY: Actor = { kind: "api", id: "unknown" };
+/** A path in an audit row: a permit id of 512 characters, percent-encoded, is cut. */
+const TARGET_MAX = 300;
+/** An operating-system user as useradd allows it. */
+const OPERATOR = /^[a-z_][a-z0-9_.-]{0,31}$/i;
+/** RFC 6750 section 2.1: the token's characters. */
+const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
+
+/**
+ * The first authenticator: who reaches the unix socket (mode 0660) or runs the command line on the database's file is
+ * the operator; on TCP only the bearer of `key`. Without a key nobody on TCP is known. Compared in constant time.
+ */
+export function createAuthenticator(options: { key: string | null }): Authenticator {
+  const expected = options.key === null || options.key === "" ? null : digest(options.key);
+  const everything = new Set(PERMISSIONS);
+  return ({ transport, authorization, operator }) => {
+    if (transport !== "tcp") {
+      const id = operator !== null && OPERATOR.test(operator) ? operator : transport;
+      return Promise.resolve({ actor: { kind: "operator", id }, permissions: everything });
+    }
+    const token = BEARER.exec(authorization ?? "")?.[1];
+    if (token === undefined || expected === null || !timingSafeEqual(digest(token), expected)) {
+      return Promise.resolve(null);
+    }
+    return Promise.resolve({ actor: { kind: "api", id: "configured-key" }, permissions: everything });
+  };
+}
+
+function digest(text: string): Uint8Array {
+  return createHash("sha256").update(text).digest();
+}
+
+/** The field of a route's OpenAPI entry that names its permission. */
+export const PERMISSION_FIELD = "x-permission";
+
+/**
+ * `createRoute` with the permission beside it: checked before anything of the request is read, and shown in the
+ * OpenAPI document.
+ */
+export function route<const Config extends RouteConfig>(
+  permission: RoutePermission,
+  config: Config,
+): Config & { getRoutingPath(): string; middleware: MiddlewareHandler<ApiEnv> } {
+  return createRoute({
+    ...config,
+    [PERMISSION_FIELD]: permission,
+    security: permission === "public" ? [] : [{ bearer: [] }],
+    middleware: authorize(permission),
+  });
+}
+
+/**
+ * Lets only callers with the permission through: 401 for who is not known, 403 for who is known and may not, each
+ * audited before its answer leaves.
+ */
+function authorize(permission: RoutePermission): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    if (permission === "public") return await next();
+    const { authenticate, refused } = c.get("door");
+    const caller = await authenticate({
+      transport: c.env?.transport ?? "tcp",
+      authorization: c.req.header("Authorization") ?? null,
+      operator: c.req.header(OPERATOR_HEADER) ?? null,
+    });
+    if (caller?.permissions.has(permission)) {
+      c.set("caller", caller);
+      return await next();
+    }
+    const status = caller === null ? 401 : 403;
+    const target = `${c.req.method} ${c.req.path}`.slice(0, TARGET_MAX);
+    const actor = caller?.actor ?? NOBODY;
+    await refused({ actor, status, permission, target, requestId: c.get("requestId") });
+    if (caller === null) {
+      throw new ProblemError("unauthenticated", "Cannot answer: no known key came with the request", {
+        advice: "Send Authorization: Bearer <key>",
+      }, { "WWW-Authenticate": 'Bearer realm="wps"' });
+    }
+    throw new ProblemError("forbidden", `Cannot answer: ${actor.id} lacks the permission ${permission}`, {
+      reason: "denied",
+    });
+  };
+}

@@ -1,0 +1,18 @@
+/** What a request carries through the API beside itself. */
+import type { Caller, Door } from "./auth.ts";
+
+/** How a request came: the unix socket, TCP, or a call inside this process by the command line. */
+export type Transport = "unix" | "tcp" | "process";
+
+/** Hono's environment of every route. */
+export interface ApiEnv {
+  Bindings: { transport?: Transport };
+  Variables: {
+    requestId: string;
+    door: Door;
+    /** Set on every route that is not public. */
+    caller: Caller;
+    /** Aborts when the caller goes away or the request's deadline passes. */
+    signal: AbortSignal;
+  };
+}

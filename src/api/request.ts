@@ -1,0 +1,100 @@
+/** What every request gets before its route: an id, a deadline, bounds, and headers that keep answers out of caches. */
+import type { MiddlewareHandler } from "hono";
+import type { Clock, Random } from "../core/clock.ts";
+import type { Door } from "./auth.ts";
+import type { ApiEnv } from "./env.ts";
+import { ProblemError } from "./problem.ts";
+
+/** A permit id of 512 characters of 4 bytes, percent-encoded, and a query beside it. */
+const URL_MAX = 8192;
+/** What a plan may take: one observation of the platform with its own 10 s timeouts, once repeated. */
+export const DEADLINE_MS = 25_000;
+/** A request id that may be written to logs and audit as it is. */
+const REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/;
+/** 96 random bits: no two requests of a site share them. */
+const REQUEST_ID_BYTES = 12;
+
+/** Which of the surroundings the request context needs. */
+export interface RequestContext {
+  clock: Clock;
+  random: Random;
+  door: Door;
+}
+
+/** The caller's X-Request-Id where it is short and plain, else a new one of hexadecimal digits. */
+export function requestIdOf(given: string | undefined, random: Random): string {
+  if (given !== undefined && REQUEST_ID.test(given)) return given;
+  return Array.from(random.bytes(REQUEST_ID_BYTES), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Sets id, door and signal, bounds the URL, and marks each answer. */
+export function requestContext({ clock, random, door }: RequestContext): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    const requestId = requestIdOf(c.req.header("X-Request-Id"), random);
+    c.set("requestId", requestId);
+    c.set("door", door);
+    c.header("X-Request-Id", requestId);
+    c.header("Cache-Control", "no-store");
+    c.header("X-Content-Type-Options", "nosniff");
+    if (c.req.url.length > URL_MAX) {
+      throw new ProblemError("uri-too-long", `Cannot read the URI: it has more than ${URL_MAX} characters`);
+    }
+    const ended = new AbortController();
+    const late = new AbortController();
+    void clock.sleep(DEADLINE_MS, ended.signal).then(() => {
+      if (!ended.signal.aborted) {
+        late.abort(new DOMException("The request's deadline passed", "TimeoutError"));
+      }
+    });
+    c.set("signal", AbortSignal.any([c.req.raw.signal, late.signal]));
+    try {
+      await next();
+    } finally {
+      ended.abort();
+    }
+  };
+}
+
+/** A body as far as it was read. */
+export interface Body {
+  /** At most the bound that was given, one byte more when it is exceeded. */
+  bytes: Uint8Array;
+  /** The length that the caller announced or that was read, whichever is more. */
+  length: number;
+}
+
+/**
+ * Reads a body up to one byte past `max`, whatever Content-Length says, and lets go of the rest. ProblemError
+ * `timeout` when the request's signal aborts first.
+ */
+export async function readBody(request: Request, max: number, signal: AbortSignal): Promise<Body> {
+  const announced = Number(request.headers.get("Content-Length") ?? 0);
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  const reader = request.body?.getReader();
+  const leave = (): void => void reader?.cancel(signal.reason).catch(() => {});
+  signal.addEventListener("abort", leave, { once: true });
+  try {
+    while (reader !== undefined && length <= max) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      chunks.push(value.subarray(0, max + 1 - length));
+      length += value.byteLength;
+    }
+    if (length > max) await reader?.cancel().catch(() => {});
+  } finally {
+    signal.removeEventListener("abort", leave);
+  }
+  if (signal.aborted) throw new ProblemError("timeout", "Cannot read the body: it did not arrive in time");
+  return { bytes: concat(chunks), length: Math.max(length, Number.isSafeInteger(announced) ? announced : 0) };
+}
+
+function concat(chunks: Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return whole;
+}

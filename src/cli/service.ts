@@ -1,0 +1,105 @@
+/** Talks to the running service over its unix socket, with nothing loaded but Deno itself. */
+import { Fault } from "../core/fault.ts";
+
+/** One request; `path` begins with "/api/v1" and is encoded already. */
+export interface ServiceRequest {
+  method?: "GET" | "POST";
+  path: string;
+  headers?: Record<string, string>;
+  body?: string | Uint8Array<ArrayBuffer>;
+  /** Aborts the request, and a stream that is being read. */
+  signal?: AbortSignal;
+}
+
+/** What stands for the host: the socket has none. */
+const ORIGIN = "http://wps";
+/** connect(2) on a path that is absent, or that nobody listens on: there is no service. */
+const NOBODY = /os error (2|111)\b/;
+/** EACCES, EPERM. */
+const DENIED = /os error (13|1)\b|NotCapable/;
+
+/**
+ * Sends one request and returns its response, whose body must be read to its end or cancelled: that closes the
+ * connection. Faults: `unavailable` with target `socketPath` when no service listens there, `denied` when this user
+ * may not use the socket, `timeout` when `signal` aborts, `unavailable` when the connection breaks.
+ */
+export async function callService(socketPath: string, request: ServiceRequest): Promise<Response> {
+  const client = Deno.createHttpClient({ proxy: { transport: "unix", path: socketPath } });
+  try {
+    const response = await fetch(`${ORIGIN}${request.path}`, {
+      client,
+      method: request.method ?? "GET",
+      headers: request.headers,
+      body: request.body,
+      signal: request.signal,
+    });
+    return closing(response, () => client.close());
+  } catch (thrown) {
+    client.close();
+    throw toServiceFault(thrown, socketPath);
+  }
+}
+
+/** Whether a Fault of {@link callService} means that the service is not running, so that nobody holds its files. */
+export function isServiceDown(thrown: unknown): boolean {
+  return thrown instanceof Fault && thrown.reason === "unavailable" && thrown.disposition === "stalled";
+}
+
+/** The same response, which calls `close` once its body has ended, failed or been cancelled. */
+function closing(response: Response, close: () => void): Response {
+  if (response.body === null) {
+    close();
+    return response;
+  }
+  const reader = response.body.getReader();
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller): Promise<void> {
+      try {
+        const { done, value } = await reader.read();
+        if (!done) return controller.enqueue(value);
+        controller.close();
+      } catch (thrown) {
+        controller.error(thrown);
+      }
+      close();
+    },
+    async cancel(reason): Promise<void> {
+      await reader.cancel(reason);
+      close();
+    },
+  });
+  return new Response(body, response);
+}
+
+function toServiceFault(thrown: unknown, socketPath: string): Fault {
+  const message = textOf(thrown);
+  const options = { target: socketPath, cause: thrown };
+  if (thrown instanceof DOMException) {
+    return new Fault(
+      "retry",
+      "timeout",
+      `Cannot ask the service at ${socketPath}: it took too long`,
+      options,
+    );
+  }
+  if (NOBODY.test(message)) {
+    return new Fault("stalled", "unavailable", `Cannot reach the service: nobody listens on ${socketPath}`, {
+      ...options,
+      advice: "Start it with wps serve, or systemctl start wps",
+    });
+  }
+  if (DENIED.test(message)) {
+    return new Fault("stalled", "denied", `Cannot reach the service: no access to ${socketPath}`, {
+      ...options,
+      advice: "Join the group that owns the socket, or use sudo",
+    });
+  }
+  return new Fault("retry", "unavailable", `Cannot reach the service at ${socketPath}: ${message}`, options);
+}
+
+/** The message with those of its causes: fetch hides the system's error there. */
+function textOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  const own = `${thrown.name}: ${thrown.message}`;
+  return thrown.cause === undefined ? own : `${own}: ${textOf(thrown.cause)}`;
+}
