@@ -1,0 +1,189 @@
+/** events: the inbox, one row for each delivery whatever its verdict (DESIGN 3). */
+import { z } from "zod";
+import { type FieldError, type Verdict, VERDICTS } from "../core/event.ts";
+import { bytes, flag, json } from "./columns.ts";
+import type { Reader, Tx } from "./db.ts";
+import { matching, numberCursor, type Page, pageLimit, type PageRequest, toPage } from "./page.ts";
+
+/** How an event came in. */
+export const CHANNELS = ["amqp", "http", "cli"] as const;
+/** One of {@link CHANNELS}. */
+export type Channel = typeof CHANNELS[number];
+
+/** Bodies up to here are kept whole: RabbitMQ sites rarely allow more, and intake rejects more. */
+export const BODY_KEPT_WHOLE_BYTES = 1024 * 1024;
+/** Of a longer body this much is kept, enough to see what it was. */
+export const BODY_PREFIX_BYTES = 64 * 1024;
+
+/** A delivery to be recorded. What could not be read of it is null. */
+export interface NewEvent {
+  receivedAtMs: number;
+  channel: Channel;
+  source: string | null;
+  /** Null when the message carried none. */
+  id: string | null;
+  type: string | null;
+  permitId: string | null;
+  revision: number | null;
+  time: string | null;
+  verdict: Verdict;
+  reasons: FieldError[];
+  /** As received; of more than {@link BODY_KEPT_WHOLE_BYTES} only the first {@link BODY_PREFIX_BYTES} are kept. */
+  body: Uint8Array;
+  /** Length as received, when `body` is already cut; absent: the length of `body`. */
+  bodyBytes?: number;
+  bodyHash: string;
+}
+
+/** A recorded delivery, without its body. */
+export interface EventRow extends Omit<NewEvent, "body" | "bodyBytes"> {
+  seq: number;
+  bodyBytes: number;
+  /** When the broker had the acknowledgement; null: it may not have it. */
+  ackedAtMs: number | null;
+  /** An anonymous redelivery was already taken for this row. */
+  absorbed: boolean;
+  /** Established its (source, id). */
+  identity: boolean;
+}
+
+/** Which events to list; null: does not matter. */
+export interface EventFilter {
+  permitId?: string | null;
+  verdict?: Verdict | null;
+  type?: string | null;
+  sinceMs?: number | null;
+}
+
+const eventRow = z.object({
+  seq: z.number(),
+  receivedAtMs: z.number(),
+  channel: z.enum(CHANNELS),
+  source: z.string().nullable(),
+  id: z.string().nullable(),
+  type: z.string().nullable(),
+  permitId: z.string().nullable(),
+  revision: z.number().nullable(),
+  time: z.string().nullable(),
+  verdict: z.enum(VERDICTS),
+  reasons: json(z.array(z.object({ path: z.string(), message: z.string() }))),
+  bodyBytes: z.number(),
+  bodyHash: z.string(),
+  ackedAtMs: z.number().nullable(),
+  absorbed: flag,
+  identity: flag,
+});
+
+const COLUMNS =
+  `seq, received_at_ms as receivedAtMs, channel, source, id, type, permit_id as permitId, revision,
+  time, verdict, reasons, body_bytes as bodyBytes, body_hash as bodyHash, acked_at_ms as ackedAtMs, absorbed, identity`;
+
+/**
+ * Records a delivery and returns its seq. The first row of a (source, id) that is not `ignored` establishes that
+ * identity; a second `accepted` or `stale` row for it is refused with Fault `conflict`.
+ */
+export async function insertEvent(tx: Tx, event: NewEvent): Promise<number> {
+  const whole = event.body.byteLength <= BODY_KEPT_WHOLE_BYTES;
+  const { lastId } = await tx.run(
+    `insert into events (received_at_ms, channel, source, id, type, permit_id, revision, time, verdict, reasons,
+       body, body_bytes, body_hash, identity)
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+       case when ?3 is null or ?4 is null or ?9 = 'ignored' then 0
+            when ?9 in ('accepted', 'stale') then 1
+            else not exists (select 1 from events where source = ?3 and id = ?4 and identity = 1) end)`,
+    [
+      event.receivedAtMs,
+      event.channel,
+      event.source,
+      event.id,
+      event.type,
+      event.permitId,
+      event.revision,
+      event.time,
+      event.verdict,
+      JSON.stringify(event.reasons),
+      whole ? event.body : event.body.subarray(0, BODY_PREFIX_BYTES),
+      event.bodyBytes ?? event.body.byteLength,
+      event.bodyHash,
+    ],
+  );
+  return lastId;
+}
+
+/** The row that established an identity, or null. */
+export async function findEvent(reader: Reader, source: string, id: string): Promise<EventRow | null> {
+  const rows = await reader.read(
+    `select ${COLUMNS} from events where source = ? and id = ? and identity = 1`,
+    [source, id],
+    eventRow,
+  );
+  return rows[0] ?? null;
+}
+
+/**
+ * Rows of the broker without an id, of the same permit, type and body, whose acknowledgement may not have reached
+ * it and which have not absorbed a redelivery yet; oldest first (DESIGN 3: each absorbs one).
+ */
+export function findUnackedTwins(
+  reader: Reader,
+  permitId: string,
+  type: string,
+  bodyHash: string,
+): Promise<EventRow[]> {
+  return reader.read(
+    `select ${COLUMNS} from events
+     where permit_id = ? and body_hash = ? and type = ? and channel = 'amqp'
+       and id is null and acked_at_ms is null and absorbed = 0
+     order by seq limit 100`,
+    [permitId, bodyHash, type],
+    eventRow,
+  );
+}
+
+/** Marks a row as having absorbed its redelivery; false when it had already. */
+export async function absorb(tx: Tx, seq: number): Promise<boolean> {
+  return (await tx.run("update events set absorbed = 1 where seq = ? and absorbed = 0", [seq])).changes === 1;
+}
+
+/** Notes that the broker has the acknowledgements of these rows. */
+export async function markAcked(tx: Tx, seqs: readonly number[], atMs: number): Promise<void> {
+  if (seqs.length === 0) return;
+  await tx.run(
+    "update events set acked_at_ms = ? where acked_at_ms is null and seq in (select value from json_each(?))",
+    [atMs, JSON.stringify(seqs)],
+  );
+}
+
+/** One event, or null. */
+export async function getEvent(reader: Reader, seq: number): Promise<EventRow | null> {
+  const rows = await reader.read(`select ${COLUMNS} from events where seq = ?`, [seq], eventRow);
+  return rows[0] ?? null;
+}
+
+/** What is kept of an event's body, as received, or null for an unknown event. */
+export async function getEventBody(reader: Reader, seq: number): Promise<Uint8Array | null> {
+  const rows = await reader.read("select body from events where seq = ?", [seq], z.object({ body: bytes }));
+  return rows[0]?.body ?? null;
+}
+
+/** Events, newest first. Fault `invalid` for a cursor that is none. */
+export async function listEvents(
+  reader: Reader,
+  filter: EventFilter,
+  page: PageRequest,
+): Promise<Page<EventRow>> {
+  const limit = pageLimit(page);
+  const where = matching([
+    ["seq < ?", numberCursor(page.cursor)],
+    ["permit_id = ?", filter.permitId],
+    ["verdict = ?", filter.verdict],
+    ["type = ?", filter.type],
+    ["received_at_ms >= ?", filter.sinceMs],
+  ]);
+  const rows = await reader.read(
+    `select ${COLUMNS} from events ${where.sql} order by seq desc limit ?`,
+    [...where.args, limit + 1],
+    eventRow,
+  );
+  return toPage(rows, limit, (event) => String(event.seq));
+}

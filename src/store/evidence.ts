@@ -1,0 +1,72 @@
+/** evidence: what each proof of isolation tried and saw, per instance (DESIGN 8). */
+import { z } from "zod";
+import { Fault } from "../core/fault.ts";
+import { json } from "./columns.ts";
+import type { Reader, Tx } from "./db.ts";
+
+/** Kubernetes keeps at most this much of a container's termination message; the table refuses more. */
+export const EVIDENCE_MAX_BYTES = 4096;
+
+/** One proof of one instance. */
+export interface Evidence {
+  permitId: string;
+  workspaceKey: string;
+  instanceUid: string;
+  atMs: number;
+  evidence: Record<string, unknown>;
+}
+
+const evidenceRow = z.object({
+  permitId: z.string(),
+  workspaceKey: z.string(),
+  instanceUid: z.string(),
+  atMs: z.number(),
+  evidence: json(z.record(z.string(), z.unknown())),
+});
+
+const COLUMNS =
+  "permit_id as permitId, workspace_key as workspaceKey, instance_uid as instanceUid, at_ms as atMs, evidence";
+
+/** Stores a proof and returns its id. Fault `invalid` when it is longer than {@link EVIDENCE_MAX_BYTES}. */
+export async function saveEvidence(tx: Tx, proof: Evidence): Promise<number> {
+  const text = JSON.stringify(proof.evidence);
+  const length = new TextEncoder().encode(text).byteLength;
+  if (length > EVIDENCE_MAX_BYTES) {
+    throw new Fault(
+      "stalled",
+      "invalid",
+      `Cannot keep the isolation evidence of ${proof.workspaceKey}: ${length} bytes, at most ${EVIDENCE_MAX_BYTES}`,
+    );
+  }
+  const { lastId } = await tx.run(
+    "insert into evidence (permit_id, workspace_key, instance_uid, at_ms, evidence) values (?, ?, ?, ?, ?)",
+    [proof.permitId, proof.workspaceKey, proof.instanceUid, proof.atMs, text],
+  );
+  return lastId;
+}
+
+/** The newest proof of exactly this instance, or null: it is unproven. */
+export async function latestEvidence(
+  reader: Reader,
+  permitId: string,
+  workspaceKey: string,
+  instanceUid: string,
+): Promise<Evidence | null> {
+  const rows = await reader.read(
+    `select ${COLUMNS} from evidence where permit_id = ? and workspace_key = ? and instance_uid = ?
+     order by id desc limit 1`,
+    [permitId, workspaceKey, instanceUid],
+    evidenceRow,
+  );
+  return rows[0] ?? null;
+}
+
+/** The uids of a permit's instances that have been proven isolated. */
+export async function provenInstances(reader: Reader, permitId: string): Promise<Set<string>> {
+  const rows = await reader.read(
+    "select distinct instance_uid as uid from evidence where permit_id = ?",
+    [permitId],
+    z.object({ uid: z.string() }),
+  );
+  return new Set(rows.map(({ uid }) => uid));
+}

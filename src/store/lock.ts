@@ -1,0 +1,41 @@
+/** One service on one state directory (DESIGN 7): a lock of the kernel, gone with the process however it ends. */
+import { Fault } from "../core/fault.ts";
+
+/** A held lock. */
+export interface StateLock {
+  release(): void;
+}
+
+/** The lock file's name; its text is the holder's process id. It is never removed: that would let two hold it. */
+export const LOCK_FILE = "wps.lock";
+
+/** Takes the lock of a state directory. Fault `conflict` naming the process that has it, `unavailable` when impossible. */
+export async function lockState(directory: string): Promise<StateLock> {
+  const path = `${directory}/${LOCK_FILE}`;
+  const file = await openLockFile(path, directory);
+  if (await file.tryLock(true)) {
+    await file.truncate(0);
+    await file.write(new TextEncoder().encode(`${Deno.pid}\n`));
+    return { release: (): void => file.close() };
+  }
+  file.close();
+  const holder = (await Deno.readTextFile(path)).trim();
+  const who = holder === "" ? "another process" : `process ${holder}`;
+  throw new Fault("stalled", "conflict", `Cannot use state directory ${directory}: ${who} is using it`, {
+    advice: "Stop that service first, or give this one a state.directory of its own",
+    target: path,
+  });
+}
+
+async function openLockFile(path: string, directory: string): Promise<Deno.FsFile> {
+  try {
+    return await Deno.open(path, { read: true, write: true, create: true, mode: 0o600 });
+  } catch (thrown) {
+    const what = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new Fault("stalled", "unavailable", `Cannot use state directory ${directory}: ${what}`, {
+      advice: "Create it and give it to the service's user",
+      target: path,
+      cause: thrown,
+    });
+  }
+}

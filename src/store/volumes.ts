@@ -1,0 +1,88 @@
+/** volumes: what each volume of a permit has been, for ever (invariant 3); what it was last seen as. */
+import { z } from "zod";
+import type { VolumeRecord } from "../core/permit.ts";
+import { asFlag, flag } from "./columns.ts";
+import type { Reader, Tx } from "./db.ts";
+
+/** A volume's record with its last observation in words, e.g. "bound, 100Gi"; null: never observed. */
+export interface VolumeRow extends VolumeRecord {
+  permitId: string;
+  observed: string | null;
+  updatedAtMs: number;
+}
+
+const volumeRow = z.object({
+  permitId: z.string(),
+  key: z.string(),
+  tainted: flag,
+  bound: flag,
+  destroyed: flag,
+  observed: z.string().nullable(),
+  updatedAtMs: z.number(),
+});
+
+/**
+ * Adds a volume or what is newly known of one. Nothing that it has been is taken back: false and null leave as it is.
+ */
+export async function upsertVolume(
+  tx: Tx,
+  permitId: string,
+  volume: VolumeRecord & { observed?: string | null },
+  nowMs: number,
+): Promise<void> {
+  await tx.run(
+    `insert into volumes (permit_id, key, tainted, bound, destroyed, observed, updated_at_ms)
+     values (?, ?, ?, ?, ?, ?, ?)
+     on conflict do update set tainted = max(tainted, excluded.tainted), bound = max(bound, excluded.bound),
+       destroyed = max(destroyed, excluded.destroyed), observed = coalesce(excluded.observed, observed),
+       updated_at_ms = excluded.updated_at_ms`,
+    [
+      permitId,
+      volume.key,
+      asFlag(volume.tainted),
+      asFlag(volume.bound),
+      asFlag(volume.destroyed),
+      volume.observed ?? null,
+      nowMs,
+    ],
+  );
+}
+
+/** Notes that a volume was seen bound: its absence is loss from now on. */
+export function markBound(tx: Tx, permitId: string, key: string, nowMs: number): Promise<void> {
+  return upsertVolume(tx, permitId, { key, tainted: false, bound: true, destroyed: false }, nowMs);
+}
+
+/** Notes that WPS destroyed a volume on purpose, after its absence was seen. */
+export function markDestroyed(tx: Tx, permitId: string, key: string, nowMs: number): Promise<void> {
+  const gone = { key, tainted: false, bound: false, destroyed: true, observed: "destroyed" };
+  return upsertVolume(tx, permitId, gone, nowMs);
+}
+
+/** Taints volumes, known or not yet, before they are mounted beside sensitive data. Returns the newly tainted keys. */
+export async function taintVolumes(
+  tx: Tx,
+  permitId: string,
+  keys: readonly string[],
+  nowMs: number,
+): Promise<string[]> {
+  const rows = await tx.read(
+    `insert into volumes (permit_id, key, tainted, bound, destroyed, observed, updated_at_ms)
+     select ?, value, 1, 0, 0, null, ? from json_each(?) where true
+     on conflict do update set tainted = 1, updated_at_ms = excluded.updated_at_ms where tainted = 0
+     returning key`,
+    [permitId, nowMs, JSON.stringify(keys)],
+    z.object({ key: z.string() }),
+  );
+  return rows.map(({ key }) => key);
+}
+
+/** All volumes that a permit has had, by key. */
+export function listVolumes(reader: Reader, permitId: string): Promise<VolumeRow[]> {
+  return reader.read(
+    `select permit_id as permitId, key, tainted, bound, destroyed, observed, updated_at_ms as updatedAtMs
+     from volumes where permit_id = ? order by key`,
+    [permitId],
+    volumeRow,
+  );
+}
