@@ -10,7 +10,7 @@ export interface FileReader {
 
 /** This machine's file system. */
 export const disk: FileReader = {
-  async list(directory) {
+  async list(directory: string): Promise<string[]> {
     const names: string[] = [];
     for await (const entry of Deno.readDir(directory)) {
       // Kubernetes mounts a ConfigMap's files as symbolic links.
@@ -18,7 +18,7 @@ export const disk: FileReader = {
     }
     return names;
   },
-  read: (path) => Deno.readTextFile(path),
+  read: (path: string): Promise<string> => Deno.readTextFile(path),
 };
 
 /** Why a file could not be read, in a few words that never quote its content. */

@@ -1,6 +1,7 @@
 /** The kinds of value that configuration and phase files are made of, each saying what it expects. */
 import { isIP } from "node:net";
 import { z } from "zod";
+import { parseCidr } from "../core/cidr.ts";
 import { didYouMean } from "./nearest.ts";
 
 /** A mapping that refuses unknown keys and names the known ones. Every mapping of a site's file is made by it. */
@@ -117,19 +118,20 @@ export function secretFile(): z.ZodString {
   return readableFile().meta({ readable: true, secretFile: true });
 }
 
-/** An address range such as 10.0.0.5/32; the whole of IPv4 or IPv6 is refused. */
-export function cidr(): z.ZodString {
-  const error = "expected an address range such as 10.0.0.5/32 or fd00::5/128";
-  return z.string({ error }).refine(isCidr, { error }).refine((given) => !/\/0+$/.test(given), {
-    error: "the whole internet is not a range that WPS opens; expected an address range such as 10.0.0.5/32",
+/** An address range such as 10.0.0.5/32 in canonical text; one that holds everything is refused. */
+export function cidr(): z.ZodPipe<z.ZodString, z.ZodTransform<string, string>> {
+  const expected = "expected an address range such as 10.0.0.5/32 or fd00::5/128";
+  return z.string({ error: expected }).transform((given, context) => {
+    const parsed = parseCidr(given);
+    if ("error" in parsed) {
+      context.addIssue({ code: "custom", message: `${expected}: ${parsed.error}` });
+      return z.NEVER;
+    }
+    if (parsed.prefix === 0) {
+      context.addIssue({ code: "custom", message: `${expected}: this one holds every address there is` });
+    }
+    return parsed.text;
   });
-}
-
-function isCidr(given: string): boolean {
-  const [address = "", bits = "", ...rest] = given.split("/");
-  const family = isIP(address);
-  return rest.length === 0 && /^\d{1,3}$/.test(bits) && family !== 0 &&
-    Number(bits) <= (family === 4 ? 32 : 128);
 }
 
 /** A host and a port. */
@@ -138,7 +140,7 @@ export interface HostPort {
   port: number;
 }
 
-/** "10.0.0.5:443" or "[fd00::5]:443" taken apart; null when it is not an address (names allowed if `names`) and port. */
+/** "10.0.0.5:443" or "[fd00::5]:443" taken apart; a name such as "localhost:8080" too where `names`. Null: neither. */
 export function parseHostPort(given: string, names: boolean): HostPort | null {
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]{1,253})):(\d{1,5})$/.exec(given);
   if (match === null) return null;
@@ -146,7 +148,7 @@ export function parseHostPort(given: string, names: boolean): HostPort | null {
   const host = six ?? four;
   const port = Number(digits);
   const isHost = six === undefined ? isIP(host) === 4 || (names && isHostName(host)) : isIP(host) === 6;
-  return isHost && port >= 1 && port <= 65_535 ? { host, port } : null;
+  return isHost && port <= 65_535 ? { host, port } : null;
 }
 
 /** A DNS name (RFC 1123), not something that merely resembles an IPv4 address. */

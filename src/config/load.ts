@@ -1,0 +1,176 @@
+/** Reads the configuration: one file, the environment over it, secrets from their files, all checked at once. */
+import { type Complaint, complaints, parseYaml, type YamlDocument } from "./document.ts";
+import { type FileReader, readFailure } from "./disk.ts";
+import { overlay } from "./environment.ts";
+import { byPlace, keyText, type Problem } from "./problem.ts";
+import { type Config, configJsonSchema, configSchema, type JsonSchema } from "./schema.ts";
+
+/** Where the configuration is looked for when nobody says. */
+const DEFAULT_PATH = "/etc/wps/wps.yaml";
+/** A key or URL; a larger file is the wrong one. */
+const SECRET_MAX = 64 * 1024;
+
+/** Where the configuration comes from. */
+export interface ConfigSource {
+  /** `--config`; null: WPS_CONFIG, else /etc/wps/wps.yaml, which may be absent. */
+  path: string | null;
+  environment: Readonly<Record<string, string | undefined>>;
+  files: FileReader;
+}
+
+/** Either a configuration, frozen, or every problem found. */
+export type ConfigResult =
+  /** `file`: null when only defaults and environment were used. `overridden`: variables by key. */
+  | { config: Config; file: string | null; overridden: ReadonlyMap<string, string>; problems: [] }
+  | { config: null; file: string | null; problems: Problem[] };
+
+/** The whole configuration of a site. Never throws for what file or environment say, never repeats a value. */
+export async function loadConfig(source: ConfigSource): Promise<ConfigResult> {
+  const given = source.path ?? (source.environment["WPS_CONFIG"] || null);
+  const path = given ?? DEFAULT_PATH;
+  const read = await readDocument(path, given === null, source.files);
+  if (read.document === null) return { config: null, file: path, problems: read.problems };
+  const { document } = read;
+  const file = read.isAbsent ? null : path;
+  if (document.value !== undefined && !isMapping(document.value)) {
+    const message = "expected a mapping of sections, such as state:, listen: and drivers:";
+    return {
+      config: null,
+      file,
+      problems: [{ file: path, line: 1, column: 1, key: "", message, invariant: null }],
+    };
+  }
+
+  const schema = configJsonSchema();
+  const { value, origins, problems } = overlay(document.value, source.environment, schema);
+  const inSecretFile = new Map<string, string>();
+  const found = await readSecrets(value, schema, source.files, inSecretFile);
+  found.push(...await tryFiles(value, schema, source.files));
+  const parsed = configSchema.safeParse(value);
+  if (!parsed.success) found.push(...complaints(parsed.error, value));
+  problems.push(...found.map((complaint) => toProblem(document, origins, inSecretFile, complaint)));
+  if (!parsed.success || problems.length > 0) return { config: null, file, problems: problems.sort(byPlace) };
+  return { config: freeze(parsed.data), file, overridden: origins, problems: [] };
+}
+
+async function readDocument(
+  path: string,
+  mayBeAbsent: boolean,
+  files: FileReader,
+): Promise<{ document: YamlDocument; isAbsent: boolean } | { document: null; problems: Problem[] }> {
+  try {
+    const parsed = parseYaml(path, await files.read(path));
+    return parsed.document === null ? parsed : { document: parsed.document, isAbsent: false };
+  } catch (thrown) {
+    if (mayBeAbsent && thrown instanceof Deno.errors.NotFound) {
+      const empty = parseYaml(`${path} (absent)`, "");
+      return empty.document === null ? empty : { document: empty.document, isAbsent: true };
+    }
+    const message = `cannot read the configuration: ${readFailure(thrown)}`;
+    return {
+      document: null,
+      problems: [{ file: path, line: null, column: null, key: "", message, invariant: null }],
+    };
+  }
+}
+
+function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A key of the file whose schema carries a mark, with the mapping that holds it. */
+interface Marked {
+  path: string[];
+  holder: Record<string, unknown>;
+  key: string;
+  schema: JsonSchema;
+}
+
+function marked(value: unknown, schema: JsonSchema, path: string[] = []): Marked[] {
+  if (!isMapping(value)) return [];
+  return Object.entries(schema.properties ?? {}).flatMap(([key, next]): Marked[] => {
+    if (!Object.hasOwn(value, key)) return [];
+    if (next.readable) return [{ path: [...path, key], holder: value, key, schema: next }];
+    return marked(value[key], next, [...path, key]);
+  });
+}
+
+/** Puts the content of each `…File` in its sibling's place; remembers in `origin` which file a key came from. */
+async function readSecrets(
+  value: unknown,
+  schema: JsonSchema,
+  files: FileReader,
+  origin: Map<string, string>,
+): Promise<Complaint[]> {
+  const found: Complaint[] = [];
+  for (const { path, holder, key, schema: { secretFile } } of marked(value, schema)) {
+    const name = holder[key];
+    if (secretFile !== true || typeof name !== "string") continue;
+    const target = key.slice(0, -"File".length);
+    if (Object.hasOwn(holder, target)) {
+      found.push({ path, message: `${target} is given too; keep one of them` });
+      continue;
+    }
+    try {
+      const content = (await files.read(name)).replace(/[\r\n]+$/, "");
+      if (content === "" || content.length > SECRET_MAX) {
+        found.push({
+          path,
+          message: `expected a file with one secret; ${name} has ${content.length} characters`,
+        });
+      }
+      holder[target] = content;
+      delete holder[key];
+      origin.set(keyText([...path.slice(0, -1), target]), name);
+    } catch (thrown) {
+      found.push({ path, message: `cannot read ${name}: ${readFailure(thrown)}` });
+    }
+  }
+  return found;
+}
+
+/** Tries to read every other file that the configuration names, so that a wrong path shows at start. */
+async function tryFiles(value: unknown, schema: JsonSchema, files: FileReader): Promise<Complaint[]> {
+  const found: Complaint[] = [];
+  for (const { path, holder, key, schema: { secretFile } } of marked(value, schema)) {
+    const name = holder[key];
+    if (secretFile === true || typeof name !== "string" || !name.startsWith("/")) continue;
+    try {
+      await files.read(name);
+    } catch (thrown) {
+      found.push({ path, message: `cannot read ${name}: ${readFailure(thrown)}` });
+    }
+  }
+  return found;
+}
+
+/** Names the place: the variable that set the key, or the secret's file beside the key, or the line. */
+function toProblem(
+  document: YamlDocument,
+  origins: ReadonlyMap<string, string>,
+  inSecretFile: ReadonlyMap<string, string>,
+  complaint: Complaint,
+): Problem {
+  const { path, key } = complaint;
+  const full = key === undefined ? path : [...path, key];
+  const secretFrom = inSecretFile.get(keyText(full));
+  const shownPath = secretFrom === undefined ? full : [...full.slice(0, -1), `${String(full.at(-1))}File`];
+  const message = secretFrom === undefined ? complaint.message : `in ${secretFrom}: ${complaint.message}`;
+  const variable = shownPath.map((_, index) => origins.get(keyText(shownPath.slice(0, index + 1))))
+    .find((name) => name !== undefined);
+  const place = variable === undefined
+    ? {
+      file: document.file,
+      ...(secretFrom === undefined ? document.locate(path, key) : document.locate(shownPath)),
+    }
+    : { file: `environment variable ${variable}`, line: null, column: null };
+  return { ...place, key: keyText(shownPath), message, invariant: null };
+}
+
+function freeze<Value>(value: Value): Value {
+  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    Object.values(value).forEach(freeze);
+  }
+  return value;
+}
