@@ -1,0 +1,121 @@
+/** What follows an attempt's end: one transition of the job, with its audit row, in one transaction (DESIGN 6). */
+import type { AuditEntry } from "../core/audit.ts";
+import type { Clock, Random } from "../core/clock.ts";
+import type { Fault } from "../core/fault.ts";
+import type { Job } from "../core/job.ts";
+import { afterFault, type RetryLimits } from "../core/retry.ts";
+import { appendAudit } from "../store/audit.ts";
+import type { Db, Tx } from "../store/db.ts";
+import {
+  endCancelled,
+  failJob,
+  type JobOutcome,
+  retryJob,
+  succeedJob,
+  supersedeJob,
+} from "../store/job_transitions.ts";
+import { releaseLeases } from "../store/leases.ts";
+import { appendOutbox } from "../store/outbox.ts";
+import { getPermit, savePermit } from "../store/permits.ts";
+import { clearSecrets } from "../store/secrets.ts";
+import type { AttemptEnd } from "./attempt.ts";
+import type { Ledger } from "./ledger.ts";
+
+/** What settling works with. */
+export interface SettleDeps {
+  db: Db;
+  clock: Clock;
+  random: Random;
+  limits: RetryLimits;
+  bootEpoch: string;
+}
+
+/** Whether this fault ends the job for good; then half-made compute is taken back first. */
+export function isFinal(deps: SettleDeps, job: Job, end: AttemptEnd): boolean {
+  return end.kind === "fault" && afterFault(job, end.fault, deps.clock.now(), deps.limits, 0).next === "fail";
+}
+
+/** Writes the transition that the end asks for. `lost` and `stopping` write nothing: the claim or the next boot decides. */
+export async function settle(deps: SettleDeps, job: Job, ledger: Ledger, end: AttemptEnd): Promise<void> {
+  if (end.kind === "lost" || end.kind === "stopping") return;
+  const claim = { jobId: job.id, fence: job.fence };
+  const nowMs = deps.clock.now();
+  await deps.db.write(async (tx) => {
+    await ledger.flush(tx);
+    switch (end.kind) {
+      case "succeeded":
+        if (await succeedJob(tx, claim, nowMs)) await afterSuccess(tx, deps, job);
+        return;
+      case "superseded":
+        if (await supersedeJob(tx, claim, nowMs)) await note(tx, deps, job, "job.superseded", "done", null);
+        return;
+      case "cancelled":
+        if (await endCancelled(tx, claim, CANCELLED, nowMs)) {
+          await note(tx, deps, job, "job.cancelled", "done", null);
+        }
+        return;
+      case "fault":
+        await afterFaultTransition(tx, deps, job, end.fault);
+    }
+  });
+}
+
+const CANCELLED: JobOutcome = { reason: "cancelled", message: "Cancelled at a step boundary", advice: null };
+
+async function afterFaultTransition(tx: Tx, deps: SettleDeps, job: Job, fault: Fault): Promise<void> {
+  const claim = { jobId: job.id, fence: job.fence };
+  const nowMs = deps.clock.now();
+  const after = afterFault(job, fault, nowMs, deps.limits, deps.random.next());
+  const outcome: JobOutcome = { reason: fault.reason, message: fault.message, advice: fault.advice };
+  switch (after.next) {
+    case "retry":
+      if (await retryJob(tx, claim, { ...outcome, runAtMs: after.runAtMs }, nowMs) === null) return;
+      return await note(tx, deps, job, "job.retried", "failed", fault.message);
+    case "fail":
+      if (!await failJob(tx, claim, outcome, nowMs)) return;
+      return await note(tx, deps, job, "job.failed", "failed", fault.message);
+    case "cancel":
+      if (!await endCancelled(tx, claim, outcome, nowMs)) return;
+      return await note(tx, deps, job, "job.cancelled", "done", fault.message);
+  }
+}
+
+/** A deleted permit of which nothing is left is done: its numbers are free again, its secrets forgotten. */
+async function afterSuccess(tx: Tx, deps: SettleDeps, job: Job): Promise<void> {
+  await note(tx, deps, job, "job.succeeded", "done", null);
+  const permit = await getPermit(tx, job.permitId);
+  if (permit === null || permit.deletion !== "requested" || permit.halted) return;
+  await savePermit(tx, { ...permit, deletion: "done" }, deps.clock.now());
+  await releaseLeases(tx, job.permitId);
+  await clearSecrets(tx, job.permitId);
+  await note(tx, deps, job, "permit.destroyed", "done", null);
+  const payload = { permitId: job.permitId };
+  await appendOutbox(tx, [{
+    topic: "workspace.events",
+    key: "permit.destroyed",
+    permitId: job.permitId,
+    payload,
+  }], deps.clock.now());
+}
+
+function note(
+  tx: Tx,
+  deps: SettleDeps,
+  job: Job,
+  action: string,
+  outcome: AuditEntry["outcome"],
+  reason: string | null,
+): Promise<void> {
+  return appendAudit(tx, [{
+    atMs: deps.clock.now(),
+    permitId: job.permitId,
+    eventSeq: job.eventSeq,
+    jobId: job.id,
+    actor: { kind: "service", id: deps.bootEpoch },
+    action,
+    target: job.permitId,
+    outcome,
+    reason,
+    requestId: null,
+  }]);
+}

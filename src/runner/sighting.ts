@@ -1,0 +1,127 @@
+/** An observation turned into what the store keeps of it: rows for people, records of volumes, news for others. Pure. */
+import type { OutboxMessage } from "../core/audit.ts";
+import { describeInstance, liveInstance, unmet } from "../core/condition.ts";
+import { type Desired } from "../core/desired.ts";
+import type { Observed, ObservedWorkspace } from "../core/observed.ts";
+import type { Permit, VolumeRecord } from "../core/permit.ts";
+import { type JobGlimpse, workspaceStatus } from "../core/permit_status.ts";
+import type { Status } from "../core/status.ts";
+import type { DesiredWorkspace } from "../core/workspace.ts";
+import type { WorkspaceObservation } from "../store/workspaces.ts";
+
+/** What to keep. */
+export interface Sighting {
+  rows: WorkspaceObservation[];
+  volumes: (VolumeRecord & { observed: string })[];
+  /** `workspace.*` messages for what changed against the rows kept before. */
+  news(before: WorkspaceObservation[]): OutboxMessage[];
+}
+
+/** The sighting of one observation. `desired` null: it could not be computed. */
+export function sightingOf(
+  permit: Permit,
+  desired: Desired | null,
+  observed: Observed,
+  job: JobGlimpse,
+): Sighting {
+  const wanted = desired?.mode === "apply" ? desired.workspaces : [];
+  const keys = [...new Set([...wanted.map(({ key }) => key), ...observed.workspaces.map(({ key }) => key)])]
+    .sort();
+  const rows = keys.map((key) => {
+    const want = wanted.find((candidate) => candidate.key === key) ?? null;
+    const seen = observed.workspaces.find((candidate) => candidate.key === key) ?? null;
+    return rowOf(key, want, seen, observed, job, desired?.mode === "hold");
+  });
+  const volumes = observed.volumes.map((volume) => ({
+    key: volume.key,
+    tainted: volume.tainted,
+    bound: volume.state === "bound",
+    destroyed: false,
+    observed: [
+      volume.state,
+      volume.size,
+      ...(volume.retained ? ["retained"] : []),
+      ...(volume.detail ? [volume.detail] : []),
+    ].join(", "),
+  }));
+  return { rows, volumes, news: (before) => newsOf(permit, before, rows) };
+}
+
+function rowOf(
+  key: string,
+  want: DesiredWorkspace | null,
+  seen: ObservedWorkspace | null,
+  observed: Observed,
+  job: JobGlimpse,
+  isHeld: boolean,
+): WorkspaceObservation {
+  const live = seen === null ? null : liveInstance(seen);
+  const kind = want?.kind ?? seen?.kind ?? "";
+  const owner = want?.owner ?? seen?.owner ?? "";
+  const network = seen?.network ?? null;
+  const held: Status = (seen?.instances.length ?? 0) > 0 ? "STOPPING" : "STOPPED";
+  return {
+    key,
+    kind,
+    owner,
+    username: want?.account.username ?? owner,
+    wanted: want?.power ?? (isHeld ? "stopped" : "absent"),
+    status: isHeld ? held : workspaceStatus(want, seen, job),
+    posture: network?.state === "open" ? network.posture : want?.posture ?? null,
+    network: network?.state ?? null,
+    protocol: want?.protocol ?? seen?.endpoint?.protocol ?? null,
+    host: seen?.endpoint?.host ?? null,
+    port: seen?.endpoint?.port ?? null,
+    instanceUid: live?.uid ?? null,
+    node: live?.node ?? null,
+    outdated: seen?.outdated ?? false,
+    mounts: live?.mounts ?? want?.mounts ?? [],
+    detail: detailOf(key, want, seen, observed),
+    observed: seen,
+    observedAtMs: observed.atMs,
+  };
+}
+
+function detailOf(
+  key: string,
+  want: DesiredWorkspace | null,
+  seen: ObservedWorkspace | null,
+  observed: Observed,
+): string | null {
+  if (seen?.network.state === "breached") return `${seen.network.by} opens its network`;
+  if (want?.power === "running") return unmet({ is: "ready", workspace: key }, observed)[0] ?? null;
+  const first = seen?.instances[0];
+  return first === undefined ? seen?.terminating ?? null : describeInstance(first);
+}
+
+const NEWS: Partial<Record<Status, string>> = {
+  RUNNING: "workspace.ready",
+  STOPPED: "workspace.stopped",
+  FAILED: "workspace.failed",
+};
+
+function newsOf(
+  permit: Permit,
+  before: WorkspaceObservation[],
+  after: WorkspaceObservation[],
+): OutboxMessage[] {
+  const message = (key: string, row: WorkspaceObservation): OutboxMessage => ({
+    topic: "workspace.events",
+    key,
+    permitId: permit.permitId,
+    payload: {
+      permitId: permit.permitId,
+      workspace: row.key,
+      kind: row.kind,
+      username: row.username,
+      status: row.status,
+    },
+  });
+  const changed = after.flatMap((row) => {
+    const earlier = before.find(({ key }) => key === row.key);
+    const news = NEWS[row.status];
+    return news === undefined || earlier?.status === row.status ? [] : [message(news, row)];
+  });
+  const gone = before.filter(({ key }) => !after.some((row) => row.key === key));
+  return [...changed, ...gone.map((row) => message("workspace.destroyed", row))];
+}
