@@ -1,0 +1,242 @@
+/** How an accepted event changes what a permit should be: pure folds over {@link Permit} (DESIGN 3, 4). */
+import { type FieldError, isEventType, type PermitEvent, type PermitUpdate } from "./event.ts";
+import { type Account, type Members, membersIn, people, type Person, type Role, ROLES } from "./member.ts";
+import { accountKey, type Permit } from "./permit.ts";
+import type { PhaseSet } from "./phase.ts";
+
+/** What a type does to a permit: `set` changes fields only, the others are flags on top of that. */
+export type EventEffect = "set" | "open-ingress" | "stop" | "start" | "halt" | "resume" | "destroy";
+
+/**
+ * What an event type means, or null when it is not ours (verdict `ignored`). The built-in types mean what
+ * DESIGN 4 says whatever the files say; a site's own event file may add a type with one of the effects.
+ */
+export function effectOf(type: string, phases: PhaseSet): EventEffect | null {
+  if (!isEventType(type)) return phases.events.get(type)?.effect ?? null;
+  switch (type) {
+    case "permit.status.updated":
+      return "set";
+    case "permit.ingress.initiated":
+      return "open-ingress";
+    case "permit.workspace.stop_requested":
+      return "stop";
+    case "permit.workspace.start_requested":
+      return "start";
+    case "permit.halted":
+      return "halt";
+    case "permit.resumed":
+      return "resume";
+    case "permit.deleted":
+      return "destroy";
+  }
+}
+
+/**
+ * The members after an update: a field not given stays, a list given replaces the whole list (DESIGN 3). The
+ * cross-checks see the merged whole, because a clash may be with somebody an earlier event named; `accounts`
+ * holds also those no longer named, whose volumes and uids stay.
+ */
+export function mergeMembers(
+  permit: Pick<Permit, "members" | "accounts">,
+  update: PermitUpdate,
+): { members: Members } | { errors: FieldError[] } {
+  const members = replaceGiven(permit.members, update);
+  const claims = claimsOf(members, update);
+  const errors = [...nameClashes(claims), ...accountClashes(claims, permit.accounts)];
+  return errors.length === 0 ? { members } : { errors };
+}
+
+/**
+ * The permit after an accepted event. Says nothing of accounts: who is new gets one from the store.
+ * Halt and deletion take no fields, so that nothing in a message can stand in their way.
+ */
+export function applyUpdate(permit: Permit, event: PermitEvent, phases: PhaseSet): Permit {
+  const effect = effectOf(event.type, phases);
+  const fields = effect === "halt" || effect === "destroy" ? permit : withFields(permit, event, phases);
+  return {
+    ...fields,
+    ...flagsOf(fields, effect),
+    lastRevision: laterRevision(permit.lastRevision, event.revision),
+    lastTime: laterInstant(permit.lastTime, event.time),
+    latest: { type: event.type, bodyHash: event.bodyHash },
+    version: permit.version + 1,
+  };
+}
+
+/**
+ * Compares two instants in UTC as intake writes them, "YYYY-MM-DDThh:mm:ss.fff[ffffff]Z"; negative when `a` is
+ * earlier. Text order is time order once the Z is gone; parsing would lose what is below a millisecond.
+ */
+export function compareInstants(a: string, b: string): number {
+  const left = a.slice(0, -1), right = b.slice(0, -1);
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/** The accounts of everyone named, as far as known: by the event's uid, or kept from before. Who is left needs a lease. */
+export function settleAccounts(permit: Permit): { accounts: Record<string, Account>; unleased: Person[] } {
+  const accounts = { ...permit.accounts };
+  const unleased: Person[] = [];
+  for (const person of people(permit.members)) {
+    const key = accountKey(person.username);
+    const known = accounts[key];
+    const uid = person.uid ?? known?.uid;
+    if (uid === undefined) unleased.push(person);
+    else accounts[key] = { username: person.username, uid, gid: gidOf(person, uid, known) };
+  }
+  return { accounts, unleased };
+}
+
+function gidOf(person: Person, uid: number, known: Account | undefined): number {
+  return person.gid ?? (known?.uid === uid ? known.gid : uid);
+}
+
+function replaceGiven(previous: Members, update: PermitUpdate): Members {
+  return {
+    dataHolders: update.dataHolders ?? previous.dataHolders,
+    preprocessor: update.preprocessor ?? previous.preprocessor,
+    reviewer: update.reviewer ?? previous.reviewer,
+    setupReviewer: update.setupReviewer ?? previous.setupReviewer,
+    researchers: update.researchers ?? previous.researchers,
+  };
+}
+
+function withFields(permit: Permit, event: PermitEvent, phases: PhaseSet): Permit {
+  const { update } = event;
+  const status = update.status ?? permit.status;
+  const changes = status !== permit.status;
+  // A status that arrives closes an ingress opened earlier (DESIGN 4); one that a flag merely repeats does not.
+  const arrives = update.status !== undefined && (changes || event.type === "permit.status.updated");
+  const keeps = status !== null && phases.statuses.get(status)?.keepsIngress === true;
+  return {
+    ...permit,
+    members: replaceGiven(permit.members, update),
+    status,
+    tier: update.tier ?? permit.tier,
+    expiresAt: update.expiresAt === undefined ? permit.expiresAt : update.expiresAt,
+    ingressOpen: permit.ingressOpen && !(arrives && !keeps),
+    stopRequested: permit.stopRequested && !changes,
+  };
+}
+
+function flagsOf(permit: Permit, effect: EventEffect | null): Partial<Permit> {
+  switch (effect) {
+    case "open-ingress":
+      return permit.ingressOpen ? {} : { ingressOpen: true, ingressBatch: permit.ingressBatch + 1 };
+    case "stop":
+      return { stopRequested: true };
+    case "start":
+      return { stopRequested: false };
+    case "halt":
+      return { halted: true };
+    case "resume":
+      return { halted: false };
+    case "destroy":
+      return permit.deletion === "none" ? { deletion: "requested" } : {};
+    default:
+      return {};
+  }
+}
+
+function laterRevision(last: number | null, given: number | null): number | null {
+  if (last === null || given === null) return given ?? last;
+  return Math.max(last, given);
+}
+
+function laterInstant(last: string | null, given: string | null): string | null {
+  if (last === null || given === null) return given ?? last;
+  return compareInstants(last, given) >= 0 ? last : given;
+}
+
+/** One person in one role, with the path a reason would name. */
+interface Claim extends Person {
+  role: Role;
+  path: string;
+  /** A data holder's id. */
+  owner: string;
+}
+
+/** Everyone in every role; those that the update names come last, so that a clash is reported where it was sent. */
+function claimsOf(members: Members, update: PermitUpdate): Claim[] {
+  const field = (role: Role): "dataHolders" | "researchers" | Exclude<Role, "dataHolder" | "researcher"> =>
+    role === "dataHolder" ? "dataHolders" : role === "researcher" ? "researchers" : role;
+  const claims = ROLES.flatMap((role) => {
+    const name = field(role);
+    const named = members[name];
+    const list: Person[] = Array.isArray(named) ? named : named === null ? [] : [named];
+    const owners = membersIn(members, role);
+    return list.map((person, index): Claim => ({
+      ...person,
+      role,
+      owner: owners[index]?.owner ?? person.username,
+      path: Array.isArray(named) ? `data.${name}[${index}]` : `data.${name}`,
+    }));
+  });
+  const sent = (claim: Claim): boolean => update[field(claim.role)] !== undefined;
+  return [...claims.filter((claim) => !sent(claim)), ...claims.filter(sent)];
+}
+
+/** Staff and researchers may be one person in several roles; a holder's outside account is nobody else's. */
+function nameClashes(claims: Claim[]): FieldError[] {
+  const errors: FieldError[] = [];
+  const byName = new Map<string, Claim>();
+  const byHolder = new Map<string, Claim>();
+  const researchers = new Map<string, Claim>();
+  for (const claim of claims) {
+    const name = claim.username.toLowerCase();
+    const path = `${claim.path}.username`;
+    const other = byName.get(name);
+    const twice = claim.role === "researcher" ? researchers.get(name) : undefined;
+    if (other !== undefined && other.username !== claim.username) {
+      errors.push({ path, message: `${claim.username} differs from ${other.username} only in case` });
+    } else if (twice !== undefined) {
+      errors.push({ path, message: `${claim.username} is named twice` });
+    } else if (other !== undefined && (other.role === "dataHolder" || claim.role === "dataHolder")) {
+      errors.push({
+        path,
+        message: `${claim.username} is already a ${other.role}; a data holder needs an account of its own`,
+      });
+    }
+    byName.set(name, other ?? claim);
+    if (claim.role === "researcher") researchers.set(name, claim);
+    if (claim.role !== "dataHolder") continue;
+    const holder = byHolder.get(claim.owner.toLowerCase());
+    if (holder !== undefined) {
+      errors.push({ path: `${claim.path}.id`, message: `${claim.owner} is named twice` });
+    }
+    byHolder.set(claim.owner.toLowerCase(), claim);
+  }
+  return errors;
+}
+
+/** A uid used twice in a permit is rejected (DESIGN 4); one person has one uid and gid in every role. */
+function accountClashes(claims: Claim[], accounts: Record<string, Account>): FieldError[] {
+  const errors: FieldError[] = [];
+  const given = new Map<string, { uid?: number; gid?: number }>();
+  const owners = new Map<number, string>();
+  const renumbered = new Set(
+    claims.filter((claim) => claim.uid !== undefined).map((claim) => claim.username),
+  );
+  for (const account of Object.values(accounts)) {
+    if (!renumbered.has(account.username)) owners.set(account.uid, account.username);
+  }
+  for (const claim of claims) {
+    const before = given.get(claim.username);
+    for (const number of ["uid", "gid"] as const) {
+      if (before?.[number] !== undefined && claim[number] !== undefined && before[number] !== claim[number]) {
+        const message = `${claim.username} has ${number} ${before[number]} in another role`;
+        errors.push({ path: `${claim.path}.${number}`, message });
+      }
+    }
+    given.set(claim.username, { uid: before?.uid ?? claim.uid, gid: before?.gid ?? claim.gid });
+    if (claim.uid === undefined) continue;
+    const owner = owners.get(claim.uid);
+    if (owner !== undefined && owner !== claim.username) {
+      errors.push({
+        path: `${claim.path}.uid`,
+        message: `uid ${claim.uid} belongs to ${owner} in this permit`,
+      });
+    }
+    owners.set(claim.uid, owner ?? claim.username);
+  }
+  return errors;
+}

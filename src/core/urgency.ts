@@ -1,0 +1,80 @@
+/** Which job a new wish needs, and how urgently: cutting access comes before giving it (DESIGN 6). */
+import { type JobKind } from "./job.ts";
+import { membersIn } from "./member.ts";
+import type { Permit } from "./permit.ts";
+import type { PhaseSet, StatusPhase, WorkspaceRule } from "./phase.ts";
+import { canonicalJson } from "./sha256.ts";
+
+/** One running workspace that the wish gives: `what` must be equal, the two lists may only shrink. */
+interface Grant {
+  what: string;
+  allowedCidrs: ReadonlySet<string>;
+  sshPublicKeys: ReadonlySet<string>;
+}
+
+/**
+ * The kind of job that takes a permit from what it should have been to what it should be. `halt` and `delete`
+ * as long as they stand; `stop` when nothing runs any more or everything that runs, ran so before: then the
+ * job only takes away and may overtake others; `reconcile` when anything is given.
+ */
+export function jobFor(before: Permit, after: Permit, phases: PhaseSet): JobKind {
+  if (after.halted && !before.halted) return "halt";
+  if (after.deletion !== "none") return "delete";
+  if (after.halted) return "halt";
+  const consolidates = (statusPhase(after, phases)?.consolidatesInto ?? null) !== null;
+  if (consolidates && after.status !== before.status) return "reconcile";
+  const now = grants(after, phases);
+  if (now.size === 0) return "stop";
+  const earlier = grants(before, phases);
+  const takesAway = !same(earlier, now) && [...now].every(([key, grant]) => within(grant, earlier.get(key)));
+  return takesAway ? "stop" : "reconcile";
+}
+
+/** The running workspaces of a wish by workspace key. Empty while halted or deleted: whatever comes next is given. */
+function grants(permit: Permit, phases: PhaseSet): Map<string, Grant> {
+  const found = new Map<string, Grant>();
+  if (permit.halted || permit.deletion !== "none") return found;
+  for (const rule of runningRules(permit, phases)) {
+    for (const member of membersIn(permit.members, rule.role)) {
+      const others = rule.mounts.map((mount) => mount.of === null ? [] : membersIn(permit.members, mount.of));
+      const { network, protocol, mounts } = rule;
+      const account = permit.accounts[member.username] ?? null;
+      const owners = others.map((list) => list.map(({ owner }) => owner));
+      found.set(`${rule.kind}/${member.owner}`, {
+        what: canonicalJson({ network, protocol, mounts, owners, username: member.username, account }),
+        allowedCidrs: new Set(member.allowedCidrs),
+        sshPublicKeys: new Set(member.sshPublicKeys),
+      });
+    }
+  }
+  return found;
+}
+
+function statusPhase(permit: Permit, phases: PhaseSet): StatusPhase | null {
+  return permit.status === null ? null : phases.statuses.get(permit.status) ?? null;
+}
+
+function runningRules(permit: Permit, phases: PhaseSet): WorkspaceRule[] {
+  const events = [...phases.events.values()];
+  const ingress = permit.ingressOpen ? events.filter(({ effect }) => effect === "open-ingress") : [];
+  const stops = permit.stopRequested ? events.filter(({ effect }) => effect === "stop") : [];
+  const stopped = new Set(stops.flatMap(({ kinds }) => kinds));
+  return [
+    ...(statusPhase(permit, phases)?.workspaces ?? []),
+    ...ingress.flatMap(({ workspaces }) => workspaces),
+  ]
+    .filter((rule) => rule.power === "running" && !stopped.has(rule.kind));
+}
+
+function within(grant: Grant, earlier: Grant | undefined): boolean {
+  return earlier !== undefined && earlier.what === grant.what &&
+    grant.allowedCidrs.isSubsetOf(earlier.allowedCidrs) &&
+    grant.sshPublicKeys.isSubsetOf(earlier.sshPublicKeys);
+}
+
+function same(earlier: Map<string, Grant>, now: Map<string, Grant>): boolean {
+  return earlier.size === now.size && [...now].every(([key, grant]) => {
+    const other = earlier.get(key);
+    return within(grant, other) && other !== undefined && within(other, grant);
+  });
+}

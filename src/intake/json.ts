@@ -1,0 +1,57 @@
+/** Bytes to JSON, with bounds that hold before anything is parsed. */
+
+/** A permit event with the largest lists allowed is below 400 KiB; RabbitMQ would carry 128 MiB. */
+export const BODY_BYTES_MAX = 1024 * 1024;
+/** Our deepest field is at depth 5; what others add is ignored, but recursion over it must stay shallow. */
+export const JSON_DEPTH_MAX = 32;
+
+/** The parsed value, or why there is none. */
+export type Decoded = { value: unknown } | { error: string };
+
+const QUOTE = 0x22, BACKSLASH = 0x5c, OPEN = [0x5b, 0x7b], CLOSE = [0x5d, 0x7d];
+
+/** Decodes a body: bound, UTF-8, depth, JSON. Never throws. A byte order mark is skipped (RFC 8259 section 8.1). */
+export function decodeJson(body: Uint8Array): Decoded {
+  if (body.byteLength > BODY_BYTES_MAX) {
+    return { error: `is ${body.byteLength} bytes long; at most ${BODY_BYTES_MAX} are accepted` };
+  }
+  if (body.byteLength === 0) return { error: "is empty" };
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(body);
+  } catch {
+    return { error: "is not valid UTF-8" };
+  }
+  if (tooDeep(body)) return { error: `is nested deeper than ${JSON_DEPTH_MAX} levels` };
+  try {
+    return { value: JSON.parse(text) };
+  } catch {
+    return { error: "is not JSON" };
+  }
+}
+
+/** Counts brackets outside strings. Bytes are enough: in UTF-8 no part of another character looks like ASCII. */
+function tooDeep(body: Uint8Array): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < body.length; at++) {
+    const byte = body[at] ?? 0;
+    if (inString) {
+      if (byte === BACKSLASH) at++;
+      else if (byte === QUOTE) inString = false;
+    } else if (byte === QUOTE) inString = true;
+    else if (OPEN.includes(byte) && ++depth > JSON_DEPTH_MAX) return true;
+    else if (CLOSE.includes(byte)) depth--;
+  }
+  return false;
+}
+
+/** Whether a value is a JSON object (no array, no null). */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A member of a JSON object by its own key: `__proto__` and `constructor` are members like any other. */
+export function member(object: Record<string, unknown>, key: string): unknown {
+  return Object.hasOwn(object, key) ? object[key] : undefined;
+}
