@@ -1,9 +1,11 @@
 /** Copies of the database, made while it is in use. */
-import { createClient } from "@libsql/client";
 import { Fault } from "../core/fault.ts";
 import { toInstant } from "../core/clock.ts";
-import { fileUrl } from "./db.ts";
+import { Connection } from "./connection.ts";
 import { toDbFault } from "./db_fault.ts";
+
+/** A copy only reads; it may wait for a rival's commit. */
+const BUSY_TIMEOUT_MS = 10_000;
 
 /**
  * Writes a consistent, compact copy of the database into `directory` and returns its path, e.g.
@@ -19,7 +21,7 @@ export async function backUp(path: string, directory: string, label: string, now
     await Deno.remove(partial).catch(() => {});
     // VACUUM INTO accepts an empty file: made first, so that the copy is never readable by others.
     (await Deno.open(partial, { write: true, createNew: true, mode: 0o600 })).close();
-    await vacuumInto(path, partial);
+    vacuumInto(path, partial);
     await syncToDisk(partial);
     await Deno.rename(partial, target);
     await syncToDisk(directory);
@@ -36,13 +38,18 @@ export async function backUp(path: string, directory: string, label: string, now
   }
 }
 
-/** On a client of its own: VACUUM fails on a connection that has an unfinished statement. */
-async function vacuumInto(path: string, target: string): Promise<void> {
-  const client = createClient({ url: fileUrl(path), concurrency: 1, timeout: 10_000 });
+/** On a connection of its own: VACUUM fails on one that has an unfinished statement. */
+function vacuumInto(path: string, target: string): void {
+  const connection = new Connection({
+    path,
+    busyTimeoutMs: BUSY_TIMEOUT_MS,
+    queryOnly: false,
+    durable: true,
+  });
   try {
-    await client.execute({ sql: "vacuum into ?", args: [target] });
+    connection.run("vacuum into ?", [target]);
   } finally {
-    client.close();
+    connection.close();
   }
 }
 

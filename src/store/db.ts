@@ -1,16 +1,15 @@
 /**
- * The database: one connection that writes, one that only reads (DESIGN 7). libSQL is synchronous: a write
- * beside an open write transaction of the same process would freeze the event loop for the whole busy timeout, so
- * writes take turns in a fair queue. Reads have a connection of their own: they see the last commit, also while
- * a transaction is open, wait for nobody, and cannot write (`query_only`). Correctness never rests on the queue:
- * unique indexes and single statements guard against other processes.
+ * The database: one connection that writes, one that only reads (DESIGN 7). libSQL is synchronous: a second write
+ * transaction in this process would freeze the event loop for the whole busy timeout, so writers take turns in a
+ * fair queue. Reads have a connection of their own: they see the last commit, also while a transaction is open, wait
+ * for nobody, and cannot write. Correctness never rests on the queue: unique indexes and single statements guard
+ * against other processes.
  */
-import { type Client, createClient, type ResultSet, type Transaction } from "@libsql/client";
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { z } from "zod";
 import { Fault } from "../core/fault.ts";
 import type { Argument } from "./columns.ts";
-import { leavesStatementActive, toDbFault } from "./db_fault.ts";
+import { Connection } from "./connection.ts";
 import { Turns } from "./turns.ts";
 
 /** Whatever rows can be read from: a {@link Db} (last commit) or a {@link Tx} (with its own changes). */
@@ -21,7 +20,7 @@ export interface Reader {
 
 /** An open write transaction. Await nothing but its own methods inside: everybody else waits. */
 export interface Tx extends Reader {
-  /** One statement; a `returning` clause goes through `read` instead. */
+  /** One statement; one with a `returning` clause goes through `read` instead. */
   run(sql: string, args: readonly Argument[]): Promise<{ changes: number; lastId: number }>;
   /** Several statements without arguments; for migrations. */
   script(sql: string): Promise<void>;
@@ -55,28 +54,17 @@ export interface DbOptions {
 /** Below RabbitMQ's shortest useful heartbeat; the lock on the state directory makes rivals rare anyway. */
 const BUSY_TIMEOUT_MS = 2_000;
 
-/** Opens the file, made with mode 0600 when absent. Fault `unavailable` when that is impossible. No migration: see migrate.ts. */
+/** Opens the file, made with mode 0600 when absent. Fault `unavailable` when that is impossible. Migrations: migrate.ts. */
 export async function openDb(options: DbOptions): Promise<Db> {
   const { path, busyTimeoutMs = BUSY_TIMEOUT_MS, readOnly = false, durable = true } = options;
   if (!readOnly) await makeFile(path);
-  const connect = async (queryOnly: boolean): Promise<Client> => {
-    const client = createClient({ url: fileUrl(path), concurrency: 1, timeout: busyTimeoutMs });
-    try {
-      await client.execute(`pragma synchronous = ${durable ? "full" : "off"}`);
-      await client.execute("pragma foreign_keys = on");
-      if (queryOnly) await client.execute("pragma query_only = on");
-      return client;
-    } catch (thrown) {
-      client.close();
-      throw thrown;
-    }
-  };
+  const writer = new Connection({ path, busyTimeoutMs, queryOnly: readOnly, durable });
   try {
-    const writer = await connect(readOnly);
-    if (!readOnly) await useWriteAheadLog(writer, path);
-    return new LibsqlDb(path, writer, await connect(true), () => connect(readOnly));
+    if (!readOnly) useWriteAheadLog(writer, path);
+    return new LocalDb(path, writer, new Connection({ path, busyTimeoutMs, queryOnly: true, durable }));
   } catch (thrown) {
-    throw toDbFault(thrown, path);
+    writer.close();
+    throw thrown;
   }
 }
 
@@ -94,18 +82,13 @@ async function makeFile(path: string): Promise<void> {
   }
 }
 
-/** A path as libSQL wants it; "%", "?" and "#" in it are escaped. */
-export function fileUrl(path: string): string {
-  return `file:${path.split("/").map(encodeURIComponent).join("/")}`;
-}
-
-async function useWriteAheadLog(client: Client, path: string): Promise<void> {
-  const mode = (await client.execute("pragma journal_mode = wal")).rows[0]?.["journal_mode"];
-  if (mode === "wal") return;
+function useWriteAheadLog(writer: Connection, path: string): void {
+  const [answer] = writer.all("pragma journal_mode = wal", []);
+  if (JSON.stringify(answer) === '{"journal_mode":"wal"}') return;
   throw new Fault(
     "stalled",
     "unavailable",
-    `Cannot use database ${path}: its file system has no write-ahead log (${mode})`,
+    `Cannot use database ${path}: its file system allows no write-ahead log`,
     {
       advice: "Put state.directory on a local file system",
       target: path,
@@ -118,51 +101,43 @@ interface Scope {
   open: boolean;
 }
 
-class LibsqlDb implements Db {
+class LocalDb implements Db {
   readonly path: string;
-  #writer: Client;
-  readonly #reader: Client;
-  readonly #connectWriter: () => Promise<Client>;
+  readonly #writer: Connection;
+  readonly #reader: Connection;
   readonly #turns = new Turns();
   readonly #scope = new AsyncLocalStorage<Scope>();
   #closed: Promise<void> | null = null;
 
-  constructor(path: string, writer: Client, reader: Client, connectWriter: () => Promise<Client>) {
+  constructor(path: string, writer: Connection, reader: Connection) {
     this.path = path;
     this.#writer = writer;
     this.#reader = reader;
-    this.#connectWriter = connectWriter;
   }
 
+  // deno-lint-ignore require-await -- the interface is asynchronous, a libSQL server may stand behind it one day
   async read<Row>(sql: string, args: readonly Argument[], row: z.ZodType<Row>): Promise<Row[]> {
-    try {
-      return parseRows(await this.#reader.execute({ sql, args: [...args] }), row, this.path);
-    } catch (thrown) {
-      throw toDbFault(thrown, this.path);
-    }
+    return parseRows(this.#reader.all(sql, args), row, this.path);
   }
 
   write<Result>(work: (tx: Tx) => Promise<Result>): Promise<Result> {
     return this.#inTurn(async () => {
-      const transaction = await this.#writer.transaction("write");
+      this.#writer.run("begin immediate", []);
       const scope: Scope = { open: true };
       try {
-        const tx = new LibsqlTx(transaction, this.path);
-        const result = await this.#scope.run(scope, () => work(tx));
-        await transaction.commit();
+        const result = await this.#scope.run(scope, () => work(new LocalTx(this.#writer, scope, this.path)));
+        scope.open = false;
+        this.#writer.run("commit", []);
         return result;
       } finally {
         scope.open = false;
-        // Rolls back what was not committed.
-        transaction.close();
+        this.#writer.rollBack();
       }
     });
   }
 
   change<Row>(sql: string, args: readonly Argument[], row: z.ZodType<Row>): Promise<Row[]> {
-    return this.#inTurn(async () =>
-      parseRows(await this.#writer.execute({ sql, args: [...args] }), row, this.path)
-    );
+    return this.#inTurn(() => parseRows(this.#writer.all(sql, args), row, this.path));
   }
 
   close(): Promise<void> {
@@ -173,7 +148,7 @@ class LibsqlDb implements Db {
     return this.#closed;
   }
 
-  async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+  async #inTurn<Result>(work: () => Result | Promise<Result>): Promise<Result> {
     if (this.#scope.getStore()?.open === true) {
       throw new Fault(
         "stalled",
@@ -184,45 +159,47 @@ class LibsqlDb implements Db {
     const endTurn = await this.#turns.next();
     try {
       return await work();
-    } catch (thrown) {
-      if (leavesStatementActive(thrown)) await this.#renewWriter();
-      throw toDbFault(thrown, this.path);
     } finally {
       endTurn();
     }
   }
-
-  async #renewWriter(): Promise<void> {
-    this.#writer.close();
-    this.#writer = await this.#connectWriter();
-  }
 }
 
-class LibsqlTx implements Tx {
-  readonly #transaction: Transaction;
+class LocalTx implements Tx {
+  readonly #connection: Connection;
+  readonly #scope: Scope;
   readonly #path: string;
 
-  constructor(transaction: Transaction, path: string) {
-    this.#transaction = transaction;
+  constructor(connection: Connection, scope: Scope, path: string) {
+    this.#connection = connection;
+    this.#scope = scope;
     this.#path = path;
   }
 
+  // deno-lint-ignore require-await -- see LocalDb.read
   async read<Row>(sql: string, args: readonly Argument[], row: z.ZodType<Row>): Promise<Row[]> {
-    return parseRows(await this.#transaction.execute({ sql, args: [...args] }), row, this.#path);
+    return parseRows(this.#open().all(sql, args), row, this.#path);
   }
 
+  // deno-lint-ignore require-await -- see LocalDb.read
   async run(sql: string, args: readonly Argument[]): Promise<{ changes: number; lastId: number }> {
-    const { rowsAffected, lastInsertRowid } = await this.#transaction.execute({ sql, args: [...args] });
-    return { changes: rowsAffected, lastId: Number(lastInsertRowid ?? 0) };
+    return this.#open().run(sql, args);
   }
 
+  // deno-lint-ignore require-await -- see LocalDb.read
   async script(sql: string): Promise<void> {
-    await this.#transaction.executeMultiple(sql);
+    this.#open().script(sql);
+  }
+
+  /** A statement after the end would become part of somebody else's transaction. */
+  #open(): Connection {
+    if (this.#scope.open) return this.#connection;
+    throw new Fault("stalled", "internal", "Cannot write: this transaction has ended");
   }
 }
 
-function parseRows<Row>(result: ResultSet, row: z.ZodType<Row>, path: string): Row[] {
-  return result.rows.map((raw) => {
+function parseRows<Row>(rows: unknown[], row: z.ZodType<Row>, path: string): Row[] {
+  return rows.map((raw) => {
     const parsed = row.safeParse(raw);
     if (parsed.success) return parsed.data;
     const issue = parsed.error.issues[0];

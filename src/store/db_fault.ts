@@ -1,5 +1,5 @@
 /** What libSQL throws, as a Fault that says what to do (DESIGN 6: dispositions are decided at the edge). */
-import { LibsqlError } from "@libsql/client";
+import Database from "libsql";
 import { type Disposition, Fault, type Reason } from "../core/fault.ts";
 
 interface Meaning {
@@ -10,84 +10,72 @@ interface Meaning {
   advice: string;
 }
 
-const ROOM = "Free space on that file system; nothing acknowledged is lost and work goes on by itself";
 const RIGHTS = "Give the service's user write access to the state directory and its file system";
 const RESTORE = "Stop the service, keep a copy of the files, and restore the newest backup";
 
+const BUSY: Meaning = {
+  disposition: "retry",
+  reason: "unavailable",
+  what: "another process holds its lock",
+  advice: "Close whatever else has the file open, e.g. an sqlite3 shell",
+};
+const CANNOT_OPEN: Meaning = {
+  disposition: "stalled",
+  reason: "unavailable",
+  what: "the file cannot be opened",
+  advice: RIGHTS,
+};
+
 /** By SQLite's primary result code, https://www.sqlite.org/rescode.html. */
-const MEANINGS: Record<string, Meaning> = {
-  SQLITE_FULL: { disposition: "retry", reason: "unavailable", what: "the disk is full", advice: ROOM },
-  SQLITE_IOERR: {
-    disposition: "retry",
-    reason: "unavailable",
-    what: "reading or writing the file failed",
-    advice: "Look at the kernel's log and the free space of that file system",
-  },
-  SQLITE_BUSY: {
-    disposition: "retry",
-    reason: "unavailable",
-    what: "another process holds its lock",
-    advice: "Close whatever else has the file open, e.g. an sqlite3 shell",
-  },
-  SQLITE_READONLY: {
+const MEANINGS: Record<number, Meaning> = {
+  3: { disposition: "stalled", reason: "denied", what: "access is denied", advice: RIGHTS },
+  5: BUSY,
+  6: BUSY,
+  8: {
     disposition: "stalled",
     reason: "unavailable",
     what: "the file or its directory is read-only",
     advice: RIGHTS,
   },
-  SQLITE_CANTOPEN: {
-    disposition: "stalled",
+  10: {
+    disposition: "retry",
     reason: "unavailable",
-    what: "the file cannot be opened",
-    advice: RIGHTS,
+    what: "reading or writing the file failed",
+    advice: "Look at the kernel's log and at the free space of that file system",
   },
-  SQLITE_PERM: { disposition: "stalled", reason: "denied", what: "access is denied", advice: RIGHTS },
-  SQLITE_CORRUPT: {
-    disposition: "stalled",
-    reason: "internal",
-    what: "the file is damaged",
-    advice: RESTORE,
+  11: { disposition: "stalled", reason: "internal", what: "the file is damaged", advice: RESTORE },
+  13: {
+    disposition: "retry",
+    reason: "unavailable",
+    what: "the disk is full",
+    advice: "Free space on that file system; nothing acknowledged is lost, and work goes on by itself",
   },
-  SQLITE_NOTADB: {
-    disposition: "stalled",
-    reason: "internal",
-    what: "the file is no database",
-    advice: RESTORE,
-  },
-  SQLITE_CONSTRAINT: {
+  14: CANNOT_OPEN,
+  19: {
     disposition: "retry",
     reason: "conflict",
     what: "the write contradicts what is stored",
-    advice: "",
+    advice: "Report this as a defect if it stays",
   },
-  CLIENT_CLOSED: {
-    disposition: "retry",
-    reason: "unavailable",
-    what: "it is closed, the service is stopping",
-    advice: "",
-  },
+  26: { disposition: "stalled", reason: "internal", what: "the file is no database", advice: RESTORE },
 };
-const LOCKED = "SQLITE_LOCKED";
 
-/** A Fault for whatever a statement threw; what is no libSQL error comes back as it is. Arguments never show. */
-export function toDbFault(thrown: unknown, path: string): unknown {
-  if (!(thrown instanceof LibsqlError)) return thrown;
-  const meaning = MEANINGS[thrown.code === LOCKED ? "SQLITE_BUSY" : thrown.code];
+/** A Fault for what libSQL threw. SQLite's own text, which it ends with, names tables and columns, never values. */
+export function toDbFault(thrown: unknown, path: string): Fault {
+  if (thrown instanceof Fault) return thrown;
+  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  const meaning = thrown instanceof Database.SqliteError
+    ? MEANINGS[(thrown.rawCode ?? 1) & 0xff]
+    : text.startsWith("ConnectionFailed")
+    ? CANNOT_OPEN
+    : undefined;
   if (meaning === undefined) {
-    return new Fault("retry", "internal", `Cannot use database ${path}: ${thrown.message}`, {
+    return new Fault("retry", "internal", `Cannot use database ${path}: ${text}`, {
+      target: path,
       cause: thrown,
     });
   }
   const { disposition, reason, what, advice } = meaning;
-  // SQLite's own text names tables and columns, never values.
-  return new Fault(disposition, reason, `Cannot use database ${path}: ${what} (${thrown.message})`, {
-    advice,
-    target: path,
-    cause: thrown,
-  });
-}
-
-/** Whether a connection must be renewed: after SQLITE_BUSY its statement stays active and blocks e.g. VACUUM. */
-export function leavesStatementActive(thrown: unknown): boolean {
-  return thrown instanceof LibsqlError && (thrown.code === "SQLITE_BUSY" || thrown.code === LOCKED);
+  const message = `Cannot use database ${path}: ${what} (${text})`;
+  return new Fault(disposition, reason, message, { advice, target: path, cause: thrown });
 }
