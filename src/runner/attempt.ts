@@ -81,7 +81,7 @@ interface Tally {
 }
 
 async function rounds(deps: AttemptDeps, job: Job, held: Held, signal: AbortSignal): Promise<AttemptEnd> {
-  const { ledger, driver } = deps;
+  const { ledger } = deps;
   const waits = createWaits(deps.clock, job);
   const tally: Tally = { conflicts: 0, repeats: 0, lastStretch: "", done: 0, total: 0 };
   for (let round = 1; round <= ROUND_MAX; round++) {

@@ -6,7 +6,6 @@ import type { AuditEntry } from "../core/audit.ts";
 import type { Clock } from "../core/clock.ts";
 import { Fault } from "../core/fault.ts";
 import type { Job } from "../core/job.ts";
-import type { Observed } from "../core/observed.ts";
 import type { Permit, VolumeRecord } from "../core/permit.ts";
 import type { PhaseSet } from "../core/phase.ts";
 import type { ApplyStep } from "../core/step.ts";

@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import type { Permit } from "../../src/core/permit.ts";
+import { networkHash } from "../../src/core/workspace.ts";
+import { desire } from "../../src/core/desired.ts";
+import { builtInPhases, type Journey, journey, permitOf, SITE } from "./plan_fixture.ts";
+
+const phases = await builtInPhases();
+
+/** Every wish that a permit can be in, as the accepted events would leave it. */
+const WISHES: [string, Partial<Permit>][] = [
+  ["nothing yet", {}],
+  ["ingress", { status: "AWAITING_INGRESS", ingressOpen: true, ingressBatch: 1 }],
+  ...[...phases.statuses.keys()].map((
+    status,
+  ): [string, Partial<Permit>] => [status, { status, ingressBatch: 1 }]),
+  ["ANALYSIS_ACTIVE, stopped", { status: "ANALYSIS_ACTIVE", stopRequested: true, ingressBatch: 1 }],
+  ["a second ingress", { status: "DATA_PREPARATION_PENDING", ingressOpen: true, ingressBatch: 2 }],
+  ["halted", { status: "ANALYSIS_ACTIVE", halted: true, ingressBatch: 1 }],
+  ["deleted while halted", { status: "ANALYSIS_ACTIVE", halted: true, deletion: "requested" }],
+  ["deleted", { status: "ANALYSIS_ACTIVE", deletion: "requested" }],
+];
+
+/** What stands must be what the wish says, judged by the desired side and not by the plan. */
+function assertReached(trip: Journey, permit: Permit, label: string): void {
+  const observed = trip.platform.observe();
+  const desired = desire({
+    permit,
+    records: [...trip.records.values()],
+    observedVolumes: observed.volumes,
+    phases,
+    site: SITE,
+  });
+  assert.deepEqual(trip.platform.violations, [], label);
+  assert.deepEqual(trip.planFor(permit).steps, [], `${label}: an empty plan when nothing differs`);
+  if (desired.mode === "destroy") {
+    assert.deepEqual(observed.workspaces, [], label);
+    if (desired.volumes) {
+      assert.deepEqual([observed.volumes, observed.scope], [[], { state: "absent" }], label);
+    }
+  }
+  if (desired.mode === "hold") {
+    assert.ok(observed.workspaces.every((w) => w.instances.length === 0 && w.power !== "running"), label);
+  }
+  if (desired.mode !== "apply") return;
+  const running = desired.workspaces.filter(({ power }) => power === "running");
+  const serving = observed.workspaces.filter(({ instances }) => instances.length > 0);
+  assert.deepEqual(serving.map(({ key }) => key).sort(), running.map(({ key }) => key).sort(), label);
+  for (const wanted of running) {
+    const seen = serving.find(({ key }) => key === wanted.key);
+    const mounts = seen?.instances[0]?.mounts.map(({ volumeKey, path, mode }) =>
+      `${volumeKey} ${path} ${mode}`
+    );
+    assert.deepEqual(
+      mounts,
+      wanted.mounts.map(({ volumeKey, path, mode }) => `${volumeKey} ${path} ${mode}`),
+      label,
+    );
+    assert.equal(seen?.network.state === "open" && seen.network.hash, networkHash(wanted), label);
+  }
+}
+
+Deno.test("plan: leads from every wish to every other, safely, and then has nothing to do", () => {
+  for (const [fromName, from] of WISHES) {
+    for (const [toName, to] of WISHES) {
+      if (from.deletion === "requested" && to.deletion !== "requested") continue; // deletion is final
+      const trip = journey(phases);
+      trip.reach(permitOf({ status: "AWAITING_INGRESS", ingressOpen: true, ingressBatch: 1 }));
+      trip.reach(permitOf(from));
+      assertReached(trip, permitOf(from), fromName);
+      trip.reach(permitOf(to));
+      assertReached(trip, permitOf(to), `${fromName} → ${toName}`);
+    }
+  }
+});
+
+Deno.test("plan: takes over from any partially built state, whatever was asked before", () => {
+  let crashes = 0;
+  for (const [fromName, from] of WISHES.slice(1, 12)) {
+    for (const [toName, to] of WISHES) {
+      if (from.deletion === "requested") continue;
+      for (let after = 0;; after += 3) {
+        const trip = journey(phases);
+        trip.reach(permitOf({ status: "AWAITING_INGRESS", ingressOpen: true, ingressBatch: 1 }), 9);
+        if (trip.reach(permitOf(from), after).length < after) break;
+        trip.reach(permitOf(to));
+        assertReached(trip, permitOf(to), `${fromName} cut off after ${after} actions → ${toName}`);
+        crashes++;
+      }
+    }
+  }
+  assert.ok(crashes > 500, `only ${crashes} partial states were tried`);
+});
+
+Deno.test("plan: is deterministic", () => {
+  for (const [name, wish] of WISHES) {
+    const trip = journey(phases);
+    assert.deepEqual(trip.planFor(permitOf(wish)), trip.planFor(permitOf(wish)), name);
+  }
+});
+
+Deno.test("plan: cuts, sees it cut, stops, sees it gone, before anything is given", () => {
+  const trip = journey(phases);
+  trip.reach(permitOf({ status: "WORKSPACE_SETUP_PENDING" }));
+  const kinds = trip.planFor(permitOf({ status: "ANALYSIS_ACTIVE" })).steps.map(({ kind }) => kind);
+  assert.deepEqual([...new Set(kinds)].slice(0, 4), ["cut-network", "await-cut", "stop", "await-gone"]);
+  assert.ok(kinds.indexOf("start") > kinds.lastIndexOf("await-gone"), kinds.join(" "));
+});
+
+Deno.test("plan: back to setup after analysis gives fresh home and project and keeps the old ones", () => {
+  const trip = journey(phases);
+  trip.reach(permitOf({ status: "WORKSPACE_SETUP_PENDING" }));
+  trip.reach(permitOf({ status: "ANALYSIS_ACTIVE" }));
+  trip.reach(permitOf({ status: "WORKSPACE_SETUP_PENDING" }));
+  const keys = trip.platform.observe().volumes.map(({ key }) => key);
+  for (const key of ["project", "project@2", "home/j.virtanen", "home/j.virtanen@2"]) {
+    assert.ok(keys.includes(key), key);
+  }
+  const mounted = trip.platform.observe().workspaces.flatMap((w) =>
+    w.instances.flatMap((i) => i.mounts.map((m) => m.volumeKey))
+  );
+  assert.ok(!mounted.includes("project") && mounted.includes("project@2"), mounted.join(" "));
+  trip.reach(permitOf({ status: "ANALYSIS_ACTIVE" }));
+  trip.reach(permitOf({ status: "ANALYSIS_ACTIVE" }));
+  assert.ok(
+    !trip.platform.observe().volumes.some(({ key }) => key === "project@3"),
+    "a fresh one only when tainted",
+  );
+});
+
+Deno.test("plan: adding a person restarts nobody", () => {
+  const trip = journey(phases);
+  const one = permitOf({ status: "ANALYSIS_ACTIVE" });
+  const alone = { ...one, members: { ...one.members, researchers: one.members.researchers.slice(0, 1) } };
+  trip.reach(alone);
+  const before = trip.platform.observe().workspaces.map((w) => w.instances[0]?.uid);
+  const applied = trip.reach(one);
+  assert.ok(!applied.some((id) => /^(cut-network|stop) /.test(id)), applied.join(", "));
+  assert.equal(trip.platform.observe().workspaces[0]?.instances[0]?.uid, before[0]);
+});
+
+Deno.test("plan: names what stands in the way and gives nothing", () => {
+  const cases: { name: string; interfere(trip: Journey): void; reason: string }[] = [
+    {
+      name: "a same-named object of somebody else",
+      interfere: (trip) =>
+        trip.platform.state.foreign.push({ object: "Secret research", why: "it has no mark of WPS" }),
+      reason: "foreign-object",
+    },
+    {
+      name: "a data volume that vanished must never be replaced by an empty one",
+      interfere: (trip) =>
+        trip.records.set("prepared", { key: "prepared", tainted: false, bound: true, destroyed: false }),
+      reason: "volume-lost",
+    },
+  ];
+  for (const { name, interfere, reason } of cases) {
+    const trip = journey(phases);
+    interfere(trip);
+    const made = trip.planFor(permitOf({ status: "ANALYSIS_ACTIVE" }));
+    assert.deepEqual([made.obstacles[0]?.reason, made.steps], [reason, []], name);
+  }
+});
+
+Deno.test("plan: a phase whose person nobody has named waits, and does everything else", () => {
+  const trip = journey(phases);
+  const permit = permitOf({ status: "DATA_PREPARATION_PENDING" });
+  const made = trip.planFor({ ...permit, members: { ...permit.members, preprocessor: null } });
+  assert.equal(made.steps.at(-1)?.kind, "await-members");
+});
+
+Deno.test("plan: a network opened for a pod that is gone is shut before the new pod is proven and let in", () => {
+  const trip = journey(phases);
+  const permit = permitOf({ status: "ANALYSIS_ACTIVE" });
+  trip.reach(permit);
+  const workspace = trip.platform.state.workspaces.get("research/l.maes");
+  const instance = workspace?.instances[0];
+  assert.ok(instance !== undefined);
+  instance.uid = "rescheduled";
+  const kinds = trip.planFor(permit).steps.map(({ kind }) => kind);
+  assert.deepEqual(kinds.slice(0, 2), ["cut-network", "await-cut"]);
+  assert.ok(!kinds.includes("stop") && !kinds.includes("start"), kinds.join(" "));
+  const applied = trip.reach(permit);
+  assert.ok(
+    applied.indexOf("prove-isolation research/l.maes") < applied.indexOf("open-network research/l.maes"),
+  );
+  assertReached(trip, permit, "rescheduled");
+});
