@@ -7,8 +7,8 @@ export type Argument = string | number | null | Uint8Array;
 /** 0 or 1 to boolean. */
 export const flag = z.union([z.literal(0), z.literal(1)]).transform((value) => value === 1);
 
-/** A BLOB column, as its own copy of the bytes (libSQL gives a Buffer). */
-export const bytes = z.instanceof(Uint8Array).transform((buffer) => new Uint8Array(buffer));
+/** A BLOB column. */
+export const bytes = z.instanceof(ArrayBuffer).transform((buffer) => new Uint8Array(buffer));
 
 /** A JSON column, checked against `inner`. */
 export function json<Schema extends z.ZodType>(

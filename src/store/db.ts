@@ -121,34 +121,30 @@ class LocalDb implements Db {
   }
 
   write<Result>(work: (tx: Tx) => Promise<Result>): Promise<Result> {
-    return this.#inTurn(async () => {
-      this.#writer.run("begin immediate", []);
+    return this.#inTransaction(async () => {
       const scope: Scope = { open: true };
       try {
-        const result = await this.#scope.run(scope, () => work(new LocalTx(this.#writer, scope, this.path)));
-        scope.open = false;
-        this.#writer.run("commit", []);
-        return result;
+        return await this.#scope.run(scope, () => work(new LocalTx(this.#writer, scope, this.path)));
       } finally {
         scope.open = false;
-        this.#writer.rollBack();
       }
     });
   }
 
   change<Row>(sql: string, args: readonly Argument[], row: z.ZodType<Row>): Promise<Row[]> {
-    return this.#inTurn(() => parseRows(this.#writer.all(sql, args), row, this.path));
+    return this.#inTransaction(() => parseRows(this.#writer.all(sql, args), row, this.path));
   }
 
   close(): Promise<void> {
     this.#closed ??= this.#turns.end().then(() => {
       this.#reader.close();
+      this.#writer.foldLog();
       this.#writer.close();
     });
     return this.#closed;
   }
 
-  async #inTurn<Result>(work: () => Result | Promise<Result>): Promise<Result> {
+  async #inTransaction<Result>(work: () => Result | Promise<Result>): Promise<Result> {
     if (this.#scope.getStore()?.open === true) {
       throw new Fault(
         "stalled",
@@ -158,8 +154,14 @@ class LocalDb implements Db {
     }
     const endTurn = await this.#turns.next();
     try {
-      return await work();
+      // Also for a single statement: only this one can meet a rival's lock, and a statement that SQLITE_BUSY stopped
+      // stays active and lets no transaction commit until it is run again.
+      this.#writer.run("begin immediate", []);
+      const result = await work();
+      this.#writer.run("commit", []);
+      return result;
     } finally {
+      this.#writer.rollBack();
       endTurn();
     }
   }
