@@ -120,7 +120,18 @@ export class Connection {
   }
 }
 
-/** libSQL binds a JavaScript number as REAL; whole ones are meant as INTEGER. */
+/**
+ * libSQL binds a JavaScript number as REAL; whole ones are meant as INTEGER. It also reads a text only up to its
+ * first NUL: two ids could become one, so such a text is refused.
+ */
 function toNative(value: Argument): Argument | bigint {
-  return typeof value === "number" && Number.isSafeInteger(value) ? BigInt(value) : value;
+  if (typeof value === "number" && Number.isSafeInteger(value)) return BigInt(value);
+  if (typeof value === "string" && value.includes("\0")) {
+    throw new Fault(
+      "stalled",
+      "invalid",
+      "Cannot store a text with a NUL character: libSQL would cut it there",
+    );
+  }
+  return value;
 }

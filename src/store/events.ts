@@ -79,8 +79,9 @@ const COLUMNS =
   time, verdict, reasons, body_bytes as bodyBytes, body_hash as bodyHash, acked_at_ms as ackedAtMs, absorbed, identity`;
 
 /**
- * Records a delivery and returns its seq. The first row of a (source, id) that is not `ignored` establishes that
- * identity; a second `accepted` or `stale` row for it is refused with Fault `conflict`.
+ * Records a delivery and returns its seq. The `accepted` or `stale` row of a (source, id) establishes that identity; a
+ * second one is refused with Fault `conflict`. A `rejected` one does not, so that what was dead-lettered can be sent
+ * again, mended or after the site has learnt the status.
  */
 export async function insertEvent(tx: Tx, event: NewEvent): Promise<number> {
   const whole = event.body.byteLength <= BODY_KEPT_WHOLE_BYTES;
@@ -88,18 +89,16 @@ export async function insertEvent(tx: Tx, event: NewEvent): Promise<number> {
     `insert into events (received_at_ms, channel, source, id, type, permit_id, revision, time, verdict, reasons,
        body, body_bytes, body_hash, identity)
      values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
-       case when ?3 is null or ?4 is null or ?9 = 'ignored' then 0
-            when ?9 in ('accepted', 'stale') then 1
-            else not exists (select 1 from events where source = ?3 and id = ?4 and identity = 1) end)`,
+       ?3 is not null and ?4 is not null and ?9 in ('accepted', 'stale'))`,
     [
       event.receivedAtMs,
       event.channel,
-      event.source,
-      event.id,
-      event.type,
-      event.permitId,
+      withoutNul(event.source),
+      withoutNul(event.id),
+      withoutNul(event.type),
+      withoutNul(event.permitId),
       event.revision,
-      event.time,
+      withoutNul(event.time),
       event.verdict,
       JSON.stringify(event.reasons),
       whole ? event.body : event.body.subarray(0, BODY_PREFIX_BYTES),
@@ -108,6 +107,11 @@ export async function insertEvent(tx: Tx, event: NewEvent): Promise<number> {
     ],
   );
   return lastId;
+}
+
+/** A rejected message may hold anything, and its row must be writable all the same; its body shows what it was. */
+function withoutNul(text: string | null): string | null {
+  return text?.replaceAll("\0", "\u{fffd}") ?? null;
 }
 
 /** The row that established an identity, or null. */
@@ -122,7 +126,8 @@ export async function findEvent(reader: Reader, source: string, id: string): Pro
 
 /**
  * Rows of the broker without an id, of the same permit, type and body, whose acknowledgement may not have reached
- * it and which have not absorbed a redelivery yet; oldest first (DESIGN 3: each absorbs one).
+ * it and which have not absorbed a redelivery yet; oldest first (DESIGN 3: each absorbs one). Rejected ones are judged
+ * anew, because the dead letter may be what is missing.
  */
 export function findUnackedTwins(
   reader: Reader,
@@ -133,7 +138,7 @@ export function findUnackedTwins(
   return reader.read(
     `select ${COLUMNS} from events
      where permit_id = ? and body_hash = ? and type = ? and channel = 'amqp'
-       and id is null and acked_at_ms is null and absorbed = 0
+       and id is null and acked_at_ms is null and absorbed = 0 and verdict not in ('rejected', 'ignored')
      order by seq limit 100`,
     [permitId, bodyHash, type],
     eventRow,
@@ -152,6 +157,29 @@ export async function markAcked(tx: Tx, seqs: readonly number[], atMs: number): 
     "update events set acked_at_ms = ? where acked_at_ms is null and seq in (select value from json_each(?))",
     [atMs, JSON.stringify(seqs)],
   );
+}
+
+/**
+ * Notes the same of every row without an id up to `seq`: once the broker delivers something new, all that it had to
+ * deliver again has come. Returns how many there were.
+ */
+export async function markAllAcked(tx: Tx, seq: number, atMs: number): Promise<number> {
+  const { changes } = await tx.run(
+    `update events set acked_at_ms = ?
+     where id is null and acked_at_ms is null and absorbed = 0 and channel = 'amqp' and seq <= ?`,
+    [atMs, seq],
+  );
+  return changes;
+}
+
+/** The newest event's seq; 0: there is none. */
+export async function newestEventSeq(reader: Reader): Promise<number> {
+  const rows = await reader.read(
+    "select coalesce(max(seq), 0) as seq from events",
+    [],
+    z.object({ seq: z.number() }),
+  );
+  return rows[0]?.seq ?? 0;
 }
 
 /** One event, or null. */

@@ -175,7 +175,7 @@ Deno.test("read: whole numbers arrive as INTEGER, blobs as own bytes, texts unch
     const part = new Uint8Array([9, 0, 255, 7]).subarray(1);
     const [row] = await db.read(
       "select typeof(?1) as whole, typeof(?2) as part, ?3 as blob, ?4 as text, ?5 as absent, ?6 as big",
-      [5, 1.5, part, "é\u0000𝄞'", null, Number.MAX_SAFE_INTEGER],
+      [5, 1.5, part, "é𝄞'\n", null, Number.MAX_SAFE_INTEGER],
       z.object({
         whole: z.string(),
         part: z.string(),
@@ -189,10 +189,19 @@ Deno.test("read: whole numbers arrive as INTEGER, blobs as own bytes, texts unch
       whole: "integer",
       part: "real",
       blob: [0, 255, 7],
-      text: "é\u0000𝄞'",
+      text: "é𝄞'\n",
       absent: null,
       big: Number.MAX_SAFE_INTEGER,
     });
+  });
+});
+
+Deno.test("Db: a text with NUL, of which libSQL would read only the beginning, is refused", async () => {
+  await withDb(async (db) => {
+    await assert.rejects(db.write((tx) => tx.run("insert into t (b) values (?)", ["a\0b"])), {
+      reason: "invalid",
+    });
+    assert.equal(await count(db), 0);
   });
 });
 
