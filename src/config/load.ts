@@ -43,12 +43,14 @@ export async function loadConfig(source: ConfigSource): Promise<ConfigResult> {
 
   const schema = configJsonSchema();
   const { value, origins, problems } = overlay(document.value, source.environment, schema);
-  const inSecretFile = new Map<string, string>();
-  const found = await readSecrets(value, schema, source.files, inSecretFile);
-  found.push(...await tryFiles(value, schema, source.files));
+  const secrets = await readSecrets(value, schema, source.files);
+  const found = [...secrets.found, ...await tryFiles(value, schema, source.files)];
   const parsed = configSchema.safeParse(value);
-  if (!parsed.success) found.push(...complaints(parsed.error, value));
-  problems.push(...found.map((complaint) => toProblem(document, origins, inSecretFile, complaint)));
+  if (!parsed.success) {
+    // A secret whose file could not be read is missing too; saying so twice helps nobody.
+    found.push(...complaints(parsed.error, value).filter(({ path }) => !secrets.unread.has(keyText(path))));
+  }
+  problems.push(...found.map((complaint) => toProblem(document, origins, secrets.readFrom, complaint)));
   if (!parsed.success || problems.length > 0) return { config: null, file, problems: problems.sort(byPlace) };
   return { config: freeze(parsed.data), file, overridden: origins, problems: [] };
 }
@@ -95,39 +97,45 @@ function marked(value: unknown, schema: JsonSchema, path: string[] = []): Marked
   });
 }
 
-/** Puts the content of each `…File` in its sibling's place; remembers in `origin` which file a key came from. */
-async function readSecrets(
-  value: unknown,
-  schema: JsonSchema,
-  files: FileReader,
-  origin: Map<string, string>,
-): Promise<Complaint[]> {
-  const found: Complaint[] = [];
+interface Secrets {
+  /** File by the key whose value it holds. */
+  readFrom: Map<string, string>;
+  /** Keys whose file could not be read. */
+  unread: Set<string>;
+  found: Complaint[];
+}
+
+/** Puts the content of each `…File` in its sibling's place. */
+async function readSecrets(value: unknown, schema: JsonSchema, files: FileReader): Promise<Secrets> {
+  const secrets: Secrets = { readFrom: new Map(), unread: new Set(), found: [] };
   for (const { path, holder, key, schema: { secretFile } } of marked(value, schema)) {
     const name = holder[key];
     if (secretFile !== true || typeof name !== "string") continue;
     const target = key.slice(0, -"File".length);
+    const targetKey = keyText([...path.slice(0, -1), target]);
     if (Object.hasOwn(holder, target)) {
-      found.push({ path, message: `${target} is given too; keep one of them` });
+      secrets.found.push({ path, message: `${target} is given too; keep one of them` });
       continue;
     }
+    delete holder[key];
     try {
       const content = (await files.read(name)).replace(/[\r\n]+$/, "");
       if (content === "" || content.length > SECRET_MAX) {
-        found.push({
-          path,
-          message: `expected a file with one secret; ${name} has ${content.length} characters`,
-        });
+        throw new SecretSize(content.length === 0 ? "it is empty" : `it has ${content.length} characters`);
       }
       holder[target] = content;
-      delete holder[key];
-      origin.set(keyText([...path.slice(0, -1), target]), name);
+      secrets.readFrom.set(targetKey, name);
     } catch (thrown) {
-      found.push({ path, message: `cannot read ${name}: ${readFailure(thrown)}` });
+      const why = thrown instanceof SecretSize ? thrown.message : readFailure(thrown);
+      secrets.unread.add(targetKey);
+      secrets.found.push({ path, message: `cannot read the secret from ${name}: ${why}` });
     }
   }
-  return found;
+  return secrets;
 }
+
+/** A file that cannot be one secret; the message says why. */
+class SecretSize extends Error {}
 
 /** Tries to read every other file that the configuration names, so that a wrong path shows at start. */
 async function tryFiles(value: unknown, schema: JsonSchema, files: FileReader): Promise<Complaint[]> {

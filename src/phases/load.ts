@@ -67,7 +67,8 @@ export async function loadPhases(source: PhaseSource): Promise<PhaseResult> {
   for (const { thing, document } of events.values()) {
     problems.push(...place(document, eventFindings(thing, phases.volumes)));
   }
-  for (const finding of setFindings([...phases.statuses.values()], [...phases.events.values()])) {
+  const whole = setFindings([...phases.statuses.values()], [...phases.events.values()], phases.volumes);
+  for (const finding of whole) {
     const document = (statuses.get(finding.phase) ?? events.get(finding.phase))?.document;
     if (document !== undefined) problems.push(...place(document, [finding]));
   }

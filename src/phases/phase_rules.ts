@@ -62,35 +62,47 @@ function twinFindings(workspaces: WorkspaceRule[]): Finding[] {
 }
 
 /**
- * Invariant 3: which volumes are sensitive in this phase, to a fixed point: always, or mounted writable beside
- * one that is. A `when-tainted` volume that becomes so must not be mounted where there is a way out.
+ * Invariant 3: a `when-tainted` volume that is or may become sensitive in this phase must not be mounted where there
+ * is a way out. In an isolated workspace each such volume may be tainted from an earlier phase, so it counts.
  */
 function taintFindings(workspaces: WorkspaceRule[], volumes: Volumes): Finding[] {
-  const taintedBy = spread(workspaces, volumes);
+  // A workspace with a way out and data breaks invariant 1 already; what it would taint needs no second complaint.
+  const isolated = workspaces.filter(({ network }) => !isWayOut(network));
+  const taintedBy = spreadTaint(isolated, volumes, true);
   return workspaces.flatMap((workspace, index) => {
     if (!isWayOut(workspace.network)) return [];
     return workspace.mounts.flatMap((mount, at): Finding[] => {
       const by = taintedBy.get(mount.volume);
       if (by === undefined) return [];
       const message =
-        `${mount.volume} is writable beside sensitive data in ${by}, and ${workspace.kind} would ` +
-        `mount it with a way out (${workspace.network})`;
+        `${by} writes ${mount.volume} beside data that is or may be sensitive, and ${workspace.kind} ` +
+        `would mount it with a way out (${workspace.network})`;
       return [{ path: ["workspaces", index, "mounts", at, "volume"], message, invariant: 3 }];
     });
   });
 }
 
-/** Volume → the workspace kind that taints it. Volumes that are sensitive always are not listed. */
-function spread(workspaces: WorkspaceRule[], volumes: Volumes): Map<string, string> {
+/**
+ * Which volumes a phase taints, to a fixed point: volume → the workspace kind that mounts it writable beside another
+ * one that is sensitive. Volumes that are sensitive always are not listed. `suspects`: whether a `when-tainted` volume
+ * beside it counts as tainted already; by default it does not.
+ */
+export function spreadTaint(
+  workspaces: WorkspaceRule[],
+  volumes: Volumes,
+  suspects = false,
+): Map<string, string> {
   const taintedBy = new Map<string, string>();
   const counts = (volume: string): boolean =>
     volumes.get(volume)?.sensitive === "always" || taintedBy.has(volume);
   for (let before = -1; before !== taintedBy.size;) {
     before = taintedBy.size;
-    for (const { kind, mounts } of workspaces) {
-      if (!mounts.some(({ volume }) => counts(volume))) continue;
-      for (const { volume, mode } of mounts) {
-        if (mode !== "ro" && !counts(volume)) taintedBy.set(volume, kind);
+    for (const workspace of workspaces) {
+      for (const { volume, mode } of workspace.mounts) {
+        const isBesideData = workspace.mounts.some((other) =>
+          other.volume !== volume && (suspects || counts(other.volume))
+        );
+        if (mode !== "ro" && !counts(volume) && isBesideData) taintedBy.set(volume, workspace.kind);
       }
     }
   }

@@ -1,8 +1,9 @@
 /** Rules over all phases and volumes of a site together. */
-import type { EventPhase, StatusPhase, WorkspaceRule } from "../core/phase.ts";
+import type { EventPhase, StatusPhase } from "../core/phase.ts";
 import type { VolumeRule } from "../core/volume.ts";
 import { didYouMean } from "../config/nearest.ts";
 import type { Finding } from "./finding.ts";
+import { spreadTaint } from "./phase_rules.ts";
 import { EVENT_EFFECTS } from "./schema.ts";
 import { UPLOADS } from "./workspace_rules.ts";
 
@@ -12,9 +13,13 @@ export interface PhaseFinding extends Finding {
 }
 
 /** What only shows when all phases are seen: kinds across phases and events. */
-export function setFindings(statuses: StatusPhase[], events: EventPhase[]): PhaseFinding[] {
+export function setFindings(
+  statuses: StatusPhase[],
+  events: EventPhase[],
+  volumes: ReadonlyMap<string, VolumeRule>,
+): PhaseFinding[] {
   return [
-    ...openFindings(statuses),
+    ...openFindings(statuses, volumes),
     ...airlockKindFindings(statuses, events),
     ...events.flatMap((event) => [...effectFindings(event), ...kindFindings(event, statuses)]),
     ...switchFindings(events),
@@ -22,20 +27,23 @@ export function setFindings(statuses: StatusPhase[], events: EventPhase[]): Phas
 }
 
 /** DESIGN 4: `open` is only for workspaces that never touch sensitive volumes, in whatever phase. */
-function openFindings(statuses: StatusPhase[]): PhaseFinding[] {
-  const touching = new Map<string, string>();
+function openFindings(statuses: StatusPhase[], volumes: ReadonlyMap<string, VolumeRule>): PhaseFinding[] {
+  const touching = new Map<string, { status: string; volume: string }>();
   for (const { status, workspaces } of statuses) {
-    for (const { kind, network } of workspaces) {
-      if (network === "isolated") touching.set(kind, status);
+    const taintedBy = spreadTaint(workspaces, volumes);
+    for (const { kind, mounts } of workspaces) {
+      const sensitive = mounts.find(({ volume }) =>
+        volumes.get(volume)?.sensitive === "always" || taintedBy.has(volume)
+      );
+      if (sensitive !== undefined) touching.set(kind, { status, volume: sensitive.volume });
     }
   }
   return statuses.flatMap(({ status, workspaces }) =>
-    workspaces.flatMap(({ kind, network }: WorkspaceRule, index): PhaseFinding[] => {
-      const where = touching.get(kind);
-      if (network !== "open" || where === undefined) return [];
-      const message =
-        `open is only for workspaces that never touch sensitive volumes, but ${where} isolates ` +
-        `${kind}; expected proxied`;
+    workspaces.flatMap(({ kind, network }, index): PhaseFinding[] => {
+      const touched = touching.get(kind);
+      if (network !== "open" || touched === undefined || touched.status === status) return [];
+      const message = `open is only for workspaces that never touch sensitive volumes, but ${kind} mounts ` +
+        `${touched.volume} in ${touched.status}; expected proxied`;
       return [{ phase: status, path: ["workspaces", index, "network"], message, invariant: 1 }];
     })
   );
