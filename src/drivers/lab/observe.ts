@@ -1,0 +1,161 @@
+/** The lab as a driver sees it through the API: objects and their marks, never the truth behind them. */
+import { permitName, workspaceName } from "../../core/names.ts";
+import type {
+  ForeignObject,
+  Instance,
+  Observed,
+  ObservedNetwork,
+  ObservedScope,
+  ObservedTask,
+  ObservedWorkspace,
+} from "../../core/observed.ts";
+import { portOf, specHash } from "../../core/workspace.ts";
+import { DEFAULT_DENY } from "./network.ts";
+import type { LabPod, LabScope } from "./objects.ts";
+import { observeVolumes } from "./observe_volumes.ts";
+import { contentsOf, missingGuards } from "./scopes.ts";
+import { seenOf, type World } from "./world.ts";
+
+/** Everything of one permit at this instant. */
+export function observePermit(world: World, permitId: string): Observed {
+  const name = permitName(permitId);
+  const found = world.state.scopes[name];
+  const scope = found?.owned ? found : undefined;
+  const foreignScope = found !== undefined && !found.owned
+    ? [{ object: `namespace ${name}`, why: "it bears the permit's name and not WPS's mark" }]
+    : [];
+  return {
+    permitId,
+    scope: observeScope(scope),
+    workspaces: scope === undefined ? [] : observeWorkspaces(world, scope),
+    volumes: observeVolumes(world, permitId, scope),
+    tasks: scope === undefined ? [] : observeTasks(scope),
+    foreign: scope === undefined ? foreignScope : foreignIn(scope),
+    atMs: world.nowMs,
+  };
+}
+
+/** The permits that have anything that bears our mark. */
+export function listPermits(world: World): string[] {
+  const { scopes, backings } = world.state;
+  const owned = [...Object.values(scopes), ...Object.values(backings)].filter((object) => object.owned);
+  return [...new Set(owned.map(({ permitId }) => permitId))].sort();
+}
+
+function observeScope(scope: LabScope | undefined): ObservedScope {
+  if (scope === undefined) return { state: "absent" };
+  const { name } = scope;
+  const seen = seenOf(scope);
+  if (scope.deletedAtMs !== null) {
+    const left = contentsOf(scope);
+    const what = left.length === 0 ? "it is being removed" : `still in it: ${left.join(", ")}`;
+    return { state: "terminating", name, detail: `namespace ${name}: ${what}`, seen };
+  }
+  const missing = missingGuards(scope);
+  return missing.length === 0
+    ? { state: "intact", name, detail: null, seen }
+    : { state: "incomplete", name, detail: missing.join("; "), seen };
+}
+
+function observeWorkspaces(world: World, scope: LabScope): ObservedWorkspace[] {
+  const pods = Object.values(scope.pods).filter(({ belongs, owned }) => owned && belongs.to === "workspace");
+  const keys = new Set([
+    ...Object.values(scope.computes).filter(({ owned }) => owned).map(({ key }) => key),
+    ...Object.values(scope.identities).filter(({ owned }) => owned).map(({ key }) => key),
+    ...Object.values(scope.policies).flatMap(({ owned, rules }) =>
+      owned && rules.selects !== null ? [rules.selects] : []
+    ),
+    ...pods.map(({ belongs }) => belongs.key),
+  ]);
+  return [...keys].sort().map((key) => observeWorkspace(world, scope, key, pods));
+}
+
+function observeWorkspace(world: World, scope: LabScope, key: string, pods: LabPod[]): ObservedWorkspace {
+  const name = workspaceName(key);
+  const compute = scope.computes[name]?.owned ? scope.computes[name] : undefined;
+  const identity = scope.identities[name];
+  const slash = key.indexOf("/");
+  return {
+    key,
+    kind: key.slice(0, slash),
+    owner: key.slice(slash + 1),
+    power: compute === undefined ? null : compute.replicas === 1 ? "running" : "stopped",
+    specHash: compute === undefined ? null : specHash(compute.template),
+    outdated: compute !== undefined && compute.template.revision !== world.settings.template,
+    identityHash: identity?.hash ?? null,
+    network: observeNetwork(scope, key),
+    instances: pods.filter(({ belongs }) => belongs.key === key).map((pod) => observeInstance(world, pod)),
+    endpoint: identity === undefined || !identity.hasService ? null : {
+      protocol: identity.protocol,
+      host: `${name}.${scope.name}.svc`,
+      port: portOf(identity.protocol),
+    },
+    compute: seenOf(compute),
+    terminating: compute?.deletedAtMs == null
+      ? null
+      : `statefulset ${scope.name}/${name}: finalizer ${compute.finalizers.join(", ")}`,
+  };
+}
+
+function observeInstance(world: World, pod: LabPod): Instance {
+  const state = world.isKnownLost(pod.node)
+    ? "unreachable"
+    : pod.deletedAtMs !== null
+    ? "terminating"
+    : pod.phase === "succeeded"
+    ? "failed"
+    : pod.phase;
+  return {
+    uid: pod.uid,
+    name: pod.name,
+    state,
+    ready: pod.ready && state === "running",
+    specHash: specHash(pod.template),
+    mounts: structuredClone(pod.template.mounts),
+    node: pod.node,
+    reason: pod.reason,
+  };
+}
+
+/** What the policies add up to, as the API has them: enforcement may lag. */
+function observeNetwork(scope: LabScope, key: string): ObservedNetwork {
+  const own = scope.policies[workspaceName(key)];
+  const seen = seenOf(own?.owned ? own : undefined);
+  const selecting = Object.values(scope.policies).filter(({ rules }) =>
+    rules.selects === null || rules.selects === key
+  );
+  const widening = selecting.find((policy) =>
+    policy.rules.egress !== "none" && (!policy.owned || policy.name === DEFAULT_DENY)
+  );
+  if (widening !== undefined) return { state: "breached", by: `networkpolicy ${widening.name}`, seen };
+  if (selecting.length === 0) return { state: "breached", by: "absence of networkpolicy default-deny", seen };
+  if (own?.owned && own.opening !== null) return { state: "open", ...own.opening, seen };
+  return { state: "shut", seen };
+}
+
+function observeTasks(scope: LabScope): ObservedTask[] {
+  return Object.values(scope.tasks).filter(({ owned }) => owned).map((task) => ({
+    key: task.key,
+    name: task.name,
+    state: task.state,
+    message: task.message,
+    pods: Object.values(scope.pods).filter(({ belongs }) => belongs.uid === task.uid).map(({ name }) => name),
+    seen: seenOf(task),
+  }));
+}
+
+function foreignIn(scope: LabScope): ForeignObject[] {
+  const why = "it lies in the permit's namespace and does not bear WPS's mark";
+  const named = (kind: string, objects: Record<string, { name: string; owned: boolean }>): ForeignObject[] =>
+    Object.values(objects).filter(({ owned }) => !owned).map(({ name }) => ({
+      object: `${kind} ${scope.name}/${name}`,
+      why,
+    }));
+  return [
+    ...named("statefulset", scope.computes),
+    ...named("persistentvolumeclaim", scope.claims),
+    ...named("networkpolicy", scope.policies),
+    ...named("pod", scope.pods),
+    ...named("job", scope.tasks),
+  ];
+}

@@ -1,0 +1,77 @@
+/** Consolidation tasks: a pod that copies one holder's uploads, as that holder, and says what went wrong. */
+import { sha256Hex } from "../../core/sha256.ts";
+import { manifestPath } from "../../core/step.ts";
+import { mayRead } from "./files.ts";
+import type { LabBacking, LabScope, LabTask, LabTimer } from "./objects.ts";
+import { addPod } from "./pods.ts";
+import { mountedBacking } from "./volumes.ts";
+import type { World } from "./world.ts";
+
+/** Makes the pods of running tasks and removes tasks that were asked to go; then it changes nothing. */
+export function settleTasks(world: World, scope: LabScope): void {
+  for (const task of Object.values(scope.tasks)) {
+    const pods = Object.values(scope.pods).filter(({ belongs }) => belongs.uid === task.uid);
+    if (task.deletedAtMs !== null) {
+      if (task.finalizers.length > 0 || pods.length > 0) continue;
+      delete scope.tasks[task.name];
+      world.moved();
+    } else if (task.state === "running" && pods.length === 0 && scope.deletedAtMs === null) {
+      const { from, fromKey, into, intoKey, uid, gid, fsGroup, holder } = task.work;
+      const name = `${task.name}-${world.newUid().slice(-5)}`;
+      addPod(world, scope, name, { to: "task", key: task.key, uid: task.uid }, {
+        posture: "isolated",
+        account: { username: holder, uid, gid },
+        fsGroup,
+        mounts: [
+          { volume: from, volumeKey: fromKey, path: "/uploads", mode: "ro" },
+          { volume: into, volumeKey: intoKey, path: "/into", mode: "rw" },
+        ],
+        tier: "task",
+        revision: world.settings.template,
+      });
+    }
+  }
+}
+
+/** A task's pod has worked long enough: it has copied, or knows why it cannot. */
+export function taskTimer(world: World, scope: LabScope, timer: LabTimer): void {
+  const pod = Object.values(scope.pods).find(({ uid }) => uid === timer.uid);
+  if (pod === undefined || pod.phase !== "running" || pod.deletedAtMs !== null) return;
+  if (!world.isReachable(pod.node)) return;
+  const task = Object.values(scope.tasks).find(({ uid }) => uid === pod.belongs.uid);
+  if (task === undefined) return;
+  const from = mountedBacking(world, scope, task.work.fromKey);
+  const into = mountedBacking(world, scope, task.work.intoKey);
+  const problem = from === undefined || into === undefined
+    ? "Cannot copy: a volume is gone"
+    : copy(task, from, into);
+  task.state = problem === null ? "succeeded" : "failed";
+  task.message = problem ?? `${Object.keys(from?.files ?? {}).length} files copied and verified`;
+  pod.phase = problem === null ? "succeeded" : "failed";
+  pod.connections = [];
+  pod.reason = problem;
+  world.bump(task);
+  world.bump(pod);
+}
+
+/** Copies file by file and lists them; what already lies there is compared, never overwritten. Null: done. */
+function copy({ work }: LabTask, from: LabBacking, into: LabBacking): string | null {
+  const lines: string[] = [];
+  const owned = { uid: work.uid, gid: work.fsGroup, mode: 0o640 };
+  for (const path of Object.keys(from.files).sort()) {
+    const upload = from.files[path];
+    if (upload === undefined) continue;
+    if (!mayRead(upload, { uid: work.uid, groups: [work.gid, work.fsGroup] })) {
+      return `Cannot read ${path}: permission denied for uid ${work.uid}`;
+    }
+    const target = `${work.folder}/${path}`;
+    const present = into.files[target];
+    if (present !== undefined && present.text !== upload.text) {
+      return `Cannot copy ${path}: another ${target} is already there and is not overwritten`;
+    }
+    into.files[target] = { text: upload.text, ...owned };
+    lines.push(`${sha256Hex(upload.text)}  ${path}\n`);
+  }
+  into.files[manifestPath(work.folder)] = { text: lines.join(""), ...owned };
+  return null;
+}
