@@ -1,10 +1,17 @@
 #!/bin/bash
-# down.sh [--keep]: ends what up.sh started and takes back every trace of it on this machine: processes,
-# containers, mounts, the network namespace, routes, cgroups, files. --keep leaves the folder for reading logs.
+# down.sh [--for PID]: ends what up.sh started and takes back every trace of it on this machine: processes,
+# containers, mounts, the network namespace, routes, cgroups, files. With --for only if no one else uses it.
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 [ "$(id -u)" = 0 ] || { echo "down.sh must run as root" >&2; exit 1; }
 [ "${WPS_TEST_LOCKED:-}" = 1 ] || { exec 8>"$RUN.lock" && flock 8; }
+if [ "${1:-}" = --for ]; then
+  rm -f "$RUN/users/$2"
+  if [ -n "$(users)" ]; then
+    echo "[down] left up, in use by: $(users | paste -sd' ')"
+    exit 0
+  fi
+fi
 
 # stop NAME...: TERM to all, one second, then KILL. A name without a living process of ours is passed over.
 stop() {
@@ -43,6 +50,5 @@ done
 ip link del $HOST_LINK 2>/dev/null # its routes go with it
 ip netns del $NETNS 2>/dev/null
 find /sys/fs/cgroup -depth -type d \( -path "*/$CGROUP" -o -path "*/$CGROUP/*" \) -exec rmdir {} + 2>/dev/null
-if [ -f "$RUN/litter" ]; then xargs rm -rf <"$RUN/litter"; fi
-[ "${1:-}" = --keep ] || rm -rf "$RUN"
-exit 0
+if [ -f "$RUN/litter" ]; then xargs rm -rf --one-file-system <"$RUN/litter"; fi
+rm -rf --one-file-system "$RUN"

@@ -19,10 +19,28 @@ CGROUP=wps-test           # parent of every pod's cgroup
 in_node() { nsenter --net=/run/netns/$NETNS "$@"; } # not `ip netns exec`: that hides the cgroup mounts
 k() { "$CACHE/kube" kubectl --kubeconfig "$RUN/admin.kubeconfig" "$@"; }
 
-# A pid file holds "pid starttime": a recycled pid is never taken for one of ours.
-alive() {
+# A process is remembered as "pid starttime", so that a recycled pid is never taken for it.
+started() { cut -d' ' -f22 "/proc/$1/stat" 2>/dev/null; }
+remember() { echo "$1 $(started "$1")" >"$RUN/$2"; } # PID FILE
+living() {                                           # FILE: prints the pid when that very process lives
   local pid start
-  read -r pid start 2>/dev/null <"$RUN/pids/$1" || return 1
-  [ "$(cut -d' ' -f22 "/proc/$pid/stat" 2>/dev/null)" = "$start" ] || return 1
-  echo "$pid"
+  read -r pid start 2>/dev/null <"$1" || return 1
+  [ -n "$start" ] && [ "$(started "$pid")" = "$start" ] && echo "$pid"
 }
+alive() { living "$RUN/pids/$1"; } # NAME of a part of the cluster
+
+# Who uses the running cluster: pids of living test processes, or "kept" when a person started it.
+users() {
+  local file
+  for file in "$RUN"/users/*; do
+    case $file in
+      */kept) echo kept ;;
+      *) living "$file" || true ;;
+    esac
+  done
+}
+
+case $RUN in
+  /*wps*) ;;
+  *) echo "WPS_TEST_RUN must be an absolute path with 'wps' in it, not $RUN: it is removed as a whole" >&2; exit 1 ;;
+esac

@@ -30,7 +30,7 @@ if ! alive kwok >/dev/null; then
   setsid nsenter --net=/run/netns/$NETNS "$CACHE/kwok" --kubeconfig "$RUN/kwok.kubeconfig" --manage-all-nodes=false \
     --manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake --node-lease-duration-seconds=40 --cidr 10.89.0.0/16 --node-ip $NODE_IP \
     "${settings[@]}" >"$RUN/logs/kwok.log" 2>&1 </dev/null 8>&- 9>&- &
-  echo "$! $(cut -d' ' -f22 /proc/$!/stat)" >"$RUN/pids/kwok"
+  remember $! pids/kwok
 fi
 # shellcheck disable=SC2086 # one word per node
 k wait --for=condition=Ready --timeout=30s $(printf 'node/%s ' $names) >/dev/null

@@ -1,12 +1,16 @@
 #!/bin/bash
-# up.sh: one real Kubernetes node in a network namespace of its own, everything below $RUN.
+# up.sh [--for PID]: one real Kubernetes node in a network namespace of its own, everything below $RUN.
 # A running and healthy cluster is left as it is; a half-dead one is taken down and started anew.
+# --for names the process that uses it: down.sh --for leaves a cluster alone that others still use. Without it
+# the cluster is yours, and stays until you call down.sh.
 #   CNI=bridge  no NetworkPolicy is enforced (the negative control)    KWOK=N  N fake nodes beside the real one
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 . "$HERE/network.sh"
 . "$HERE/certificates.sh"
 CNI=${CNI:-calico}
+user=
+[ "${1:-}" != --for ] || user=${2:?usage: up.sh [--for PID]}
 WAIT_TENTHS=600 # a minute for any one part: the slowest takes 3 s on an idle machine
 
 [ "$(id -u)" = 0 ] || { echo "up.sh must run as root: it makes namespaces, mounts and cgroups" >&2; exit 1; }
@@ -31,13 +35,17 @@ healthy() {
 ready_api() { curl -sf --max-time 2 --cacert "$RUN/certs/ca.crt" $API/readyz >/dev/null; }
 felix_ready() { in_node curl -sf --max-time 2 http://127.0.0.1:9099/readiness >/dev/null; }
 
+note_user() {
+  mkdir -p "$RUN/users"
+  if [ -n "$user" ]; then remember "$user" "users/$user"; else : >"$RUN/users/kept"; fi
+}
+
 # start NAME COMMAND...: in the node's network, in a session of its own, without our locks and terminal
 start() {
-  local name=$1 pid
+  local name=$1
   shift
   setsid nsenter --net=/run/netns/$NETNS "$@" >"$RUN/logs/$name.log" 2>&1 </dev/null 8>&- 9>&- &
-  pid=$!
-  echo "$pid $(cut -d' ' -f22 /proc/$pid/stat)" >"$RUN/pids/$name"
+  remember $! "pids/$name"
 }
 
 wait_for() { # NAME COMMAND...: until COMMAND succeeds while NAME lives
@@ -210,8 +218,13 @@ K
 
 main() {
   if healthy; then
+    note_user
     lap "already up: $API"
     return
+  fi
+  if ready_api && [ "$(cat "$RUN/wanted")" != "$wanted" ] && [ -n "$(users)" ]; then
+    echo "a cluster of another build or mode is up and in use by: $(users); stop them, or call down.sh" >&2
+    exit 1
   fi
   WPS_TEST_LOCKED=1 "$HERE/down.sh"
   mkdir -p "$RUN"/{certs,cni-bin,cni-conf,logs,pids,volumes}
@@ -230,6 +243,7 @@ main() {
   lap API server ready
   start_node
   echo "$wanted" >wanted
+  note_user
   lap "up: $API"
 }
 
