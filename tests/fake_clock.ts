@@ -1,4 +1,5 @@
 /** A clock that only moves when told, or by itself as soon as everything sleeps. */
+import { setImmediate } from "node:timers";
 import type { Clock } from "../src/core/clock.ts";
 
 /** A Sunday at noon, far from any change of the calendar. */
@@ -128,6 +129,7 @@ export class FakeClock implements Clock {
 /** All promises that can be settled are settled when it resolves. */
 function turnOfLoop(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  setTimeout(resolve, 0);
+  // A timer of 0 ms would take 2 ms of real time; this takes 7 µs.
+  setImmediate(resolve);
   return promise;
 }

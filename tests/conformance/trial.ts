@@ -65,6 +65,34 @@ export class Trial {
     return result;
   }
 
+  /** Applies an action made from what is seen now; a conflict is no failure, but is seen and made anew, as a job would. */
+  async applyFresh(make: (observed: Observed) => Action): Promise<void> {
+    const refusals: string[] = [];
+    await this.eventually("an action on a fresh observation", async () => {
+      const action = make(await this.observe());
+      try {
+        await this.apply(action);
+        return true;
+      } catch (thrown) {
+        if (!(thrown instanceof Fault) || thrown.reason !== "conflict") throw thrown;
+        refusals.push(thrown.message);
+        return false;
+      }
+    }, () => refusals.join("; "));
+  }
+
+  /** An observation that equals the one before it: controllers of the platform have come to rest. */
+  async settled(): Promise<Omit<Observed, "atMs">> {
+    let last = stable(await this.observe());
+    await this.eventually("the platform comes to rest", async () => {
+      await this.backend.clock.sleep(this.backend.pollMs);
+      const before = last;
+      last = stable(await this.observe());
+      return JSON.stringify(before) === JSON.stringify(last);
+    });
+    return last;
+  }
+
   /** Applies an action that must be refused so. */
   async refused(action: Action, expected: Expected): Promise<Fault> {
     try {
@@ -82,7 +110,7 @@ export class Trial {
 
   /** Applies an action that was done already: it may say done or `conflict`, and nothing differs afterwards. */
   async repeated(action: Action): Promise<void> {
-    const before = stable(await this.observe());
+    const before = await this.settled();
     try {
       await this.backend.driver.apply(action, this.context());
     } catch (thrown) {
@@ -125,7 +153,11 @@ export class Trial {
 
   /** Volumes, bound. The space must stand. */
   async volumes(...volumes: DesiredVolume[]): Promise<void> {
-    for (const volume of volumes) await this.apply({ kind: "ensure-volume", volume, seen: null });
+    const observed = await this.observe();
+    for (const volume of volumes) {
+      const seen = findVolume(observed, volume.key)?.seen ?? null;
+      await this.apply({ kind: "ensure-volume", volume, seen });
+    }
     await this.until(
       "the volumes are bound",
       (observed) => volumes.every(({ key }) => findVolume(observed, key)?.state === "bound"),
@@ -135,8 +167,9 @@ export class Trial {
   /** Identity and compute, written but not waited for. */
   async write(workspace: DesiredWorkspace): Promise<void> {
     await this.apply({ kind: "ensure-identity", workspace, rotate: true });
-    const seen = find(await this.observe(), workspace.key)?.compute ?? null;
-    await this.apply({ kind: "start", workspace, seen });
+    await this.applyFresh((observed) => {
+      return { kind: "start", workspace, seen: find(observed, workspace.key)?.compute ?? null };
+    });
   }
 
   /** Identity, compute, and a ready instance. */
@@ -156,9 +189,11 @@ export class Trial {
 
   /** Opens the network for the present instance, conditional on what is seen now. */
   async open(workspace: DesiredWorkspace): Promise<void> {
-    const observed = await this.workspace(workspace.key);
-    const instanceUid = observed.instances[0]?.uid ?? assert.fail(`${workspace.key} has no instance`);
-    await this.apply({ kind: "open-network", workspace, instanceUid, seen: observed.network.seen });
+    await this.applyFresh((observed) => {
+      const existing = find(observed, workspace.key) ?? assert.fail(`${workspace.key} is not observed`);
+      const instanceUid = existing.instances[0]?.uid ?? assert.fail(`${workspace.key} has no instance`);
+      return { kind: "open-network", workspace, instanceUid, seen: existing.network.seen };
+    });
   }
 
   /** Stops a workspace and waits until nothing of it runs. */
@@ -169,6 +204,28 @@ export class Trial {
       (seen) => find(seen, key)?.instances.length === 0,
     );
     return find(observed, key) ?? assert.fail(`${key} is not observed`);
+  }
+
+  /** Removes a stopped workspace and waits until nothing of it is listed. */
+  async remove(key: string): Promise<void> {
+    await this.applyFresh((observed) => {
+      const workspace = find(observed, key) ?? assert.fail(`${key} is not observed`);
+      return { kind: "remove-workspace", workspace };
+    });
+    await this.until(`${key} is not listed`, (observed) => find(observed, key) === undefined);
+  }
+
+  /** Destroys a volume for good; does not wait for its end. */
+  async destroy(key: string): Promise<void> {
+    await this.applyFresh((observed) => {
+      return { kind: "destroy-volume", volume: findVolume(observed, key) ?? assert.fail(`no volume ${key}`) };
+    });
+  }
+
+  /** Retains a bound volume. */
+  async retain(key: string): Promise<void> {
+    await this.apply({ kind: "retain-volume", volume: await this.volume(key) });
+    await this.until(`${key} is retained`, (observed) => findVolume(observed, key)?.retained === true);
   }
 
   /** A workspace that must be there. */

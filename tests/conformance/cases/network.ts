@@ -248,6 +248,25 @@ const OPEN_CASES: readonly DriverCase[] = [
     },
   },
   {
+    name: "a weakened default-deny is a breach of what runs under it, until it is healed",
+    why: "policies add up, so an altered guard opens also what has rules of its own (invariant 1)",
+    run: async (trial) => {
+      const research = workspace("research/j.virtanen");
+      await trial.scope();
+      await trial.start(research);
+      await trial.open(research);
+      await trial.backend.outside.weakenDefaultDeny(trial.permitId);
+      const observed = await trial.until(
+        "it is breached",
+        (seen) => find(seen, research.key)?.network.state === "breached",
+      );
+      assert.equal(observed.scope.state, "incomplete");
+      await trial.scope();
+      await trial.until("it is open as before", (seen) => find(seen, research.key)?.network.state === "open");
+      await packets(trial, research.key, [], ["gateway"]);
+    },
+  },
+  {
     name: "an open connection survives the cut and ends with its pod",
     why: "invariant 2: a network counts as cut only when policy and pod have changed",
     needs: "openConnection",

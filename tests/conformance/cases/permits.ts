@@ -48,10 +48,10 @@ export const PERMIT_CASES: readonly DriverCase[] = [
       const { outside } = trial.backend;
       assert.equal(await outside.tryWrite(trial.permitId, research.key, "/data/project/mine"), true);
       assert.deepEqual(await outside.listFiles(other.permitId, "project"), []);
-      const before = stable(await other.observe());
+      const before = await other.settled();
       await trial.stop(research.key);
-      await trial.apply({ kind: "remove-workspace", workspace: await trial.workspace(research.key) });
-      await trial.apply({ kind: "destroy-volume", volume: await trial.volume("project") });
+      await trial.remove(research.key);
+      await trial.destroy("project");
       await trial.until("the volume is gone", (seen) => findVolume(seen, "project") === undefined);
       assert.deepEqual(stable(await other.observe()), before);
     },
@@ -78,7 +78,7 @@ export const PERMIT_CASES: readonly DriverCase[] = [
     run: async (trial) => {
       await trial.scope();
       await trial.volumes(volume("prepared"));
-      await trial.apply({ kind: "retain-volume", volume: await trial.volume("prepared") });
+      await trial.retain("prepared");
       const { scope } = await trial.observe();
       await trial.apply({ kind: "destroy-scope", seen: scope.state === "absent" ? null : scope.seen });
       await trial.until("it is released", (seen) => findVolume(seen, "prepared")?.state === "released");

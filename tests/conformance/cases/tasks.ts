@@ -214,7 +214,7 @@ export const TASK_CASES: readonly DriverCase[] = [
       await trial.apply({ kind: "remove-task", task });
       await trial.until("the task is gone", ({ tasks }) => tasks.length === 0);
       await trial.repeated({ kind: "remove-task", task });
-      await trial.apply({ kind: "destroy-volume", volume: await trial.volume(work.fromKey) });
+      await trial.destroy(work.fromKey);
       await trial.until(
         "the uploads are gone",
         ({ volumes }) => volumes.every(({ key }) => key !== work.fromKey),

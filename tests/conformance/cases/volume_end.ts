@@ -10,12 +10,8 @@ const OWNER = { uid: MEMBER_ID, gid: FS_GROUP, mode: 0o660 };
 /** A bound, retained volume with one file. */
 async function filled(trial: Trial, key: string): Promise<void> {
   await trial.volumes(volume(key));
-  await trial.apply({ kind: "retain-volume", volume: await trial.volume(key) });
+  await trial.retain(key);
   await trial.backend.outside.writeFile(trial.permitId, key, "file.txt", "data", OWNER);
-}
-
-async function destroy(trial: Trial, key: string): Promise<void> {
-  await trial.apply({ kind: "destroy-volume", volume: await trial.volume(key) });
 }
 
 function isAbsent(key: string): (observed: Parameters<typeof findVolume>[0]) => boolean {
@@ -31,7 +27,7 @@ export const VOLUME_END_CASES: readonly DriverCase[] = [
       await trial.scope();
       await filled(trial, "uploads/hospital-a");
       const bound = await trial.volume("uploads/hospital-a");
-      await destroy(trial, bound.key);
+      await trial.destroy(bound.key);
       await trial.until("it is gone", isAbsent(bound.key));
       assert.equal(await trial.backend.outside.listFiles(trial.permitId, bound.key), null);
       await trial.repeated({ kind: "destroy-volume", volume: bound });
@@ -44,7 +40,7 @@ export const VOLUME_END_CASES: readonly DriverCase[] = [
       await trial.scope();
       await filled(trial, "uploads/hospital-a");
       await filled(trial, "uploads/hospital-b");
-      await destroy(trial, "uploads/hospital-a");
+      await trial.destroy("uploads/hospital-a");
       await trial.until("a is gone", isAbsent("uploads/hospital-a"));
       assert.equal((await trial.volume("uploads/hospital-b")).state, "bound");
       assert.deepEqual(await trial.backend.outside.listFiles(trial.permitId, "uploads/hospital-b"), [
@@ -60,7 +56,7 @@ export const VOLUME_END_CASES: readonly DriverCase[] = [
       await filled(trial, "raw");
       await trial.backend.outside.deleteClaim(trial.permitId, "raw");
       await trial.until("it is released", (seen) => findVolume(seen, "raw")?.state === "released");
-      await destroy(trial, "raw");
+      await trial.destroy("raw");
       await trial.until("it is gone", isAbsent("raw"));
     },
   },
@@ -71,7 +67,7 @@ export const VOLUME_END_CASES: readonly DriverCase[] = [
       await trial.scope();
       await filled(trial, "uploads/hospital-a");
       const late = await trial.volume("uploads/hospital-a");
-      await destroy(trial, late.key);
+      await trial.destroy(late.key);
       await trial.until("it is gone", isAbsent(late.key));
       await filled(trial, late.key);
       await trial.refused({ kind: "destroy-volume", volume: late }, {
@@ -90,7 +86,7 @@ export const VOLUME_END_CASES: readonly DriverCase[] = [
       await trial.volumes(volume("project"));
       const research = workspace("research/j.virtanen", { mounts: [mount("project", "rw")] });
       const instance = await trial.start(research);
-      await destroy(trial, "project");
+      await trial.destroy("project");
       const observed = await trial.until(
         "it is terminating",
         (seen) => findVolume(seen, "project")?.state === "terminating",
@@ -110,7 +106,7 @@ export const VOLUME_END_CASES: readonly DriverCase[] = [
       await trial.scope();
       await trial.volumes(volume("raw"));
       await outside.stick(trial.permitId, { kind: "volume", key: "raw" });
-      await destroy(trial, "raw");
+      await trial.destroy("raw");
       const observed = await trial.until(
         "it is terminating",
         (seen) => findVolume(seen, "raw")?.state === "terminating",
@@ -129,7 +125,7 @@ export const VOLUME_END_CASES: readonly DriverCase[] = [
       await trial.scope();
       await trial.volumes(volume("raw"));
       await outside.stick(trial.permitId, { kind: "backing", key: "raw" });
-      await destroy(trial, "raw");
+      await trial.destroy("raw");
       const observed = await trial.until("only the backing is left", (seen) => {
         const left = findVolume(seen, "raw");
         return left?.state === "terminating" && /finalizer/i.test(left.detail ?? "");
@@ -150,7 +146,7 @@ export const VOLUME_END_CASES: readonly DriverCase[] = [
       await trial.until("the scope is absent", (seen) => seen.scope.state === "absent");
       await trial.until("the data is released", (seen) => findVolume(seen, "prepared")?.state === "released");
       assert.deepEqual(await trial.backend.outside.listFiles(trial.permitId, "prepared"), ["file.txt"]);
-      await destroy(trial, "prepared");
+      await trial.destroy("prepared");
       await trial.until("it is gone", isAbsent("prepared"));
     },
   },

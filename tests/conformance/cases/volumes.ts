@@ -117,7 +117,7 @@ export const VOLUME_CASES: readonly DriverCase[] = [
       await trial.scope();
       const prepared = volume("prepared", { sensitive: true });
       await trial.volumes(prepared);
-      await trial.apply({ kind: "retain-volume", volume: await trial.volume(prepared.key) });
+      await trial.retain(prepared.key);
       await outside.writeFile(trial.permitId, prepared.key, "a/table.csv", "1,2,3", OWNER);
       await outside.deleteClaim(trial.permitId, prepared.key);
       await trial.until("it is released", (seen) => findVolume(seen, prepared.key)?.state === "released");
@@ -143,7 +143,7 @@ export const VOLUME_CASES: readonly DriverCase[] = [
       await trial.scope();
       const raw = volume("raw");
       await trial.volumes(raw);
-      await trial.apply({ kind: "retain-volume", volume: await trial.volume(raw.key) });
+      await trial.retain(raw.key);
       await outside.deleteClaim(trial.permitId, raw.key);
       await trial.until("it is released", (seen) => findVolume(seen, raw.key)?.state === "released");
       await trial.refused({ kind: "ensure-volume", volume: raw, seen: null }, { reason: "conflict" });

@@ -147,8 +147,7 @@ export const WORKSPACE_END_CASES: readonly DriverCase[] = [
       await trial.start(research);
       await trial.open(research);
       const stopped = await trial.stop(research.key);
-      await trial.apply({ kind: "remove-workspace", workspace: stopped });
-      await trial.until("it is not listed", (seen) => find(seen, research.key) === undefined);
+      await trial.remove(research.key);
       assert.equal((await trial.volume("project")).state, "bound");
       await trial.repeated({ kind: "remove-workspace", workspace: stopped });
     },
@@ -162,8 +161,8 @@ export const WORKSPACE_END_CASES: readonly DriverCase[] = [
       const other = workspace("research/l.moreau");
       await trial.start(one);
       const kept = await trial.start(other);
-      await trial.apply({ kind: "remove-workspace", workspace: await trial.stop(one.key) });
-      await trial.until("it is not listed", (seen) => find(seen, one.key) === undefined);
+      await trial.stop(one.key);
+      await trial.remove(one.key);
       assert.equal((await trial.ready(other.key)).uid, kept.uid);
     },
   },
@@ -193,8 +192,7 @@ export const WORKSPACE_END_CASES: readonly DriverCase[] = [
       await trial.apply({ kind: "ensure-identity", workspace: research, rotate: true });
       const leftover = await trial.workspace(research.key);
       assert.equal(leftover.compute, null);
-      await trial.apply({ kind: "remove-workspace", workspace: leftover });
-      await trial.until("it is not listed", (seen) => find(seen, research.key) === undefined);
+      await trial.remove(research.key);
     },
   },
 ];

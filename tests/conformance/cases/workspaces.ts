@@ -160,8 +160,7 @@ export const WORKSPACE_CASES: readonly DriverCase[] = [
       const research = workspace("research/j.virtanen");
       await trial.start(research);
       const stopped = await trial.stop(research.key);
-      await trial.apply({ kind: "remove-workspace", workspace: stopped });
-      await trial.until("it is gone", (seen) => find(seen, research.key) === undefined);
+      await trial.remove(research.key);
       await trial.refused({ kind: "start", workspace: research, seen: stopped.compute }, {
         reason: "conflict",
         disposition: "retry",
