@@ -4,7 +4,7 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
-import { createRoute, type RouteConfig } from "@hono/zod-openapi";
+import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import type { Actor } from "../core/audit.ts";
 import type { ApiEnv, Transport } from "./env.ts";
 import { ProblemError } from "./problem.ts";
@@ -72,8 +72,8 @@ const NOBODY: Actor = { kind: "api", id: "unknown" };
 const TARGET_MAX = 300;
 /** An operating-system user as useradd allows it. */
 const OPERATOR = /^[a-z_][a-z0-9_.-]{0,31}$/i;
-/** RFC 6750 section 2.1: the token's characters. */
-const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
+/** RFC 6750 section 2.1, with every printable character that `api.key` may have. */
+const BEARER = /^Bearer +([!-~]+) *$/i;
 
 /**
  * The first authenticator: who reaches the unix socket (mode 0660) or runs the command line on the database's file is
@@ -99,6 +99,9 @@ function digest(text: string): Uint8Array {
   return createHash("sha256").update(text).digest();
 }
 
+/** A misspelt filter must not look as if it had filtered: parameters that a route does not know are refused. */
+const NO_QUERY = z.strictObject({});
+
 /** The field of a route's OpenAPI entry that names its permission. */
 export const PERMISSION_FIELD = "x-permission";
 
@@ -112,6 +115,7 @@ export function route<const Config extends RouteConfig>(
 ): Config & { getRoutingPath(): string; middleware: MiddlewareHandler<ApiEnv> } {
   return createRoute({
     ...config,
+    request: permission === "public" ? config.request : { query: NO_QUERY, ...config.request },
     [PERMISSION_FIELD]: permission,
     security: permission === "public" ? [] : [{ bearer: [] }],
     middleware: authorize(permission),

@@ -26,8 +26,8 @@ export interface ListenOptions {
 
 /** Owner and group may connect; who is in the group is the site's choice. */
 const SOCKET_MODE = 0o660;
-/** Linux: sun_path has 108 bytes with its terminator; the new socket's name is four longer. */
-const SOCKET_PATH_MAX = 103;
+/** Linux: sun_path has 108 bytes with its terminator (unix(7)). */
+const SOCKET_PATH_MAX = 107;
 
 /**
  * Listens on a unix socket of mode 0660. It is made beside `path` and renamed onto it, so that nobody can connect
@@ -46,7 +46,7 @@ export async function listenUnix(path: string, options: ListenOptions): Promise<
     );
   }
   await refuseLiveSocket(path);
-  const fresh = `${path}.new`;
+  const fresh = siblingOf(path);
   try {
     await Deno.remove(fresh).catch(ignoreAbsent);
     const server = Deno.serve(
@@ -128,6 +128,11 @@ function listener(
     finished.abort();
   };
   return { address, port, stop: (graceMs) => stopping ??= stop(graceMs) };
+}
+
+/** Another name in the same folder, no longer than `path`, so that it fits where `path` does. */
+function siblingOf(path: string): string {
+  return `${path.slice(0, -1)}${path.endsWith("~") ? "-" : "~"}`;
 }
 
 /** Throws unless `path` is absent or a socket that nobody answers on. */

@@ -116,19 +116,18 @@ function fromHttpException(thrown: HTTPException): ProblemError {
   }
 }
 
+/** RFC 9457 section 3. */
+export const PROBLEM_JSON = "application/problem+json";
+
+/** The members of a problem. */
+export function problemBody(error: ProblemError, requestId: string): Problem {
+  const { status, title } = PROBLEMS[error.problem];
+  const type = `urn:wps:problem:${error.problem}`;
+  return { type, title, status, detail: error.message, requestId, ...error.extra };
+}
+
 /** The response of a problem; the request id is the context's. */
 export function problemResponse(c: Context<ApiEnv>, error: ProblemError): Response {
-  const { status, title } = PROBLEMS[error.problem];
-  const body: Problem = {
-    type: `urn:wps:problem:${error.problem}`,
-    title,
-    status,
-    detail: error.message,
-    requestId: c.get("requestId"),
-    ...error.extra,
-  };
-  return c.body(JSON.stringify(body), status, {
-    ...error.headers,
-    "Content-Type": "application/problem+json",
-  });
+  const body = JSON.stringify(problemBody(error, c.get("requestId")));
+  return c.body(body, PROBLEMS[error.problem].status, { ...error.headers, "Content-Type": PROBLEM_JSON });
 }

@@ -1,5 +1,5 @@
 /** What every request gets before its route: an id, a deadline, bounds, and headers that keep answers out of caches. */
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import type { Clock, Random } from "../core/clock.ts";
 import type { Door } from "./auth.ts";
 import type { ApiEnv } from "./env.ts";
@@ -13,6 +13,9 @@ export const DEADLINE_MS = 25_000;
 const REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/;
 /** 96 random bits: no two requests of a site share them. */
 const REQUEST_ID_BYTES = 12;
+
+/** `{}` with some white space. */
+const EMPTY_BODY_MAX = 64;
 
 /** Which of the surroundings the request context needs. */
 export interface RequestContext {
@@ -55,12 +58,21 @@ export function requestContext({ clock, random, door }: RequestContext): Middlew
   };
 }
 
+/** What only a running service has; the problem `service-down` where this process is none. */
+export function requireService<Part>(part: Part | null): Part {
+  if (part !== null) return part;
+  throw new ProblemError("service-down", "Cannot do this: the service is not running", {
+    reason: "unavailable",
+    advice: "Start it with wps serve, or systemctl start wps",
+  });
+}
+
 /** A body as far as it was read. */
 export interface Body {
-  /** At most the bound that was given, one byte more when it is exceeded. */
+  /** At most one byte more than the bound that was given. */
   bytes: Uint8Array;
-  /** The length that the caller announced or that was read, whichever is more. */
-  length: number;
+  /** The bound was exceeded, the rest is not read. */
+  isCut: boolean;
 }
 
 /**
@@ -68,7 +80,6 @@ export interface Body {
  * `timeout` when the request's signal aborts first.
  */
 export async function readBody(request: Request, max: number, signal: AbortSignal): Promise<Body> {
-  const announced = Number(request.headers.get("Content-Length") ?? 0);
   const chunks: Uint8Array[] = [];
   let length = 0;
   const reader = request.body?.getReader();
@@ -86,7 +97,14 @@ export async function readBody(request: Request, max: number, signal: AbortSigna
     signal.removeEventListener("abort", leave);
   }
   if (signal.aborted) throw new ProblemError("timeout", "Cannot read the body: it did not arrive in time");
-  return { bytes: concat(chunks), length: Math.max(length, Number.isSafeInteger(announced) ? announced : 0) };
+  return { bytes: concat(chunks), isCut: length > max };
+}
+
+/** The body of a request that takes none: nothing, or an empty JSON object as some clients insist. */
+export async function readNothing(c: Context<ApiEnv>): Promise<Uint8Array> {
+  const { bytes, isCut } = await readBody(c.req.raw, EMPTY_BODY_MAX, c.get("signal"));
+  if (!isCut && /^\s*(\{\s*\})?\s*$/.test(new TextDecoder().decode(bytes))) return new Uint8Array();
+  throw new ProblemError("invalid-request", "Cannot read the request: this route takes no body");
 }
 
 function concat(chunks: Uint8Array[]): Uint8Array {

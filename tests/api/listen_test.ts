@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { callService, isServiceDown } from "../../src/cli/service.ts";
 import { Fault } from "../../src/core/fault.ts";
 import { listenTcp, listenUnix } from "../../src/api/listen.ts";
-import { machineClock } from "./surroundings.ts";
+import { MACHINE_CLOCK } from "../../src/machine.ts";
 
 const options = {
-  clock: machineClock,
+  clock: MACHINE_CLOCK,
   failed: (thrown: unknown) => {
     throw thrown;
   },
@@ -68,7 +68,7 @@ Deno.test("listenUnix: takes over a stale socket, and nothing else", () =>
     assert.equal((await faultOf(listenUnix(path, { ...options, answer }))).reason, "invalid");
     assert.equal(await Deno.readTextFile(path), "kept", "a regular file is never removed");
     const long = await faultOf(listenUnix(`${folder}/${"x".repeat(120)}.sock`, { ...options, answer }));
-    assert.match(long.message, /at most 103 bytes/);
+    assert.match(long.message, /at most 107 bytes/);
   }));
 
 Deno.test("callService: says whether the service is down or this user is denied", () =>

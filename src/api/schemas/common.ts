@@ -6,7 +6,7 @@ export const PAGE_DEFAULT = 50;
 /** Rows of a page at most: a page of the largest rows stays near 1 MiB. */
 export const PAGE_MAX = 200;
 /** Characters of a permit id, as the intake bounds it. */
-export const PERMIT_ID_MAX = 512;
+export const PERMIT_ID_MAX = 256;
 /** Characters of any filter in a query string. */
 const FILTER_MAX = 256;
 /** Characters of a cursor: it holds one permit id at most, in base64url. */
@@ -17,6 +17,9 @@ export const Instant = z.iso.datetime().openapi({ example: "2026-11-22T10:00:00.
 
 /** Free text of a filter. */
 export const FilterText = z.string().min(1).max(FILTER_MAX);
+
+/** A filter of true or false. */
+export const Flag = z.enum(["true", "false"]).transform((word) => word === "true");
 
 /** The path of everything under one permit; the id is percent-encoded, slashes included. */
 export const PermitPath = z.object({
@@ -29,6 +32,12 @@ export const pageQuery = {
     .openapi({ description: `Rows in the answer, 1 to ${PAGE_MAX}` }),
   cursor: z.string().min(1).max(CURSOR_MAX).optional()
     .openapi({ description: "`nextCursor` of the page before; absent: the first page" }),
+};
+
+/** The same for lists that are in the order of numbers. */
+export const numberedPageQuery = {
+  limit: pageQuery.limit,
+  cursor: z.string().regex(/^\d{1,15}$/, "Take nextCursor of the page before").optional(),
 };
 
 /** A page of `item`: `nextCursor` is null on the last page. */

@@ -1,7 +1,7 @@
 /** The Permit Manager's events as recorded, and the receipt of a new one. */
 import { z } from "@hono/zod-openapi";
 import { VERDICTS } from "../../core/event.ts";
-import { FilterText, Instant, page, pageQuery } from "./common.ts";
+import { FilterText, Instant, numberedPageQuery, page } from "./common.ts";
 import { FieldProblem } from "./problem.ts";
 
 /** DESIGN 3. */
@@ -18,12 +18,9 @@ export const EventView = z.object({
   time: z.string().nullable(),
   revision: z.number().int().nullable(),
   verdict: VerdictWord,
-  /** Why, where the verdict is not `accepted`. */
-  reason: z.string().nullable(),
-  /** `rejected`: the reason per field. */
-  errors: z.array(FieldProblem),
-  /** How it came: "amqp", "rest" … */
-  via: z.string(),
+  /** Why, where the verdict is not `accepted`; `rejected`: one per field. */
+  reasons: z.array(FieldProblem),
+  channel: z.enum(["amqp", "http", "cli"]),
   receivedAt: Instant,
 }).openapi("Event");
 /** See {@link EventView}. */
@@ -31,8 +28,10 @@ export type EventView = z.infer<typeof EventView>;
 
 /** `GET /events/{seq}`: with the body as it arrived. */
 export const EventDetail = EventView.extend({
-  /** As text; null: too large to keep, or not UTF-8. */
+  /** As text; of an oversized one its beginning; null: not UTF-8. */
   body: z.string().nullable(),
+  /** Its length as received. */
+  bodyBytes: z.number().int(),
 }).openapi("EventDetail");
 /** See {@link EventDetail}. */
 export type EventDetail = z.infer<typeof EventDetail>;
@@ -42,7 +41,7 @@ export const EventPath = z.object({ seq: z.coerce.number().int().min(1) });
 
 /** Filters of `GET /events`; newest first. */
 export const EventQuery = z.strictObject({
-  ...pageQuery,
+  ...numberedPageQuery,
   permitId: FilterText.optional(),
   verdict: VerdictWord.optional(),
   type: FilterText.optional(),
@@ -60,7 +59,10 @@ export const EventReceipt = z.object({
   source: z.string().nullable(),
   id: z.string().nullable(),
   permitId: z.string().nullable(),
+  /** Why, where the verdict is not `accepted`. */
   reason: z.string().nullable(),
+  /** The job that follows from it. */
+  jobId: z.number().int().nullable(),
 }).openapi("EventReceipt");
 /** See {@link EventReceipt}. */
 export type EventReceipt = z.infer<typeof EventReceipt>;

@@ -1,7 +1,7 @@
 /** Jobs, their steps, and the stream of their changes. */
 import { z } from "@hono/zod-openapi";
 import { JOB_KINDS, JOB_STATES } from "../../core/job.ts";
-import { FilterText, Instant, page, pageQuery } from "./common.ts";
+import { FilterText, Instant, numberedPageQuery, page } from "./common.ts";
 
 /** How far a job is. */
 export const ProgressView = z.object({
@@ -9,7 +9,7 @@ export const ProgressView = z.object({
   total: z.number().int(),
   /** 0 to 100, whole. */
   percent: z.number().int(),
-  /** What is left, from the median of earlier jobs of the same kind; null: no history, or the job has ended. */
+  /** What is left, from earlier jobs of the same kind; null: no history, longer than usual, or the job has ended. */
   estimateMs: z.number().int().nullable(),
 }).openapi("Progress");
 /** See {@link ProgressView}. */
@@ -71,12 +71,10 @@ export const JobPath = z.object({ id: z.coerce.number().int().min(1) });
 
 /** Filters of `GET /jobs`; newest first. */
 export const JobQuery = z.strictObject({
-  ...pageQuery,
+  ...numberedPageQuery,
   permitId: FilterText.optional(),
   state: z.enum(JOB_STATES).optional(),
   kind: z.enum(JOB_KINDS).optional(),
-  open: z.enum(["true", "false"]).transform((word) => word === "true").optional()
-    .openapi({ description: "true: queued and running only" }),
 });
 
 /** `GET /jobs`. */

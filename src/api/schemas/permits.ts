@@ -1,6 +1,6 @@
 /** Permits: the list, and everything about one in one answer (`wps status`). */
 import { z } from "@hono/zod-openapi";
-import { FilterText, Instant, page, pageQuery } from "./common.ts";
+import { FilterText, Flag, Instant, page, pageQuery } from "./common.ts";
 import { EventView } from "./events.ts";
 import { JobView } from "./jobs.ts";
 import { StatusWord, WorkspaceView } from "./workspaces.ts";
@@ -91,8 +91,8 @@ export const PermitQuery = z.strictObject({
   ...pageQuery,
   phase: FilterText.optional(),
   status: StatusWord.optional(),
-  /** Part of the id. */
-  search: FilterText.optional(),
+  halted: Flag.optional(),
+  deletion: z.enum(["none", "requested", "done"]).optional(),
 });
 
 /** `GET /permits`. */

@@ -10,10 +10,8 @@ export const PlanStepView = z.object({
   why: z.string(),
   /** Steps of one wave run side by side. */
   wave: z.number().int(),
-  /** Gives access or data, or takes it away. */
-  gives: z.boolean(),
-  /** A step that waits, not one that acts. */
-  waits: z.boolean(),
+  /** `apply` acts, `await` waits; `later` can only be carried out by the plan after this one. */
+  do: z.enum(["apply", "await", "later"]),
   before: z.array(z.string()),
   after: z.array(z.string()),
 }).openapi("PlanStep");

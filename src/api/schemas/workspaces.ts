@@ -70,8 +70,8 @@ export const WorkspaceView = z.object({
   hostKeyFingerprint: z.string().nullable(),
   /** A newer image, tier or template waits for the next start. */
   outdated: z.boolean(),
-  /** Why it is not ready, in the platform's words. */
-  reason: z.string().nullable(),
+  /** What it waits for or what is wrong, in the platform's words. */
+  detail: z.string().nullable(),
   observedAt: Instant.nullable(),
 }).openapi("Workspace");
 /** See {@link WorkspaceView}. */

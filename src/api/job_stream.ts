@@ -1,0 +1,87 @@
+/** A job's changes as server-sent events (WHATWG HTML 9.2), told as they are committed. */
+import type { Context } from "hono";
+import { type SSEStreamingApi, streamSSE } from "hono/streaming";
+import type { Job } from "../core/job.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Reader } from "../store/db.ts";
+import { getJob } from "../store/jobs.ts";
+import { stepsOf } from "../store/steps.ts";
+import type { ApiEnv } from "./env.ts";
+import { type FeedSeat, type JobFeed, STREAMS_MAX } from "./job_feed.ts";
+import { isOpen, jobView, stepView, usualDurationMs } from "./job_view.ts";
+import { ProblemError } from "./problem.ts";
+import { type JobChange, STEPS_MAX } from "./schemas/jobs.ts";
+
+/** Proxies close a silent connection after 30 s and more; a comment keeps it open. */
+const HEARTBEAT_MS = 15_000;
+/** Without a word of a change the database is looked at so often: another instance may run the job. */
+const LOOK_MS = 1_000;
+/** Changes that follow each other more closely are shown together. */
+const COALESCE_MS = 100;
+
+/** What a stream works with. */
+export interface StreamDeps {
+  db: Reader;
+  clock: Clock;
+  feed: JobFeed;
+}
+
+/** The stream of one job until it has ended. Problem `too-many-streams` when all seats are taken. */
+export function streamJob(deps: StreamDeps, c: Context<ApiEnv>, job: Job): Response {
+  const seat = deps.feed.sit(job.permitId, c.req.raw.signal);
+  if (seat === null) {
+    throw new ProblemError(
+      "too-many-streams",
+      `Cannot open a stream: ${STREAMS_MAX} are open, or the service is stopping`,
+      { advice: `Ask GET /jobs/${job.id} instead` },
+      { "Retry-After": "5" },
+    );
+  }
+  return streamSSE(c, async (stream) => {
+    stream.onAbort(() => seat.leave());
+    try {
+      await tell(deps, stream, seat, job.id);
+    } finally {
+      seat.leave();
+    }
+  });
+}
+
+async function tell(
+  { db, clock }: StreamDeps,
+  stream: SSEStreamingApi,
+  seat: FeedSeat,
+  id: number,
+): Promise<void> {
+  const told = new Map<string, string>();
+  let spokeAtMs = clock.now();
+  const say = async (name: string, change: JobChange): Promise<void> => {
+    const data = JSON.stringify(change.data);
+    if (told.get(name) === data) return;
+    told.set(name, data);
+    spokeAtMs = clock.now();
+    await stream.writeSSE({ event: change.event, data });
+  };
+  while (!seat.signal.aborted && !stream.aborted) {
+    const job = await getJob(db, id);
+    if (job === null) return;
+    for (const step of (await stepsOf(db, id)).slice(-STEPS_MAX)) {
+      await say(`step ${step.id}`, { event: "step", data: stepView(step) });
+    }
+    const view = jobView(job, await usualDurationMs(db, job), clock.now());
+    if (!isOpen(job)) return await say("end", { event: "end", data: view });
+    // The estimate alone changes with every look: that is no news.
+    const { estimateMs: _, ...progress } = view.progress;
+    const news = JSON.stringify({ ...view, progress });
+    if (told.get("news") !== news) {
+      told.set("news", news);
+      await say("job", { event: "job", data: view });
+    }
+    if (clock.now() - spokeAtMs >= HEARTBEAT_MS) {
+      spokeAtMs = clock.now();
+      await stream.write(": still here\n\n");
+    }
+    await seat.wait(LOOK_MS);
+    await clock.sleep(COALESCE_MS, seat.signal);
+  }
+}

@@ -1,0 +1,77 @@
+/** Jobs and steps as callers see them. */
+import { toInstant } from "../core/clock.ts";
+import type { Job, StepRecord } from "../core/job.ts";
+import { progressOf } from "../core/progress.ts";
+import type { Reader } from "../store/db.ts";
+import { durationsOfJobsLike } from "../store/job_history.ts";
+import type { JobView, StepView } from "./schemas/jobs.ts";
+
+/** Whether a job has not ended. */
+export function isOpen(job: Job): boolean {
+  return job.state === "queued" || job.state === "running";
+}
+
+/** The median of earlier jobs like this one, in milliseconds; null: no history, or the job has ended. */
+export async function usualDurationMs(reader: Reader, job: Job): Promise<number | null> {
+  if (!isOpen(job)) return null;
+  const sorted = (await durationsOfJobsLike(reader, job.kind, job.stepsTotal)).toSorted((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? null;
+}
+
+/** One job; `usualMs` as {@link usualDurationMs} gives it. */
+export function jobView(job: Job, usualMs: number | null, nowMs: number): JobView {
+  const { done, total, percent } = progressOf(
+    { done: job.stepsDone, total: job.stepsTotal },
+    [],
+    [],
+    new Map(),
+    nowMs,
+  );
+  const elapsedMs = job.startedAtMs === null ? 0 : nowMs - job.startedAtMs;
+  const isLate = usualMs === null || elapsedMs > usualMs;
+  return {
+    id: job.id,
+    permitId: job.permitId,
+    kind: job.kind,
+    state: job.state,
+    version: job.version,
+    eventSeq: job.eventSeq,
+    attempt: job.attempt,
+    createdAt: toInstant(job.createdAtMs),
+    runAt: toInstant(job.runAtMs),
+    startedAt: instantOrNull(job.startedAtMs),
+    endedAt: instantOrNull(job.endedAtMs),
+    waitingFor: job.waitingFor,
+    waitingSince: instantOrNull(job.waitingSinceMs),
+    reason: job.reason,
+    message: job.message,
+    advice: job.advice,
+    progress: {
+      done,
+      total,
+      // Nothing planned yet is no progress, except for a job that found nothing to do.
+      percent: total === 0 && job.state !== "succeeded" ? 0 : percent,
+      estimateMs: isLate || !isOpen(job) ? null : usualMs - elapsedMs,
+    },
+  };
+}
+
+/** One step. */
+export function stepView(step: StepRecord): StepView {
+  return {
+    id: step.id,
+    attempt: step.attempt,
+    kind: step.kind,
+    target: step.target,
+    why: step.why,
+    wave: step.wave,
+    startedAt: toInstant(step.startedAtMs),
+    endedAt: instantOrNull(step.endedAtMs),
+    outcome: step.outcome,
+    detail: step.detail,
+  };
+}
+
+function instantOrNull(epochMs: number | null): string | null {
+  return epochMs === null ? null : toInstant(epochMs);
+}

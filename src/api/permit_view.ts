@@ -1,0 +1,56 @@
+/** Permits and their volumes as callers see them. */
+import { toInstant } from "../core/clock.ts";
+import { membersIn, ROLES } from "../core/member.ts";
+import { accountKey, type Permit } from "../core/permit.ts";
+import { parseVolumeKey } from "../core/volume.ts";
+import type { VolumeRow } from "../store/volumes.ts";
+import { isOpen } from "./job_view.ts";
+import type { PermitDetail, PermitView, VolumeView } from "./schemas/permits.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+/** One permit for a list. */
+export function permitView({ permit, job, status }: Snapshot): PermitView {
+  return {
+    permitId: permit.permitId,
+    status,
+    phase: permit.status,
+    ingressOpen: permit.ingressOpen,
+    stopRequested: permit.stopRequested,
+    halted: permit.halted,
+    deletion: permit.deletion,
+    tier: permit.tier,
+    expiresAt: permit.expiresAt,
+    version: permit.version,
+    revision: permit.lastRevision,
+    jobId: job !== null && isOpen(job) ? job.id : null,
+    updatedAt: toInstant(permit.updatedAtMs),
+  };
+}
+
+/** Everybody named now, role by role, with their accounts. */
+export function memberViews(permit: Permit): PermitDetail["members"] {
+  return ROLES.flatMap((role) => membersIn(permit.members, role)).map(({ role, username }) => {
+    const account = permit.accounts[accountKey(username)];
+    return { role, username, uid: account?.uid ?? null, gid: account?.gid ?? null };
+  });
+}
+
+const SEEN_STATES = ["pending", "bound", "released", "terminating", "lost"] as const;
+
+/** One volume. The row's words are "state, size[, retained][, what it waits for]". */
+export function volumeView(row: VolumeRow): VolumeView {
+  const id = parseVolumeKey(row.key);
+  const [word, size, ...rest] = row.observed?.split(", ") ?? [];
+  const seen = SEEN_STATES.find((state) => state === word);
+  const isRetained = rest[0] === "retained";
+  const detail = rest.slice(isRetained ? 1 : 0).join(", ");
+  return {
+    key: row.key,
+    ...id,
+    state: row.destroyed ? "destroyed" : seen ?? "absent",
+    tainted: row.tainted,
+    retained: !row.destroyed && isRetained,
+    size: row.destroyed ? null : size ?? null,
+    detail: row.destroyed || detail === "" ? null : detail,
+  };
+}

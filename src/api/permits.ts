@@ -1,0 +1,93 @@
+/** `/permits`: the list, and all about one. */
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { toInstant } from "../core/clock.ts";
+import { listEvents } from "../store/events.ts";
+import { listPermits } from "../store/permits.ts";
+import { json, problems } from "./answers.ts";
+import { route } from "./auth.ts";
+import type { ApiDeps, Router } from "./deps.ts";
+import type { ApiEnv } from "./env.ts";
+import { eventView } from "./event_view.ts";
+import { jobView, usualDurationMs } from "./job_view.ts";
+import { memberViews, permitView, volumeView } from "./permit_view.ts";
+import { PermitPath } from "./schemas/common.ts";
+import { EVENTS_SHOWN, PermitDetail, PermitPage, PermitQuery, type PermitView } from "./schemas/permits.ts";
+import { type Snapshot, snapshotOf } from "./snapshot.ts";
+import { troublesOf } from "./trouble.ts";
+import { workspaceViews } from "./workspace_view.ts";
+import { requireSnapshot } from "./workspaces.ts";
+
+/** The public word is computed, not stored: so many permits are looked at for a page that is filtered by it. */
+const LOOKED_AT_MAX = 400;
+
+const listRoute = route("permits:read", {
+  method: "get",
+  path: "/permits",
+  tags: ["permits"],
+  summary: "Permits in the order of their ids",
+  request: { query: PermitQuery },
+  responses: {
+    200: json(PermitPage, "A page; filtered by status it may be short before the end"),
+    ...problems,
+  },
+});
+
+const showRoute = route("permits:read", {
+  method: "get",
+  path: "/permits/{permitId}",
+  tags: ["permits"],
+  summary: "Everything about one permit",
+  request: { params: PermitPath },
+  responses: { 200: json(PermitDetail, "The permit"), ...problems },
+});
+
+/** The routes of `/permits`. */
+export function permitsRouter(deps: ApiDeps): Router {
+  const app = new OpenAPIHono<ApiEnv>();
+  app.openapi(listRoute, async (c) => {
+    const { phase, status, halted, deletion, limit, cursor } = c.req.valid("query");
+    const filter = { status: phase, halted, deletion };
+    const items: PermitView[] = [];
+    let next: string | null = cursor ?? null;
+    let lookedAt = 0;
+    do {
+      const wanted = limit - items.length;
+      const permits = await listPermits(deps.db, filter, { cursor: next, limit: wanted });
+      for (const permit of permits.items) {
+        const view = permitView(await snapshotOf(deps, permit));
+        if (status === undefined || view.status === status) items.push(view);
+      }
+      next = permits.next;
+      lookedAt += permits.items.length;
+    } while (items.length < limit && next !== null && lookedAt < LOOKED_AT_MAX);
+    return c.json({ items, nextCursor: next }, 200);
+  });
+  app.openapi(showRoute, async (c) => {
+    const snapshot = await requireSnapshot(deps, c.req.valid("param").permitId);
+    return c.json(await permitDetail(deps, snapshot), 200);
+  });
+  return app;
+}
+
+async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDetail> {
+  const { permit, rows, job } = snapshot;
+  const nowMs = deps.clock.now();
+  const workspaces = await workspaceViews(deps, snapshot);
+  const volumes = snapshot.volumes.map(volumeView);
+  const events = await listEvents(deps.db, { permitId: permit.permitId }, {
+    cursor: null,
+    limit: EVENTS_SHOWN,
+  });
+  const observedAtMs = Math.max(...rows.map((row) => row.observedAtMs));
+  return {
+    ...permitView(snapshot),
+    phaseTitle: deps.phases.statuses.get(permit.status ?? "")?.title ?? null,
+    members: memberViews(permit),
+    workspaces,
+    volumes,
+    job: job === null ? null : jobView(job, await usualDurationMs(deps.db, job), nowMs),
+    events: events.items.map(eventView),
+    troubles: troublesOf(snapshot, workspaces, volumes, nowMs),
+    observedAt: rows.length === 0 ? null : toInstant(observedAtMs),
+  };
+}

@@ -1,0 +1,134 @@
+/** `/permits/{permitId}/plan` and `/drift`: what would change, what differs, and the order to repair it. */
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { toInstant } from "../core/clock.ts";
+import { JOB_PRIORITY } from "../core/job.ts";
+import type { Plan } from "../core/step.ts";
+import { appendAudit } from "../store/audit.ts";
+import { enqueueJob, getJob } from "../store/jobs.ts";
+import { json, problems } from "./answers.ts";
+import { route } from "./auth.ts";
+import type { ApiDeps, Router } from "./deps.ts";
+import type { ApiEnv } from "./env.ts";
+import { once } from "./idempotency.ts";
+import { isOpen, jobView } from "./job_view.ts";
+import { planSteps, planView } from "./plan_view.ts";
+import { ProblemError } from "./problem.ts";
+import { readNothing, requireService } from "./request.ts";
+import { PermitPath } from "./schemas/common.ts";
+import { JobReceipt } from "./schemas/jobs.ts";
+import { DriftView, PlanQuery, PlanView } from "./schemas/plans.ts";
+import { requireSnapshot } from "./workspaces.ts";
+
+const planRoute = route("plan:read", {
+  method: "get",
+  path: "/permits/{permitId}/plan",
+  tags: ["plans"],
+  summary: "What would change, without changing anything",
+  request: { params: PermitPath, query: PlanQuery },
+  responses: { 200: json(PlanView, "The plan"), ...problems },
+});
+
+const driftRoute = route("plan:read", {
+  method: "get",
+  path: "/permits/{permitId}/drift",
+  tags: ["plans"],
+  summary: "What differs from what should be",
+  request: { params: PermitPath },
+  responses: { 200: json(DriftView, "The differences"), ...problems },
+});
+
+const repairRoute = route("jobs:write", {
+  method: "post",
+  path: "/permits/{permitId}/drift",
+  tags: ["plans"],
+  summary: "Repair what differs",
+  request: { params: PermitPath },
+  responses: {
+    202: json(JobReceipt, "The job that repairs it; an open job of the permit does so as well"),
+    ...problems,
+  },
+});
+
+/** The routes of plans. */
+export function plansRouter(deps: ApiDeps): Router {
+  const app = new OpenAPIHono<ApiEnv>();
+  app.openapi(planRoute, async (c) => {
+    const { permit } = await requireSnapshot(deps, c.req.valid("param").permitId);
+    const asked = c.req.valid("query").status ?? null;
+    const plan = await makePlan(deps, permit.permitId, asked, c.get("signal"));
+    return c.json(planView(plan, asked, permit.status, deps.clock.now()), 200);
+  });
+  app.openapi(driftRoute, async (c) => {
+    const { permit, job } = await requireSnapshot(deps, c.req.valid("param").permitId);
+    const plan = await makePlan(deps, permit.permitId, null, c.get("signal"));
+    return c.json({
+      permitId: permit.permitId,
+      checkedAt: toInstant(deps.clock.now()),
+      differs: plan.steps.length > 0 || plan.obstacles.length > 0,
+      differences: planSteps(plan.steps),
+      obstacles: plan.obstacles,
+      jobId: job !== null && isOpen(job) ? job.id : null,
+    }, 200);
+  });
+  app.openapi(repairRoute, async (c) => {
+    const wake = requireService(deps.wake);
+    const body = await readNothing(c);
+    const { permit } = await requireSnapshot(deps, c.req.valid("param").permitId);
+    return await once<JobReceipt>(deps, c, body, async (settle) => {
+      const nowMs = deps.clock.now();
+      const answer = await deps.db.write(async (tx) => {
+        const { jobId } = await enqueueJob(tx, {
+          permitId: permit.permitId,
+          kind: "drift",
+          priority: JOB_PRIORITY.drift,
+          version: permit.version,
+          eventSeq: null,
+          runAtMs: nowMs,
+          nowMs,
+        });
+        const job = await getJob(tx, jobId);
+        if (job === null) throw new ProblemError("internal", "Cannot repair: the job vanished");
+        await appendAudit(tx, [{
+          atMs: nowMs,
+          permitId: permit.permitId,
+          eventSeq: null,
+          jobId,
+          actor: c.get("caller").actor,
+          action: "drift.requested",
+          target: "permit",
+          outcome: "done",
+          reason: null,
+          requestId: c.get("requestId"),
+        }]);
+        const answer = { receipt: { job: jobView(job, null, nowMs) } };
+        await settle(tx, answer);
+        return answer;
+      });
+      wake(permit.permitId);
+      return answer;
+    });
+  });
+  return app;
+}
+
+async function makePlan(
+  deps: ApiDeps,
+  permitId: string,
+  status: string | null,
+  signal: AbortSignal,
+): Promise<Plan> {
+  const plan = requireService(deps.plan);
+  if (status !== null && !deps.phases.statuses.has(status)) {
+    const known = [...deps.phases.statuses.keys()].join(", ");
+    throw new ProblemError(
+      "unprocessable",
+      `Cannot plan for status ${JSON.stringify(status)}: no phase file describes it`,
+      {
+        reason: "invalid",
+        advice: `Name one of ${known}`,
+        errors: [{ path: "query.status", message: "Unknown status" }],
+      },
+    );
+  }
+  return await plan(permitId, status, signal);
+}

@@ -1,0 +1,54 @@
+/** One permit as the database has it: what should be, what was last seen, and its job. */
+import { desire, type Desired } from "../core/desired.ts";
+import { type Fault, toFault } from "../core/fault.ts";
+import type { Job } from "../core/job.ts";
+import { permitStatus } from "../core/permit_status.ts";
+import type { Status } from "../core/status.ts";
+import type { Reader } from "../store/db.ts";
+import { latestJob, openJob } from "../store/jobs.ts";
+import { getStoredPermit, type StoredPermit } from "../store/permits.ts";
+import { listVolumes, type VolumeRow } from "../store/volumes.ts";
+import { type WorkspaceRow, workspacesOf } from "../store/workspaces.ts";
+import type { ApiDeps } from "./deps.ts";
+
+/** Everything that the answers about one permit are made from. */
+export interface Snapshot {
+  permit: StoredPermit;
+  /** The last observation. */
+  rows: WorkspaceRow[];
+  volumes: VolumeRow[];
+  /** The open job, else the latest that ended; null: none yet. */
+  job: Job | null;
+  /** What should be; null with `fault` when it cannot be computed. */
+  desired: Desired | null;
+  fault: Fault | null;
+  status: Status;
+}
+
+/** What a snapshot is computed with. */
+export type SnapshotDeps = Pick<ApiDeps, "phases" | "site"> & { db: Reader };
+
+/** The permit's snapshot, or null for one that no event has named. */
+export async function readSnapshot(deps: SnapshotDeps, permitId: string): Promise<Snapshot | null> {
+  const permit = await getStoredPermit(deps.db, permitId);
+  return permit === null ? null : await snapshotOf(deps, permit);
+}
+
+/** The snapshot of a permit that was read already. */
+export async function snapshotOf(deps: SnapshotDeps, permit: StoredPermit): Promise<Snapshot> {
+  const { db, phases, site } = deps;
+  const rows = await workspacesOf(db, permit.permitId);
+  const volumes = await listVolumes(db, permit.permitId);
+  const job = await openJob(db, permit.permitId) ?? await latestJob(db, permit.permitId);
+  let desired: Desired | null = null;
+  let fault: Fault | null = null;
+  try {
+    // Volumes seen are records by now: an observation is kept in the same transaction as its volumes.
+    desired = desire({ permit, records: volumes, observedVolumes: [], phases, site });
+  } catch (thrown) {
+    fault = toFault(thrown);
+  }
+  const observed = rows.flatMap((row) => row.observed === null ? [] : [row.observed]);
+  const status = permitStatus({ permit, phases, desired, observed, job });
+  return { permit, rows, volumes, job, desired, fault, status };
+}

@@ -1,0 +1,105 @@
+/** What is wrong with a permit and what to do about it: the last lines of `wps status`. */
+import type { TroubleView, VolumeView } from "./schemas/permits.ts";
+import type { WorkspaceView } from "./schemas/workspaces.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+/** Everything wrong with a permit, the gravest first; empty: all is as it should be. */
+export function troublesOf(
+  snapshot: Snapshot,
+  workspaces: WorkspaceView[],
+  volumes: VolumeView[],
+  nowMs: number,
+): TroubleView[] {
+  return [
+    ...breaches(workspaces),
+    ...lostVolumes(volumes),
+    ...fromDesired(snapshot),
+    ...fromJob(snapshot),
+    ...fromPermit(snapshot, nowMs),
+  ];
+}
+
+function breaches(workspaces: WorkspaceView[]): TroubleView[] {
+  return workspaces.filter(({ network }) => network === "breached").map(({ key, detail }) => ({
+    reason: "isolation-unproven",
+    target: key,
+    message: detail ?? `Something that is not WPS's opens the network of ${key}`,
+    advice: "Remove that policy; WPS keeps the workspace stopped meanwhile",
+  }));
+}
+
+function lostVolumes(volumes: VolumeView[]): TroubleView[] {
+  return volumes.filter(({ state }) => state === "lost").map(({ key, detail }) => ({
+    reason: "volume-lost",
+    target: key,
+    message: `Volume ${key} has lost what backed it${detail === null ? "" : `: ${detail}`}`,
+    advice: "Restore it from backup; WPS never replaces data by an empty volume",
+  }));
+}
+
+function fromDesired({ desired, fault, permit }: Snapshot): TroubleView[] {
+  if (fault !== null) {
+    return [{ reason: fault.reason, target: fault.target, message: fault.message, advice: fault.advice }];
+  }
+  if (desired?.mode === "unknown") {
+    return [{
+      reason: "invalid",
+      target: "permit",
+      message: `No phase file describes status ${desired.status}`,
+      advice: "Restore the phase file, run wps phases check, then wps jobs retry",
+    }];
+  }
+  if (desired?.mode !== "apply") return [];
+  return desired.missing.map((role) => ({
+    reason: "members-missing",
+    target: role,
+    message: `Status ${permit.status} needs a ${role}, and nobody has been named`,
+    advice: "The Permit Manager must name one in an event; the workspace follows by itself",
+  }));
+}
+
+function fromJob({ job }: Snapshot): TroubleView[] {
+  if (job === null || job.message === null || job.reason === null) return [];
+  const target = `job ${job.id}`;
+  if (job.state === "failed") {
+    const advice = job.advice ?? "WPS tries again by itself";
+    return [{
+      reason: job.reason,
+      target,
+      message: job.message,
+      advice: `${advice}; to try at once run wps jobs retry ${job.id}`,
+    }];
+  }
+  if (job.state === "cancelled") {
+    return [{
+      reason: job.reason,
+      target,
+      message: `Job ${job.id} was cancelled`,
+      advice: `To go on run wps jobs retry ${job.id}`,
+    }];
+  }
+  const isRetry = job.state === "queued" && job.attempt > 0;
+  return isRetry ? [{ reason: job.reason, target, message: job.message, advice: job.advice }] : [];
+}
+
+function fromPermit({ permit }: Snapshot, nowMs: number): TroubleView[] {
+  const troubles: TroubleView[] = [];
+  if (permit.halted) {
+    troubles.push({
+      reason: "halted",
+      target: "permit",
+      message: "The permit is halted: its network is cut and its workspaces are stopped",
+      advice: "Once the cause is settled, resume it",
+    });
+  }
+  const expiresMs = permit.expiresAt === null ? NaN : Date.parse(permit.expiresAt);
+  if (expiresMs <= nowMs && permit.deletion === "none") {
+    troubles.push({
+      reason: "deadline",
+      target: "permit",
+      message: `The permit expired at ${permit.expiresAt}`,
+      advice: "Nothing is taken away by itself; the Permit Manager decides what follows",
+    });
+  }
+  return troubles;
+}
