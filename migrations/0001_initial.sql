@@ -120,6 +120,7 @@ create unique index jobs_one_queued on jobs (permit_id) where state = 'queued';
 create index jobs_to_claim on jobs (priority, run_at_ms, id) where state = 'queued';
 create index jobs_by_permit on jobs (permit_id, id);
 create index jobs_by_state on jobs (state, id);
+create index jobs_by_kind on jobs (kind, id);
 
 create table steps (
   id            integer primary key autoincrement,

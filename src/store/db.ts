@@ -121,10 +121,13 @@ class LocalDb implements Db {
   }
 
   write<Result>(work: (tx: Tx) => Promise<Result>): Promise<Result> {
-    return this.#inTransaction(async () => {
+    return this.#inTurn(async () => {
+      this.#begin();
       const scope: Scope = { open: true };
       try {
-        return await this.#scope.run(scope, () => work(new LocalTx(this.#writer, scope, this.path)));
+        const result = await this.#scope.run(scope, () => work(new LocalTx(this.#writer, scope, this.path)));
+        this.#writer.run("commit", []);
+        return result;
       } finally {
         scope.open = false;
       }
@@ -132,7 +135,20 @@ class LocalDb implements Db {
   }
 
   change<Row>(sql: string, args: readonly Argument[], row: z.ZodType<Row>): Promise<Row[]> {
-    return this.#inTransaction(() => parseRows(this.#writer.all(sql, args), row, this.path));
+    return this.#inTurn(() => {
+      this.#begin();
+      const rows = parseRows(this.#writer.all(sql, args), row, this.path);
+      this.#writer.run("commit", []);
+      return rows;
+    });
+  }
+
+  /**
+   * Also for a single statement: only this one can meet a rival's lock, and a statement that SQLITE_BUSY stopped stays
+   * active and lets no transaction commit until it is run again.
+   */
+  #begin(): void {
+    this.#writer.run("begin immediate", []);
   }
 
   close(): Promise<void> {
@@ -144,7 +160,7 @@ class LocalDb implements Db {
     return this.#closed;
   }
 
-  async #inTransaction<Result>(work: () => Result | Promise<Result>): Promise<Result> {
+  async #inTurn<Result>(work: () => Result | Promise<Result>): Promise<Result> {
     if (this.#scope.getStore()?.open === true) {
       throw new Fault(
         "stalled",
@@ -154,13 +170,9 @@ class LocalDb implements Db {
     }
     const endTurn = await this.#turns.next();
     try {
-      // Also for a single statement: only this one can meet a rival's lock, and a statement that SQLITE_BUSY stopped
-      // stays active and lets no transaction commit until it is run again.
-      this.#writer.run("begin immediate", []);
-      const result = await work();
-      this.#writer.run("commit", []);
-      return result;
+      return await work();
     } finally {
+      // Nothing is open after a commit.
       this.#writer.rollBack();
       endTurn();
     }

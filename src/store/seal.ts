@@ -4,6 +4,8 @@
  */
 import type { Random } from "../core/clock.ts";
 import { Fault } from "../core/fault.ts";
+import type { Db } from "./db.ts";
+import { getMeta, setMeta } from "./meta.ts";
 
 /** An opaque key; its bytes cannot be read back. */
 export interface SealKey {
@@ -19,16 +21,6 @@ const NONCE_BYTES = 12;
 /** First byte of a sealed value, so that another scheme can follow. */
 const VERSION = 1;
 
-/** What a password's seal is bound to. */
-export function passwordBinding(permitId: string, workspaceKey: string): string {
-  return JSON.stringify(["password", permitId, workspaceKey]);
-}
-
-/** What a host key's seal is bound to. */
-export function hostKeyBinding(permitId: string, holder: string): string {
-  return JSON.stringify(["host-key", permitId, holder]);
-}
-
 /**
  * Reads the key, which is made when absent (mode 0600). Fault `denied` when others could read it, `invalid` when it
  * is no key, `unavailable` when it cannot be read or made.
@@ -42,6 +34,45 @@ export async function loadSealKey(keysDirectory: string, random: Random): Promis
   const key = await crypto.subtle.importKey("raw", bytes, "AES-GCM", false, ["encrypt", "decrypt"]);
   bytes.fill(0);
   return { key };
+}
+
+/** Seals and opens with one key; `binding` says whose secret it is, and must be the same for both. */
+export interface Sealer {
+  seal(plaintext: string, binding: string): Promise<Uint8Array>;
+  open(sealed: Uint8Array, binding: string): Promise<string>;
+}
+
+/** A sealer over a key. */
+export function createSealer(key: SealKey, random: Random): Sealer {
+  return {
+    seal: (plaintext, binding) => seal(key, plaintext, binding, random),
+    open: (sealed, binding) => open(key, sealed, binding),
+  };
+}
+
+/**
+ * Fault `denied` when this database's secrets were sealed with another key: found at the start, not when a workspace
+ * waits for its password. The first key that comes is remembered by a sealed constant.
+ */
+export async function checkSealKey(db: Db, sealer: Sealer): Promise<void> {
+  const known = await getMeta(db, CHECK_NAME);
+  if (known === null) {
+    const sealed = await sealer.seal(CHECK_TEXT, CHECK_NAME);
+    await db.write((tx) => setMeta(tx, CHECK_NAME, encodeBase64(sealed)));
+  } else {
+    await sealer.open(decodeBase64(known), CHECK_NAME);
+  }
+}
+
+const CHECK_NAME = "seal.check";
+const CHECK_TEXT = "the key of this database";
+
+function encodeBase64(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes));
+}
+
+function decodeBase64(text: string): Uint8Array {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }
 
 /** Seals text; `binding` must be given again to open it. */

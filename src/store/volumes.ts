@@ -53,10 +53,9 @@ export function markBound(tx: Tx, permitId: string, key: string, nowMs: number):
   return upsertVolume(tx, permitId, { key, tainted: false, bound: true, destroyed: false }, nowMs);
 }
 
-/** Notes that WPS destroyed a volume on purpose, after its absence was seen. */
+/** Notes that WPS destroys a volume on purpose, before it does: its absence is no loss. */
 export function markDestroyed(tx: Tx, permitId: string, key: string, nowMs: number): Promise<void> {
-  const gone = { key, tainted: false, bound: false, destroyed: true, observed: "destroyed" };
-  return upsertVolume(tx, permitId, gone, nowMs);
+  return upsertVolume(tx, permitId, { key, tainted: false, bound: false, destroyed: true }, nowMs);
 }
 
 /** Taints volumes, known or not yet, before they are mounted beside sensitive data. Returns the newly tainted keys. */
