@@ -1,0 +1,35 @@
+/** The configured driver. Only the one in use is loaded: Kubernetes' client costs memory that a lab need not pay. */
+import type { Config } from "../config/schema.ts";
+import type { Clock, Random } from "../core/clock.ts";
+import type { Driver } from "../core/driver.ts";
+import type { PhaseSet } from "../core/phase.ts";
+import type { Log } from "../log.ts";
+import type { LabSettings } from "../drivers/lab/settings.ts";
+
+/** What a driver may need. */
+export interface DriverParts {
+  config: Config;
+  phases: PhaseSet;
+  clock: Clock;
+  random: Random;
+  log: Log;
+}
+
+/** Builds the driver of `drivers:`; a Fault leaves when its settings or files cannot be used. */
+export async function createDriver(parts: DriverParts): Promise<Driver> {
+  const { drivers } = parts.config;
+  if (drivers.kubernetes === null) return await createLab(parts, drivers.lab);
+  const { createKubernetesDriver } = await import("./kubernetes.ts");
+  return await createKubernetesDriver(parts, drivers.kubernetes);
+}
+
+async function createLab({ config, phases, clock }: DriverParts, settings: LabSettings): Promise<Driver> {
+  const { LabCluster } = await import("../drivers/lab/cluster.ts");
+  const { LabDriver } = await import("../drivers/lab/driver.ts");
+  const { keepLab, loadLab, snapshotAt } = await import("../drivers/lab/persist.ts");
+  const file = snapshotAt(settings.file ?? `${config.state.directory}/lab.json`);
+  const state = await loadLab(file) ?? undefined;
+  const isSensitive = (volume: string): boolean => phases.volumes.get(volume)?.sensitive === "always";
+  const cluster = new LabCluster({ clock, settings, state, isSensitive });
+  return new LabDriver({ cluster, clock, persist: keepLab(cluster, file) });
+}

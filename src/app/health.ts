@@ -1,0 +1,51 @@
+/** Health of the parts, in the API's words. None of these throws or waits. */
+import type { HealthSources } from "../api/deps.ts";
+import type { CheckLine, Driver } from "../core/driver.ts";
+import { toInstant } from "../core/clock.ts";
+import type { Drift } from "../runner/drift.ts";
+import type { Runner } from "../runner/runner.ts";
+
+/** One part's word. */
+export type PartHealth = Awaited<ReturnType<HealthSources["broker"]>>;
+
+/** The parts that are asked. */
+export interface HealthParts {
+  broker: { health(): PartHealth };
+  readModel: { health(): PartHealth };
+  runner: Runner;
+  drift: Drift;
+  driver: Driver;
+  checks: CheckLine[];
+}
+
+/** The sources that `GET /api/v1/health` reads. */
+export function healthSources(parts: HealthParts): HealthSources {
+  return {
+    broker: () => Promise.resolve(parts.broker.health()),
+    readModel: () => Promise.resolve(parts.readModel.health()),
+    driver: () => Promise.resolve(driverHealth(parts)),
+    runner: () => Promise.resolve(runnerHealth(parts)),
+  };
+}
+
+function driverHealth({ driver, checks }: HealthParts): PartHealth {
+  const bad = checks.filter(({ result }) => result !== "ok");
+  const failed = bad.some(({ result }) => result === "failed");
+  const detail = bad.length === 0
+    ? `${driver.name}: all ${checks.length} checks of the start are ok`
+    : bad.map(({ check, detail, advice }) => `${check}: ${detail}. ${advice}`).join(" ");
+  return { state: failed ? "down" : bad.length > 0 ? "degraded" : "ok", detail, since: null };
+}
+
+function runnerHealth({ runner, drift }: HealthParts): PartHealth {
+  const { state, open, working, lastError } = runner.health();
+  const { lastPassAtMs, differing, orphans } = drift.health();
+  const pass = lastPassAtMs === null
+    ? "no drift pass yet"
+    : `drift pass ${toInstant(lastPassAtMs)}: ${differing} permits differed`;
+  const strays = orphans.length === 0 ? "" : `; objects of unknown permits: ${orphans.join(", ")}`;
+  const detail = `${working} permits worked on, ${open - working} waiting; ${pass}${strays}`;
+  if (state === "failing") return { state: "down", detail: lastError ?? detail, since: null };
+  if (state === "stopped") return { state: "down", detail: "stopping", since: null };
+  return { state: orphans.length > 0 ? "degraded" : "ok", detail, since: null };
+}

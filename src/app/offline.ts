@@ -1,0 +1,61 @@
+/** The API over the database's file while the service is down: what only reads answers as it would, the rest says 503. */
+import { createApi } from "../api/api.ts";
+import { createAuthenticator } from "../api/auth.ts";
+import type { Config } from "../config/schema.ts";
+import { siteOf } from "../config/site.ts";
+import type { PhaseSet } from "../core/phase.ts";
+import { type Log } from "../log.ts";
+import { MACHINE_CLOCK, MACHINE_RANDOM } from "../machine.ts";
+import { openStoppedStore } from "../store/open.ts";
+import { createSealer, loadSealKey } from "../store/seal.ts";
+import { VERSION } from "../version.ts";
+import type { PartHealth } from "./health.ts";
+import { openSecrets } from "./secrets.ts";
+
+/** An API without a service behind it. */
+export interface Offline {
+  fetch(request: Request): Promise<Response>;
+  close(): Promise<void>;
+}
+
+const ABSENT: PartHealth = { state: "down", detail: "the service is not running", since: null };
+
+/**
+ * Opens the stopped service's database for reading; the state's lock is held meanwhile. Faults: `not-found` (never
+ * started here), `conflict` (a service is running after all, or another version wrote the file).
+ */
+export async function openOffline(parts: { config: Config; phases: PhaseSet; log: Log }): Promise<Offline> {
+  const { config, phases, log } = parts;
+  const store = await openStoppedStore(config.state.directory);
+  const down = (): Promise<PartHealth> => Promise.resolve(ABSENT);
+  const sealer = async (): Promise<ReturnType<typeof createSealer>> =>
+    createSealer(await loadSealKey(config.keys.directory, MACHINE_RANDOM), MACHINE_RANDOM);
+  const api = createApi({
+    db: store.db,
+    phases,
+    site: siteOf(config),
+    clock: MACHINE_CLOCK,
+    random: MACHINE_RANDOM,
+    log,
+    version: VERSION,
+    bootEpoch: "offline",
+    startedAtMs: MACHINE_CLOCK.now(),
+    authenticate: createAuthenticator({ key: config.api.key }),
+    secrets: {
+      // The key is read only when a secret is asked for: an operator may look at the status without it.
+      password: async (permitId, key) => await openSecrets(store.db, await sealer()).password(permitId, key),
+      hostKey: async (permitId, holder) =>
+        await openSecrets(store.db, await sealer()).hostKey(permitId, holder),
+    },
+    health: { broker: down, driver: down, runner: down, readModel: down },
+    feed: null,
+    accept: null,
+    plan: null,
+    wake: null,
+    isReady: () => false,
+  }, () => Promise.resolve());
+  return {
+    fetch: (request) => Promise.resolve(api.fetch(request, { transport: "process" })),
+    close: () => store.close(),
+  };
+}

@@ -1,0 +1,40 @@
+/** What would change, for `wps plan` and its route: the runner's own pure function on a fresh observation. */
+import type { MakePlan } from "../api/deps.ts";
+import type { Driver } from "../core/driver.ts";
+import { Fault } from "../core/fault.ts";
+import type { Permit } from "../core/permit.ts";
+import type { PhaseSet } from "../core/phase.ts";
+import { plan } from "../core/plan.ts";
+import type { Site } from "../core/site.ts";
+import type { Db } from "../store/db.ts";
+import { getPermit } from "../store/permits.ts";
+import { listVolumes } from "../store/volumes.ts";
+
+/** Plans without writing anything; with `status`, as if an event with that status had just been accepted. */
+export function makePlanFor(deps: { db: Db; driver: Driver; phases: PhaseSet; site: Site }): MakePlan {
+  return async (permitId, status, signal) => {
+    const permit = await getPermit(deps.db, permitId);
+    if (permit === null) {
+      throw new Fault("stalled", "not-found", `Cannot plan ${permitId}: no event has named this permit`);
+    }
+    const wish = status === null ? permit : withStatus(permit, status, deps.phases);
+    const records = await listVolumes(deps.db, permitId);
+    const observed = await deps.driver.observe(permitId, signal);
+    return plan({ permit: wish, records, observed, phases: deps.phases, site: deps.site });
+  };
+}
+
+function withStatus(permit: Permit, status: string, phases: PhaseSet): Permit {
+  const phase = phases.statuses.get(status);
+  if (phase === undefined) {
+    throw new Fault("stalled", "invalid", `Cannot plan for ${status}: no phase has this status`, {
+      advice: `Use one of ${[...phases.statuses.keys()].join(", ")}`,
+    });
+  }
+  return {
+    ...permit,
+    status,
+    ingressOpen: permit.ingressOpen && phase.keepsIngress,
+    stopRequested: permit.stopRequested && permit.status === status,
+  };
+}
