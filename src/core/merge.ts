@@ -1,6 +1,7 @@
 /** How an accepted event changes what a permit should be: pure folds over {@link Permit} (DESIGN 3, 4). */
+import { memberClashes } from "./clashes.ts";
 import { type FieldError, isEventType, type PermitEvent, type PermitUpdate } from "./event.ts";
-import { type Account, type Members, membersIn, people, type Person, type Role, ROLES } from "./member.ts";
+import { type Account, type Members, people, type Person } from "./member.ts";
 import { accountKey, type Permit } from "./permit.ts";
 import type { PhaseSet } from "./phase.ts";
 
@@ -41,8 +42,7 @@ export function mergeMembers(
   update: PermitUpdate,
 ): { members: Members } | { errors: FieldError[] } {
   const members = replaceGiven(permit.members, update);
-  const claims = claimsOf(members, update);
-  const errors = [...nameClashes(claims), ...accountClashes(claims, permit.accounts)];
+  const errors = memberClashes(members, update, permit.accounts);
   return errors.length === 0 ? { members } : { errors };
 }
 
@@ -106,10 +106,16 @@ function withFields(permit: Permit, event: PermitEvent, phases: PhaseSet): Permi
   const changes = status !== permit.status;
   // A status that arrives closes an ingress opened earlier (DESIGN 4); one that a flag merely repeats does not.
   const arrives = update.status !== undefined && (changes || event.type === "permit.status.updated");
+  const members = replaceGiven(permit.members, update);
   const keeps = status !== null && phases.statuses.get(status)?.keepsIngress === true;
   return {
     ...permit,
-    members: replaceGiven(permit.members, update),
+    members,
+    // fromEntries, not assignment: no id can be taken for "__proto__".
+    holders: {
+      ...permit.holders,
+      ...Object.fromEntries(members.dataHolders.map(({ id, username }) => [id, username])),
+    },
     status,
     tier: update.tier ?? permit.tier,
     expiresAt: update.expiresAt === undefined ? permit.expiresAt : update.expiresAt,
@@ -145,98 +151,4 @@ function laterRevision(last: number | null, given: number | null): number | null
 function laterInstant(last: string | null, given: string | null): string | null {
   if (last === null || given === null) return given ?? last;
   return compareInstants(last, given) >= 0 ? last : given;
-}
-
-/** One person in one role, with the path a reason would name. */
-interface Claim extends Person {
-  role: Role;
-  path: string;
-  /** A data holder's id. */
-  owner: string;
-}
-
-/** Everyone in every role; those that the update names come last, so that a clash is reported where it was sent. */
-function claimsOf(members: Members, update: PermitUpdate): Claim[] {
-  const field = (role: Role): "dataHolders" | "researchers" | Exclude<Role, "dataHolder" | "researcher"> =>
-    role === "dataHolder" ? "dataHolders" : role === "researcher" ? "researchers" : role;
-  const claims = ROLES.flatMap((role) => {
-    const name = field(role);
-    const named = members[name];
-    const list: Person[] = Array.isArray(named) ? named : named === null ? [] : [named];
-    const owners = membersIn(members, role);
-    return list.map((person, index): Claim => ({
-      ...person,
-      role,
-      owner: owners[index]?.owner ?? person.username,
-      path: Array.isArray(named) ? `data.${name}[${index}]` : `data.${name}`,
-    }));
-  });
-  const sent = (claim: Claim): boolean => update[field(claim.role)] !== undefined;
-  return [...claims.filter((claim) => !sent(claim)), ...claims.filter(sent)];
-}
-
-/** Staff and researchers may be one person in several roles; a holder's outside account is nobody else's. */
-function nameClashes(claims: Claim[]): FieldError[] {
-  const errors: FieldError[] = [];
-  const byName = new Map<string, Claim>();
-  const byHolder = new Map<string, Claim>();
-  const researchers = new Map<string, Claim>();
-  for (const claim of claims) {
-    const name = claim.username.toLowerCase();
-    const path = `${claim.path}.username`;
-    const other = byName.get(name);
-    const twice = claim.role === "researcher" ? researchers.get(name) : undefined;
-    if (other !== undefined && other.username !== claim.username) {
-      errors.push({ path, message: `${claim.username} differs from ${other.username} only in case` });
-    } else if (twice !== undefined) {
-      errors.push({ path, message: `${claim.username} is named twice` });
-    } else if (other !== undefined && (other.role === "dataHolder" || claim.role === "dataHolder")) {
-      errors.push({
-        path,
-        message: `${claim.username} is already a ${other.role}; a data holder needs an account of its own`,
-      });
-    }
-    byName.set(name, other ?? claim);
-    if (claim.role === "researcher") researchers.set(name, claim);
-    if (claim.role !== "dataHolder") continue;
-    const holder = byHolder.get(claim.owner.toLowerCase());
-    if (holder !== undefined) {
-      errors.push({ path: `${claim.path}.id`, message: `${claim.owner} is named twice` });
-    }
-    byHolder.set(claim.owner.toLowerCase(), claim);
-  }
-  return errors;
-}
-
-/** A uid used twice in a permit is rejected (DESIGN 4); one person has one uid and gid in every role. */
-function accountClashes(claims: Claim[], accounts: Record<string, Account>): FieldError[] {
-  const errors: FieldError[] = [];
-  const given = new Map<string, { uid?: number; gid?: number }>();
-  const owners = new Map<number, string>();
-  const renumbered = new Set(
-    claims.filter((claim) => claim.uid !== undefined).map((claim) => claim.username),
-  );
-  for (const account of Object.values(accounts)) {
-    if (!renumbered.has(account.username)) owners.set(account.uid, account.username);
-  }
-  for (const claim of claims) {
-    const before = given.get(claim.username);
-    for (const number of ["uid", "gid"] as const) {
-      if (before?.[number] !== undefined && claim[number] !== undefined && before[number] !== claim[number]) {
-        const message = `${claim.username} has ${number} ${before[number]} in another role`;
-        errors.push({ path: `${claim.path}.${number}`, message });
-      }
-    }
-    given.set(claim.username, { uid: before?.uid ?? claim.uid, gid: before?.gid ?? claim.gid });
-    if (claim.uid === undefined) continue;
-    const owner = owners.get(claim.uid);
-    if (owner !== undefined && owner !== claim.username) {
-      errors.push({
-        path: `${claim.path}.uid`,
-        message: `uid ${claim.uid} belongs to ${owner} in this permit`,
-      });
-    }
-    owners.set(claim.uid, owner ?? claim.username);
-  }
-  return errors;
 }

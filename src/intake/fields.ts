@@ -2,12 +2,13 @@
 import { z } from "zod";
 import { addressCount, type Cidr, contains, parseCidr } from "../core/cidr.ts";
 import type { FieldError, PermitUpdate } from "../core/event.ts";
+import { MEMBERS_MAX } from "../core/member.ts";
 import { holderIdFault, usernameFault } from "./names.ts";
 import { parseSshKey } from "./ssh_key.ts";
 import { quoted, textFault } from "./text.ts";
 
-/** A permit's namespace is sized for its people; a larger project is several permits. */
-export const RESEARCHERS_MAX = 200;
+/** With everybody else of the permit, see {@link MEMBERS_MAX}. */
+export const RESEARCHERS_MAX = MEMBERS_MAX;
 /** Each holder is an airlock with a volume and an outside address of its own. */
 export const HOLDERS_MAX = 50;
 /** Of one holder; each becomes a rule in the packet filter. */

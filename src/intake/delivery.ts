@@ -1,0 +1,37 @@
+/** What the ways in (broker, REST, command line) hand over, and what they get back. */
+import type { Actor } from "../core/audit.ts";
+import type { FieldError, Verdict } from "../core/event.ts";
+import type { Channel } from "../store/events.ts";
+import type { Tx } from "../store/db.ts";
+import type { RawMessage } from "./envelope.ts";
+
+/** One message to be judged and recorded. */
+export interface Delivery {
+  raw: RawMessage;
+  channel: Channel;
+  /** The broker delivered it before, perhaps to us. */
+  redelivered: boolean;
+  /** Who is behind it; null: the event's own source. */
+  actor: Actor | null;
+  requestId: string | null;
+  /**
+   * Runs in the same transaction once the verdict stands, e.g. to keep the answer of an Idempotency-Key (DESIGN 10).
+   * When it throws, nothing of this delivery is kept.
+   */
+  within: ((tx: Tx, receipt: Receipt) => Promise<void>) | null;
+}
+
+/** What was recorded. */
+export interface Receipt {
+  /** The event's number in the inbox. */
+  seq: number;
+  verdict: Verdict;
+  source: string | null;
+  id: string | null;
+  type: string | null;
+  permitId: string | null;
+  /** Why the verdict is not `accepted`; of a rejected one a reason per field, else one with an empty path. */
+  reasons: FieldError[];
+  /** The job that was queued; null: none. */
+  jobId: number | null;
+}
