@@ -41,6 +41,8 @@ export class Connection {
     try {
       this.all(`pragma synchronous = ${durable ? "full" : "off"}`, []);
       this.all("pragma foreign_keys = on", []);
+      // Without it "insert or replace" slips past the triggers that forbid deletion.
+      this.all("pragma recursive_triggers = on", []);
       if (queryOnly) this.all("pragma query_only = on", []);
     } catch (thrown) {
       this.close();

@@ -99,7 +99,7 @@ export async function claimJob(
     `update jobs set state = 'running', boot_epoch = ?1, fence = fence + 1, attempt = attempt + 1,
        started_at_ms = coalesce(started_at_ms, ?2), reason = null, message = null, advice = null
      where id = (
-       select candidate.id from jobs as candidate
+       select candidate.id from jobs as candidate indexed by jobs_to_claim
        where candidate.state = 'queued' and candidate.run_at_ms <= ?2 and candidate.priority <= ?3
          and not exists (
            select 1 from jobs as other where other.permit_id = candidate.permit_id and other.state = 'running'
@@ -147,7 +147,9 @@ export async function getJob(reader: Reader, id: number): Promise<Job | null> {
 /** The permit's running job, else its queued one, else null. */
 export async function openJob(reader: Reader, permitId: string): Promise<Job | null> {
   const rows = await reader.read(
-    `select ${COLUMNS} from jobs where permit_id = ? and state in ('queued', 'running')
+    `select ${COLUMNS} from jobs where id in (
+       select id from jobs where permit_id = ?1 and state = 'running'
+       union all select id from jobs where permit_id = ?1 and state = 'queued')
      order by state = 'running' desc limit 1`,
     [permitId],
     jobRow,
@@ -168,7 +170,7 @@ export async function latestJob(reader: Reader, permitId: string): Promise<Job |
 /** When the next queued job of a permit that has none running is due, or null: nothing to wait for. */
 export async function nextRunAt(reader: Reader): Promise<number | null> {
   const rows = await reader.read(
-    `select min(run_at_ms) as atMs from jobs as candidate where state = 'queued' and not exists (
+    `select min(run_at_ms) as atMs from jobs as candidate indexed by jobs_to_claim where state = 'queued' and not exists (
        select 1 from jobs as other where other.permit_id = candidate.permit_id and other.state = 'running')`,
     [],
     z.object({ atMs: z.number().nullable() }),

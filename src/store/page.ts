@@ -33,29 +33,34 @@ export function toPage<Item>(rows: Item[], limit: number, cursorOf: (item: Item)
 export function numberCursor(cursor: string | null): number | null {
   if (cursor === null) return null;
   if (/^\d{1,15}$/.test(cursor)) return Number(cursor);
-  throw new Fault(
-    "stalled",
-    "invalid",
-    `Cannot go on from cursor ${JSON.stringify(cursor.slice(0, 40))}: no page ends there`,
-    {
-      advice: "Begin again without a cursor",
-    },
-  );
+  throw badCursor(cursor);
 }
+
+/** The Fault `invalid` for a cursor that no page ended with. */
+export function badCursor(cursor: string): Fault {
+  const shown = JSON.stringify(cursor.slice(0, 40));
+  return new Fault("stalled", "invalid", `Cannot go on from cursor ${shown}: no page ends there`, {
+    advice: "Begin again without a cursor",
+  });
+}
+
+/** What a condition compares with: one value, several for several marks, or nothing given. */
+export type Comparand = Argument | boolean | readonly string[] | undefined;
 
 /**
  * The `where` of the conditions whose value was given; null and undefined do not matter. Only those are written,
  * because SQLite cannot use an index for "? is null or column = ?".
  */
 export function matching(
-  conditions: readonly (readonly [sql: string, value: Argument | boolean | undefined])[],
+  conditions: readonly (readonly [sql: string, value: Comparand])[],
 ): { sql: string; args: Argument[] } {
   const given: string[] = [];
   const args: Argument[] = [];
   for (const [sql, value] of conditions) {
     if (value === undefined || value === null) continue;
     given.push(sql);
-    args.push(typeof value === "boolean" ? asFlag(value) : value);
+    if (Array.isArray(value)) args.push(...value);
+    else args.push(typeof value === "boolean" ? asFlag(value) : value as Argument);
   }
   return { sql: given.length === 0 ? "" : `where ${given.join(" and ")}`, args };
 }

@@ -6,7 +6,7 @@ import { type Status, STATUSES } from "../core/status.ts";
 import type { Mount } from "../core/workspace.ts";
 import { asFlag, flag, json } from "./columns.ts";
 import type { Reader, Tx } from "./db.ts";
-import { matching, type Page, pageLimit, type PageRequest, toPage } from "./page.ts";
+import { badCursor, matching, type Page, pageLimit, type PageRequest, toPage } from "./page.ts";
 
 /** A workspace as last seen. */
 export interface WorkspaceObservation {
@@ -142,7 +142,7 @@ export async function listWorkspaces(
     ["username = ?", filter.username],
     ["status = ?", filter.status],
     ["outdated = ?", filter.outdated],
-    ["(permit_id, key) > (select value ->> 0, value ->> 1 from json_each('[' || ? || ']'))", page.cursor],
+    ["(permit_id, key) > (?, ?)", page.cursor === null ? null : parseCursor(page.cursor)],
   ]);
   const rows = await reader.read(
     `select ${COLUMNS} from workspaces ${where.sql} order by permit_id, key limit ?`,
@@ -150,4 +150,10 @@ export async function listWorkspaces(
     workspaceRow,
   );
   return toPage(rows, limit, ({ permitId, key }) => JSON.stringify([permitId, key]));
+}
+
+function parseCursor(cursor: string): [permitId: string, key: string] {
+  const parsed = json(z.tuple([z.string(), z.string()])).safeParse(cursor);
+  if (parsed.success) return parsed.data;
+  throw badCursor(cursor);
 }

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { z } from "zod";
+import type { Argument } from "../../src/store/columns.ts";
+import type { Db, Reader } from "../../src/store/db.ts";
+import { listAudit } from "../../src/store/audit.ts";
+import { findEvent, findUnackedTwins, listEvents, markAllAcked } from "../../src/store/events.ts";
+import { latestEvidence, provenInstances } from "../../src/store/evidence.ts";
+import { durationsOfJobsLike } from "../../src/store/job_history.ts";
+import { isWanted } from "../../src/store/job_transitions.ts";
+import { claimJob, latestJob, listJobs, nextRunAt, openJob, requeueOrphans } from "../../src/store/jobs.ts";
+import { leasesOf } from "../../src/store/leases.ts";
+import { rolesOf } from "../../src/store/members.ts";
+import { pendingOutbox } from "../../src/store/outbox.ts";
+import { listPermits } from "../../src/store/permits.ts";
+import { medianDurations, stepsOf } from "../../src/store/steps.ts";
+import { listVolumes } from "../../src/store/volumes.ts";
+import { workspacesOf } from "../../src/store/workspaces.ts";
+import { withStore } from "./fixture.ts";
+
+const PAGE = { cursor: null, limit: 50 };
+
+/** Everything that runs often, or on tables that grow for years: each must seek, a scan would stop the event loop. */
+const STATEMENTS: [name: string, run: (db: Db) => Promise<unknown>][] = [
+  ["claimJob", (db) => claimJob(db, { bootEpoch: "b", nowMs: 1, priorityMax: 20 })],
+  ["requeueOrphans", (db) => db.write((tx) => requeueOrphans(tx, { bootEpoch: "b", nowMs: 1 }))],
+  ["isWanted", (db) => isWanted(db, { jobId: 1, fence: 1 })],
+  ["openJob", (db) => openJob(db, "p")],
+  ["latestJob", (db) => latestJob(db, "p")],
+  ["nextRunAt", (db) => nextRunAt(db)],
+  ["listJobs of a permit", (db) => listJobs(db, { permitId: "p" }, PAGE)],
+  ["listJobs in a state", (db) => listJobs(db, { state: "failed" }, PAGE)],
+  ["listJobs of a kind", (db) => listJobs(db, { kind: "delete" }, PAGE)],
+  ["durationsOfJobsLike", (db) => durationsOfJobsLike(db, "delete", 3)],
+  ["findEvent", (db) => findEvent(db, "s", "i")],
+  ["findUnackedTwins", (db) => findUnackedTwins(db, "p", "t", "h")],
+  ["markAllAcked", (db) => db.write((tx) => markAllAcked(tx, 5, 1))],
+  ["listEvents of a permit", (db) => listEvents(db, { permitId: "p" }, PAGE)],
+  ["listEvents with a verdict", (db) => listEvents(db, { verdict: "rejected" }, PAGE)],
+  ["listEvents of a type", (db) => listEvents(db, { type: "permit.halted" }, PAGE)],
+  ["stepsOf", (db) => stepsOf(db, 1)],
+  ["medianDurations", (db) => medianDurations(db)],
+  ["latestEvidence", (db) => latestEvidence(db, "p", "k", "u")],
+  ["provenInstances", (db) => provenInstances(db, "p")],
+  ["workspacesOf", (db) => workspacesOf(db, "p")],
+  ["listVolumes", (db) => listVolumes(db, "p")],
+  ["leasesOf", (db) => leasesOf(db, "p")],
+  ["rolesOf", (db) => rolesOf(db, "u")],
+  ["listPermits after one", (db) => listPermits(db, {}, { cursor: "p", limit: 50 })],
+  ["listAudit of a permit", (db) => listAudit(db, { permitId: "p" }, PAGE)],
+  ["listAudit of an action", (db) => listAudit(db, { action: "halt" }, PAGE)],
+  ["pendingOutbox", (db) => pendingOutbox(db, null, 50)],
+];
+
+const TABLES = /\b(permits|members|events|jobs|steps|workspaces|volumes|evidence|leases|audit|outbox)\b/;
+/** Aliases that the statements above use for those tables. */
+const ALIASES = /\b(candidate|other|orphan|orphaned|queued|newer|mine|job)\b/;
+
+/** Partial indexes of what is open: they stay short, walking one in order is meant. */
+const SHORT_INDEXES = /USING (COVERING )?INDEX (jobs_to_claim|events_unacked|outbox_pending)$/;
+
+for (const [name, run] of STATEMENTS) {
+  Deno.test(`${name}: seeks by an index`, async () => {
+    await withStore(async (db) => {
+      const statements: { sql: string; args: readonly Argument[] }[] = [];
+      await run(recording(db, statements));
+      assert.ok(statements.length > 0);
+      for (const { sql, args } of statements) {
+        const steps = await db.read(`explain query plan ${sql}`, args, z.object({ detail: z.string() }));
+        const scans = steps.map(({ detail }) => detail)
+          .filter((detail) => /^SCAN/.test(detail) && !SHORT_INDEXES.test(detail))
+          .filter((detail) => TABLES.test(detail) || ALIASES.test(detail));
+        assert.deepEqual(scans, [], sql);
+      }
+    });
+  });
+}
+
+/** The database, noting each statement that passes. */
+function recording(db: Db, statements: { sql: string; args: readonly Argument[] }[]): Db {
+  const noting = <Of extends Reader>(reader: Of): Of["read"] => (sql, args, row) => {
+    statements.push({ sql, args });
+    return reader.read(sql, args, row);
+  };
+  return {
+    path: db.path,
+    read: noting(db),
+    change: (sql, args, row) => {
+      statements.push({ sql, args });
+      return db.change(sql, args, row);
+    },
+    write: (work) =>
+      db.write((tx) =>
+        work({
+          read: noting(tx),
+          run: (sql, args) => {
+            statements.push({ sql, args });
+            return tx.run(sql, args);
+          },
+          script: (sql) => tx.script(sql),
+        })
+      ),
+    close: () => db.close(),
+  };
+}
