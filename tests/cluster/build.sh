@@ -1,5 +1,5 @@
 #!/bin/bash
-# build.sh [--no-packages]: everything the test cluster and the test services are made of.
+# build.sh [--no-packages|--only-packages]: everything the test cluster and the test services are made of.
 # Debian packages first (root; --no-packages only says which are missing, exit 3), then the Go programs and
 # the two images into the cache. Safe to repeat: what has not changed is not built again.
 set -euo pipefail
@@ -31,8 +31,8 @@ install_packages() {
     trap "rm -f $policy" EXIT
   fi
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -q >/dev/null
-  apt-get install -y -q --no-install-recommends "$@" >"$CACHE/apt.log" 2>&1 ||
+  apt-get update -q >"$CACHE/apt.log" 2>&1 || { tail -20 "$CACHE/apt.log" >&2; exit 1; }
+  apt-get install -o DPkg::Lock::Timeout=300 -y -q --no-install-recommends "$@" >"$CACHE/apt.log" 2>&1 ||
     { tail -20 "$CACHE/apt.log" >&2; exit 1; }
   [ "$(cat $policy 2>/dev/null)" != $'#!/bin/sh\nexit 101' ] || rm -f $policy
   trap - EXIT
@@ -138,6 +138,7 @@ exec 9>"$CACHE/build.lock"
 flock -n 9 || { say "another build is running, waiting for it"; flock 9; }
 begun=$SECONDS
 packages "${1:-}"
+[ "${1:-}" != --only-packages ] || exit 0
 go_ready "${1:-}"
 export CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOTOOLCHAIN=auto
 built image image make_images

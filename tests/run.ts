@@ -1,0 +1,85 @@
+// The test command: fast tiers first, while what the real tier needs is being built in the background.
+
+import { LEFT_OUT_FILE } from "./cluster/availability.ts";
+import { runChecks } from "./run/checks.ts";
+import { runDenoTest } from "./run/suite.ts";
+import { describeAllLeftOut, Equipment } from "./run/equipment.ts";
+import { type Options, readOptions, type Tier, USAGE } from "./run/options.ts";
+import { testFiles } from "./run/sources.ts";
+import { type Count, sum } from "./run/tally.ts";
+
+/** The whole command stays under 25 minutes on 2 cores, so no tier may take more. */
+const TIER_LIMIT_MS = 25 * 60_000;
+
+const equipment = new Equipment();
+
+async function runTier(tier: Tier, options: Options, leftOut: string): Promise<Count> {
+  const counts: Count[] = [];
+  if (tier === "ok" && options.filter === undefined) counts.push(await runChecks());
+  let env: Record<string, string> = { [LEFT_OUT_FILE]: leftOut };
+  if (tier === "real") {
+    try {
+      env = { ...env, ...await equipment.start() };
+    } catch (error) {
+      console.error(error instanceof Error ? error.message : error);
+      counts.push({ passed: 0, failed: 1, skipped: 0 });
+    }
+  }
+  const { filter, seed } = options;
+  const reporter = tier === "ok" && filter === undefined ? "dot" : "pretty";
+  counts.push(
+    await runDenoTest({ files: testFiles(tier), filter, seed, env, reporter, limitMs: TIER_LIMIT_MS }),
+  );
+  return sum(counts);
+}
+
+async function run(options: Options): Promise<Count> {
+  const leftOut = await Deno.makeTempFile({ prefix: "wps-test-left-out-" });
+  const lines: string[] = [];
+  const counts: Count[] = [];
+  console.log(`order of the tests: --seed ${options.seed}`);
+  try {
+    if (options.tiers.includes("real") && testFiles("real").length > 0) equipment.prepare();
+    for (const tier of options.tiers) {
+      console.log(`\n== ${tier}`);
+      const begun = performance.now();
+      const count = await runTier(tier, options, leftOut);
+      counts.push(count);
+      const seconds = ((performance.now() - begun) / 1000).toFixed(1);
+      lines.push(
+        `${
+          tier.padEnd(8)
+        } ${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped in ${seconds} s`,
+      );
+    }
+  } finally {
+    await equipment.stop();
+  }
+  console.log(`\n${lines.join("\n")}`);
+  const missing = describeAllLeftOut(await Deno.readTextFile(leftOut));
+  await Deno.remove(leftOut);
+  if (missing !== undefined) console.log(missing);
+  return sum(counts);
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, async () => {
+    await equipment.stop();
+    Deno.exit(130);
+  });
+}
+
+if (Deno.args.some((arg) => arg === "--help" || arg === "-h")) {
+  console.log(USAGE);
+  Deno.exit(0);
+}
+let options: Options;
+try {
+  options = readOptions(Deno.args, Math.floor(Math.random() * 1_000_000_000));
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  Deno.exit(2);
+}
+const total = await run(options);
+console.log(`${total.passed} passed, ${total.failed} failed`);
+Deno.exit(total.failed === 0 ? 0 : 1);

@@ -1,0 +1,47 @@
+import { countReport } from "./tally.ts";
+import type { Count } from "./tally.ts";
+import { rootFolder } from "./sources.ts";
+
+/** What one call of `deno test` needs. */
+export interface DenoTest {
+  files: string[];
+  filter: string | undefined;
+  seed: number;
+  env: Record<string, string>;
+  /** One dot or one line per test; failures are told whole either way. */
+  reporter: "dot" | "pretty";
+  /** The longest the tests may take altogether; then they are ended and count as failed. */
+  limitMs: number;
+}
+
+/**
+ * Runs test files under leak checks and in shuffled order, their output going to the terminal.
+ * Types are not checked here: the `ok` tier did that for all sources at once.
+ */
+export async function runDenoTest({ files, filter, seed, env, reporter, limitMs }: DenoTest): Promise<Count> {
+  if (files.length === 0) return { passed: 0, failed: 0, skipped: 0 };
+  const report = await Deno.makeTempFile({ prefix: "wps-test-", suffix: ".xml" });
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(), limitMs);
+  try {
+    const { success } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["test", "-A", "--no-check", "--sanitize-ops", "--sanitize-resources"],
+        ...[`--shuffle=${seed}`, `--reporter=${reporter}`, `--junit-path=${report}`],
+        ...(filter === undefined ? [] : [`--filter=${filter}`]),
+        ...files,
+      ],
+      env,
+      cwd: rootFolder(),
+      stdin: "null",
+      signal: limit.signal,
+    }).output();
+    if (limit.signal.aborted) {
+      console.error(`Ended the tests after ${limitMs / 1000} s, the longest they may take`);
+    }
+    return countReport(await Deno.readTextFile(report), success);
+  } finally {
+    clearTimeout(timer);
+    await Deno.remove(report);
+  }
+}
