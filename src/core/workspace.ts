@@ -56,7 +56,9 @@ export function identityHash(workspace: DesiredWorkspace): string {
 }
 
 /** Fingerprint of the rules that an opened network has; changed ones are opened anew, nobody restarts. */
-export function networkHash(workspace: DesiredWorkspace): string {
+export function networkHash(
+  workspace: Pick<DesiredWorkspace, "posture" | "protocol" | "allowedCidrs">,
+): string {
   const { posture, protocol, allowedCidrs } = workspace;
   return fingerprint({ posture, protocol, allowedCidrs: [...allowedCidrs].sort() });
 }

@@ -1,0 +1,33 @@
+/** Actions on consolidations. */
+import type { ApplyResult } from "../../../core/driver.ts";
+import { permitName, taskName } from "../../../core/names.ts";
+import type { Action } from "../../../core/step.ts";
+import { consolidationManifest } from "../manifests/consolidation.ts";
+import type { KubernetesSite } from "../settings.ts";
+import { createOnly, removeSeen, requireOurs, type Writing } from "../write.ts";
+
+type Of<K extends Action["kind"]> = Extract<Action, { kind: K }>;
+
+/** Starts the Job; one that failed before is removed first, exactly the one that was seen. `script`: consolidate.sh. */
+export async function consolidate(
+  writing: Writing,
+  { consolidation, task }: Of<"consolidate">,
+  site: KubernetesSite,
+  script: string,
+): Promise<ApplyResult> {
+  const { permitId } = writing;
+  const place = { namespace: permitName(permitId), name: taskName(consolidation.fromKey) };
+  if (task !== null && task.seen !== null) await removeSeen(writing, "jobs", place, task.seen);
+  await createOnly(writing, "jobs", consolidationManifest(permitId, consolidation, script, site));
+  return { detail: `Job ${place.name} into ${consolidation.into.key}/${consolidation.folder}` };
+}
+
+/** Removes a Job and its pods; it stays visible until the pods are gone. */
+export async function removeTask(writing: Writing, { task }: Of<"remove-task">): Promise<ApplyResult> {
+  const place = { namespace: permitName(writing.permitId), name: task.name };
+  const found = await requireOurs(writing, "jobs", place);
+  if (found === null || task.seen === null) return { detail: "the Job is gone already" };
+  if (found.metadata.deletionTimestamp !== undefined) return { detail: "the Job is being deleted already" };
+  await writing.client.remove("jobs", place, { uid: task.seen.uid }, writing.signal, { foreground: true });
+  return { detail: `Job ${task.name} is being deleted` };
+}

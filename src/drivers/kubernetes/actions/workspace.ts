@@ -1,0 +1,191 @@
+/** Actions on one workspace: cut, stop, identity, start, replace, open, remove. */
+import type { ApplyContext, ApplyResult } from "../../../core/driver.ts";
+import { Fault } from "../../../core/fault.ts";
+import { permitName, workspaceName } from "../../../core/names.ts";
+import type { ObservedWorkspace } from "../../../core/observed.ts";
+import type { Action } from "../../../core/step.ts";
+import { isAbsent, isConflict } from "../client.ts";
+import { foreignFault } from "../faults.ts";
+import { secretManifest } from "../manifests/identity.ts";
+import { openPolicyManifest, rulesOf, shutPolicyManifest } from "../manifests/policy.ts";
+import { serviceManifest, statefulSetManifest } from "../manifests/workspace.ts";
+import { isOurs, LABEL, NOTE, whyForeign } from "../marks.ts";
+import type { KubernetesSite } from "../settings.ts";
+import { describePlace, type Place, type Stored } from "../wire.ts";
+import {
+  applyOwned,
+  applySeen,
+  changedFault,
+  findOurs,
+  removeOwned,
+  removeSeen,
+  type Writing,
+} from "../write.ts";
+
+type Of<K extends Action["kind"]> = Extract<Action, { kind: K }>;
+
+/** A stop that meets a rival write is repeated; each further round needs another rival. */
+const ROUNDS_MAX = 8;
+
+function placeOf(permitId: string, workspaceKey: string): Place {
+  return { namespace: permitName(permitId), name: workspaceName(workspaceKey) };
+}
+
+/**
+ * Denies both ways by the workspace's own policy. Also where none stands: then one is created, so that a late writer
+ * that saw none cannot create an open one afterwards. Never fails because the policy's version moved; where the
+ * permit has no namespace, or not its own, nothing of it can be open.
+ */
+export async function cutNetwork(writing: Writing, { workspace }: Of<"cut-network">): Promise<ApplyResult> {
+  const { seen } = workspace.network;
+  const { permitId } = writing;
+  if (seen === null && await findOurs(writing, "namespaces", { name: permitName(permitId) }) === null) {
+    return { detail: "nothing to cut: the permit has no namespace" };
+  }
+  const manifest = shutPolicyManifest(permitId, workspace, seen?.version ?? "absent");
+  try {
+    await applyOwned(writing, "networkpolicies", manifest, seen?.uid ?? null);
+    return { detail: "its policy denies both ways" };
+  } catch (thrown) {
+    if (!isAbsent(thrown)) throw thrown;
+    return { detail: "nothing to cut: the namespace is gone" };
+  }
+}
+
+/** Scales to zero, whatever the version; the pod gets its full grace. No compute object: nothing to stop. */
+export async function stopWorkspace(writing: Writing, { workspace }: Of<"stop">): Promise<ApplyResult> {
+  const place = placeOf(writing.permitId, workspace.key);
+  let target = workspace.compute;
+  for (let round = 1;; round++) {
+    if (target === null) {
+      const found = await findOurs(writing, "statefulsets", place);
+      if (found === null) return { detail: "nothing to stop" };
+      target = { uid: found.metadata.uid, version: found.metadata.resourceVersion };
+    }
+    try {
+      await writing.client.merge("statefulsets", place, {
+        metadata: { uid: target.uid, annotations: { [NOTE.stoppedAfter]: target.version } },
+        spec: { replicas: 0 },
+      }, writing.signal);
+      return { detail: "scaled to 0" };
+    } catch (thrown) {
+      if (isAbsent(thrown)) return { detail: "nothing to stop" };
+      if (!isConflict(thrown) || round === ROUNDS_MAX) throw thrown;
+      target = null;
+    }
+  }
+}
+
+/** Secret and Service side by side. A new workspace costs one round trip, an existing one three. */
+export async function ensureIdentity(
+  writing: Writing,
+  { workspace, rotate }: Of<"ensure-identity">,
+  context: ApplyContext,
+  site: KubernetesSite,
+): Promise<ApplyResult> {
+  const [password, hostKey] = await Promise.all([
+    context.password(workspace.key, rotate),
+    workspace.protocol === "sftp" ? context.hostKey(workspace.owner) : null,
+  ]);
+  const secret = secretManifest(writing.permitId, workspace, { password, hostKey });
+  await Promise.all([
+    applyOwned(writing, "secrets", secret),
+    applyOwned(writing, "services", serviceManifest(writing.permitId, workspace, site)),
+  ]);
+  return { detail: rotate ? "Secret with a new password, Service" : "Secret, Service" };
+}
+
+/** The StatefulSet with one replica: one write, conditional on what was seen (invariant 9). */
+export async function startWorkspace(
+  writing: Writing,
+  { workspace, seen }: Of<"start">,
+  site: KubernetesSite,
+): Promise<ApplyResult> {
+  const manifest = statefulSetManifest(writing.permitId, workspace, site);
+  await applySeen(writing, "statefulsets", manifest, seen);
+  return { detail: `${manifest.metadata.name} set to 1` };
+}
+
+/** Deletes one pod gracefully; its StatefulSet makes the next from the present template. */
+export async function replaceInstance(
+  { client, permitId, signal }: Writing,
+  { workspace, instanceUid }: Of<"replace-instance">,
+): Promise<ApplyResult> {
+  const instance = workspace.instances.find(({ uid }) => uid === instanceUid);
+  if (instance === undefined) throw changedFault(`the pod of ${workspace.key}`);
+  const place = { namespace: permitName(permitId), name: instance.name };
+  const removed = await client.remove("pods", place, { uid: instanceUid }, signal);
+  return { detail: removed ? `pod ${instance.name} is being replaced` : "the pod is gone already" };
+}
+
+/**
+ * The posture's rules, for exactly one pod: the policy selects by the pod's own uid, which is written on the pod as
+ * a label. A pod that takes its place later is not selected, and stays shut.
+ */
+export async function openNetwork(
+  writing: Writing,
+  { workspace, instanceUid, seen }: Of<"open-network">,
+  site: KubernetesSite,
+): Promise<ApplyResult> {
+  const { client, permitId, signal } = writing;
+  const pod = await findInstance(writing, workspace.key, instanceUid);
+  const manifest = openPolicyManifest(permitId, workspace, rulesOf(workspace, site), instanceUid);
+  // The policy first: a refused one (somebody cut in between) leaves nothing behind, and a label alone opens nothing.
+  await applySeen(writing, "networkpolicies", manifest, seen);
+  await client.merge("pods", { namespace: permitName(permitId), name: pod.metadata.name }, {
+    metadata: { uid: instanceUid, labels: { [LABEL.opened]: instanceUid } },
+  }, signal);
+  return { detail: `${workspace.posture}: open for pod ${pod.metadata.name}` };
+}
+
+/** The live pod of a workspace that has this uid; a conflict Fault when it is not there or on its way out. */
+export async function findInstance(
+  { client, permitId, signal }: Writing,
+  workspaceKey: string,
+  instanceUid: string,
+): Promise<Stored<"pods">> {
+  // A StatefulSet's only pod.
+  const place = { namespace: permitName(permitId), name: `${workspaceName(workspaceKey)}-0` };
+  const pod = await client.get("pods", place, signal);
+  const target = describePlace("pods", place);
+  if (pod === null || pod.metadata.uid !== instanceUid || pod.metadata.deletionTimestamp !== undefined) {
+    throw changedFault(target);
+  }
+  if (!isOurs(pod, permitId)) throw foreignFault(target, whyForeign(pod, permitId));
+  return pod;
+}
+
+/** Compute exactly as it was seen, then what belongs to it, the policy last: as long as anything could run, it is denied. */
+export async function removeWorkspace(
+  writing: Writing,
+  { workspace }: Of<"remove-workspace">,
+): Promise<ApplyResult> {
+  const place = placeOf(writing.permitId, workspace.key);
+  await refuseLiveInstances(writing, workspace);
+  const compute = workspace.compute === null
+    ? await removeOwned(writing, "statefulsets", place)
+    : await removeSeen(writing, "statefulsets", place, workspace.compute);
+  const rest = await Promise.all([
+    removeOwned(writing, "services", place),
+    removeOwned(writing, "secrets", place),
+  ]);
+  const policy = await removeOwned(writing, "networkpolicies", place);
+  const count = [compute, ...rest, policy].filter((existed) => existed).length;
+  return { detail: `${count} objects deleted` };
+}
+
+/** Deleting the object of a running pod would delete the pod unseen; it must have been stopped and seen gone. */
+async function refuseLiveInstances(
+  { client, permitId, signal }: Writing,
+  workspace: ObservedWorkspace,
+): Promise<void> {
+  const namespace = permitName(permitId);
+  const labels = `${LABEL.workspace}=${workspaceName(workspace.key)}`;
+  const [pod] = await client.list("pods", { namespace, labels }, signal);
+  if (pod === undefined) return;
+  const target = describePlace("pods", { namespace, name: pod.metadata.name });
+  throw new Fault("wait", "terminating", `Cannot remove ${workspace.key}: ${target} is still there`, {
+    target,
+    advice: "None needed: WPS waits until it is gone",
+  });
+}

@@ -1,0 +1,303 @@
+/** The verbs of the Kubernetes API that WPS uses, typed, over {@link Transport}. */
+import { z } from "zod";
+import { Fault } from "../../core/fault.ts";
+import { type ApiRequest, type Transport } from "./transport.ts";
+import { type Asked, faultOfConnection } from "./faults.ts";
+import {
+  describePlace,
+  type Manifest,
+  type MetadataOnly,
+  type Models,
+  pathOf,
+  type Place,
+  type Resource,
+  RESOURCES,
+  type Stored,
+  type Wire,
+} from "./wire.ts";
+
+/** The one field manager of WPS (DESIGN 8). */
+export const FIELD_MANAGER = "wps";
+/** A page keeps the API server's answer to a few megabytes; client-go's default, too. */
+const PAGE_LIMIT = 500;
+/** 20,000 objects of one kind in one answer is far beyond what 200 members of a permit, or 1,000 permits, make. */
+const PAGES_MAX = 40;
+
+/** What narrows a list. `labels` and `fields` are selectors in the API's own text form. */
+export interface ListQuery {
+  namespace?: string;
+  labels?: string;
+  fields?: string;
+}
+
+/** A list and the version it stands for: where a watch goes on. */
+export interface Listed<T> {
+  items: T[];
+  resourceVersion: string;
+}
+
+/** Preconditions of a deletion; what is absent is not checked. */
+export interface Preconditions {
+  uid: string;
+  resourceVersion?: string;
+}
+
+/** A patch's parts: what is null is removed (RFC 7386). */
+export type MergePatch<T> = T extends readonly unknown[] ? T
+  : T extends object ? { [K in keyof T]?: MergePatch<T[K]> | null }
+  : T;
+
+const METADATA_ITEM = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+const METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+
+const objectSchema = z.looseObject({
+  metadata: z.looseObject({ name: z.string(), uid: z.string(), resourceVersion: z.string() }),
+});
+const listSchema = z.looseObject({
+  metadata: z.looseObject({ resourceVersion: z.string().default(""), continue: z.string().optional() }),
+  items: z.array(objectSchema).nullable().transform((items) => items ?? []),
+});
+
+/** The verbs. Each throws a Fault; `get` and `remove` take absence for an answer. */
+export class Client {
+  constructor(private readonly transport: Transport) {}
+
+  /** The object as it is now (a quorum read), or null. */
+  async get<R extends Resource>(resource: R, place: Place, signal: AbortSignal): Promise<Stored<R> | null> {
+    const found = await this.#read(resource, place, undefined, signal);
+    return found === null ? null : asStored<R>(found);
+  }
+
+  /** The object's metadata, or null: where the rest is secret. */
+  async getMetadata(resource: Resource, place: Place, signal: AbortSignal): Promise<MetadataOnly | null> {
+    const found = await this.#read(resource, place, METADATA_ITEM, signal);
+    return found === null ? null : asMetadata(found);
+  }
+
+  /** All objects as they are now, read page by page. */
+  async list<R extends Resource>(resource: R, query: ListQuery, signal: AbortSignal): Promise<Stored<R>[]> {
+    const { items } = await this.#pages(resource, query, undefined, signal);
+    return items.map((item) => asStored<R>(item));
+  }
+
+  /** The metadata of all objects, and the version from which a watch goes on. */
+  async listMetadata(
+    resource: Resource,
+    query: ListQuery,
+    signal: AbortSignal,
+  ): Promise<Listed<MetadataOnly>> {
+    const { items, resourceVersion } = await this.#pages(resource, query, METADATA_LIST, signal);
+    return { items: items.map(asMetadata), resourceVersion };
+  }
+
+  /** Server-side apply by manager "wps", taking over fields of others. Preconditions travel in its metadata. */
+  async apply<R extends Resource>(
+    resource: R,
+    manifest: Manifest<R> & { metadata: { namespace?: string; resourceVersion?: string; uid?: string } },
+    signal: AbortSignal,
+    options: { dryRun?: boolean } = {},
+  ): Promise<Stored<R>> {
+    const { name, namespace } = manifest.metadata;
+    const { apiVersion, kind } = RESOURCES[resource];
+    const answer = await this.transport.send({
+      method: "PATCH",
+      path: pathOf(resource, { name, namespace }),
+      query: { fieldManager: FIELD_MANAGER, force: "true", ...(options.dryRun ? { dryRun: "All" } : {}) },
+      contentType: "application/apply-patch+yaml", // JSON is YAML
+      body: { ...manifest, apiVersion, kind },
+      asked: asked("patch", resource, { name, namespace }),
+    }, signal);
+    return asStored<R>(answer);
+  }
+
+  /** JSON merge patch (RFC 7386). With metadata.uid or resourceVersion in it, it holds for that object only. */
+  async merge<R extends Resource>(
+    resource: R,
+    place: Place,
+    patch: MergePatch<Wire<Models[R]>>,
+    signal: AbortSignal,
+  ): Promise<Stored<R>> {
+    const answer = await this.transport.send({
+      method: "PATCH",
+      path: pathOf(resource, place),
+      query: { fieldManager: FIELD_MANAGER },
+      contentType: "application/merge-patch+json",
+      body: patch,
+      asked: asked("patch", resource, place),
+    }, signal);
+    return asStored<R>(answer);
+  }
+
+  /** Deletes gracefully, dependents in the background unless `foreground`. False: it was absent already. */
+  async remove(
+    resource: Resource,
+    place: Place,
+    preconditions: Preconditions,
+    signal: AbortSignal,
+    options: { foreground?: boolean } = {},
+  ): Promise<boolean> {
+    const body = {
+      kind: "DeleteOptions",
+      apiVersion: "v1",
+      preconditions,
+      propagationPolicy: options.foreground === true ? "Foreground" : "Background",
+    };
+    const request: ApiRequest = {
+      method: "DELETE",
+      path: pathOf(resource, place),
+      body,
+      asked: asked("delete", resource, place),
+    };
+    try {
+      await this.transport.send(request, signal);
+      return true;
+    } catch (thrown) {
+      if (isAbsent(thrown)) return false;
+      throw thrown;
+    }
+  }
+
+  /** A virtual object (an access review): sent, answered, kept nowhere. */
+  async review(path: string, body: unknown, signal: AbortSignal): Promise<unknown> {
+    const target = path.slice(path.lastIndexOf("/") + 1);
+    return await this.transport.send({
+      method: "POST",
+      path,
+      body,
+      asked: { verb: "create", resource: target, target, secret: false },
+    }, signal);
+  }
+
+  /** A path that is no object, e.g. "/version". */
+  async raw(path: string, signal: AbortSignal): Promise<unknown> {
+    return await this.transport.send({
+      method: "GET",
+      path,
+      asked: { verb: "get", resource: "", target: path, secret: false },
+    }, signal);
+  }
+
+  /** A stream of metadata changes after `resourceVersion`; the server ends it after `timeoutSeconds`. */
+  async openWatch(
+    resource: Resource,
+    query: ListQuery & { resourceVersion: string; timeoutSeconds: number },
+    signal: AbortSignal,
+  ): Promise<ReadableStream<Uint8Array>> {
+    return await this.transport.open({
+      method: "GET",
+      path: pathOf(resource, { namespace: query.namespace }),
+      query: {
+        ...selectors(query),
+        watch: "1",
+        allowWatchBookmarks: "true",
+        resourceVersion: query.resourceVersion,
+        timeoutSeconds: `${query.timeoutSeconds}`,
+      },
+      accept: METADATA_ITEM,
+      asked: asked("watch", resource, {}),
+    }, signal);
+  }
+
+  async #read(
+    resource: Resource,
+    place: Place,
+    accept: string | undefined,
+    signal: AbortSignal,
+  ): Promise<unknown | null> {
+    try {
+      return await this.transport.send({
+        method: "GET",
+        path: pathOf(resource, place),
+        accept,
+        asked: asked("get", resource, place),
+      }, signal);
+    } catch (thrown) {
+      if (isAbsent(thrown)) return null;
+      throw thrown;
+    }
+  }
+
+  /** One list in pages. A page whose continuation expired (410) begins the list anew, once. */
+  async #pages(
+    resource: Resource,
+    query: ListQuery,
+    accept: string | undefined,
+    signal: AbortSignal,
+    mayRestart = true,
+  ): Promise<Listed<unknown>> {
+    const what = asked("list", resource, { namespace: query.namespace });
+    const items: unknown[] = [];
+    let next: string | undefined;
+    for (let page = 0; page < PAGES_MAX; page++) {
+      const request: ApiRequest = {
+        method: "GET",
+        path: pathOf(resource, { namespace: query.namespace }),
+        query: {
+          ...selectors(query),
+          limit: `${PAGE_LIMIT}`,
+          ...(next === undefined ? {} : { continue: next }),
+        },
+        accept,
+        asked: what,
+      };
+      let list: z.infer<typeof listSchema>;
+      try {
+        list = checked(listSchema, await this.transport.send(request, signal), what);
+      } catch (thrown) {
+        const isExpired = thrown instanceof Fault && thrown.reason === "conflict" && page > 0;
+        if (isExpired && mayRestart) return await this.#pages(resource, query, accept, signal, false);
+        throw thrown;
+      }
+      items.push(...list.items);
+      next = list.metadata.continue;
+      if (next === undefined || next === "") return { items, resourceVersion: list.metadata.resourceVersion };
+    }
+    const most = PAGES_MAX * PAGE_LIMIT;
+    throw new Fault("stalled", "invalid", `Cannot list ${what.target}: there are more than ${most}`, {
+      target: what.target,
+      advice: "Find out what makes so many of them",
+    });
+  }
+}
+
+function selectors({ labels, fields }: ListQuery): Record<string, string> {
+  return {
+    ...(labels === undefined ? {} : { labelSelector: labels }),
+    ...(fields === undefined ? {} : { fieldSelector: fields }),
+  };
+}
+
+function asked(verb: string, resource: Resource, place: Partial<Place>): Asked {
+  return { verb, resource, target: describePlace(resource, place), secret: resource === "secrets" };
+}
+
+/** Whether a Fault says that the named object itself is not there. */
+export function isAbsent(thrown: unknown): boolean {
+  return thrown instanceof Fault && thrown.reason === "not-found";
+}
+
+/** Whether a Fault says that a precondition of invariant 9 did not hold. */
+export function isConflict(thrown: unknown): boolean {
+  return thrown instanceof Fault && thrown.reason === "conflict";
+}
+
+function checked<T>(schema: z.ZodType<T>, answer: unknown, what: Asked): T {
+  const result = schema.safeParse(answer);
+  if (result.success) return result.data;
+  throw faultOfConnection(
+    what,
+    new Error(`the answer is no Kubernetes object: ${result.error.issues[0]?.path.join(".")}`),
+  );
+}
+
+/** The identity that everything relies on is checked; the rest is the API server's own, versioned schema. */
+function asStored<R extends Resource>(answer: unknown): Stored<R> {
+  const what: Asked = { verb: "read", resource: "", target: "the API server's answer", secret: false };
+  // Beyond metadata the answer's shape is vouched for by the path: one kind of one API version.
+  return checked(objectSchema, answer, what) as unknown as Stored<R>;
+}
+
+function asMetadata(answer: unknown): MetadataOnly {
+  const what: Asked = { verb: "read", resource: "", target: "the API server's answer", secret: false };
+  return checked(objectSchema, answer, what) as MetadataOnly;
+}

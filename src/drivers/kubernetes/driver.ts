@@ -1,0 +1,141 @@
+/** The Kubernetes driver (DESIGN 8): observes by quorum reads, applies by conditional server-side applies. */
+import type { Clock, Random } from "../../core/clock.ts";
+import type { ApplyContext, ApplyResult, CheckLine, Driver } from "../../core/driver.ts";
+import type { Observed } from "../../core/observed.ts";
+import type { Action } from "../../core/step.ts";
+import { proveIsolation } from "./actions/prove.ts";
+import { destroyScope, ensureScope } from "./actions/scope.ts";
+import { consolidate, removeTask } from "./actions/task.ts";
+import { destroyVolume, ensureVolume, rebindVolume, retainVolume, taintVolume } from "./actions/volume.ts";
+import {
+  cutNetwork,
+  ensureIdentity,
+  openNetwork,
+  removeWorkspace,
+  replaceInstance,
+  startWorkspace,
+  stopWorkspace,
+} from "./actions/workspace.ts";
+import { runChecks } from "./check/check.ts";
+import { Client } from "./client.ts";
+import { ClusterFacts } from "./cluster.ts";
+import { NOTE, note, OURS_SELECTOR } from "./marks.ts";
+import { describeSnapshot } from "./observe/observe.ts";
+import { readSnapshot } from "./observe/snapshot.ts";
+import type { KubernetesSite } from "./settings.ts";
+import { Transport } from "./transport.ts";
+import { watchPermits } from "./watch.ts";
+import type { Writing } from "./write.ts";
+
+/** What the driver needs of the process around it. */
+export interface KubernetesSurroundings {
+  clock: Clock;
+  random: Random;
+  readText: (path: string) => Promise<string>;
+  env: (name: string) => string | undefined;
+}
+
+/** One cluster, one site. Connects on first use. */
+export class KubernetesDriver implements Driver {
+  readonly name = "kubernetes";
+  readonly #transport: Transport;
+  readonly #client: Client;
+  readonly #facts: ClusterFacts;
+  #script: Promise<string> | null = null;
+
+  constructor(
+    private readonly site: KubernetesSite,
+    private readonly surroundings: KubernetesSurroundings,
+  ) {
+    this.#transport = new Transport({ settings: site.settings, surroundings });
+    this.#client = new Client(this.#transport);
+    this.#facts = new ClusterFacts(this.#client, site.settings);
+  }
+
+  /** Everything of one permit, in two waves of parallel quorum reads. */
+  async observe(permitId: string, signal: AbortSignal): Promise<Observed> {
+    const atMs = this.surroundings.clock.now();
+    const [traits, snapshot] = await Promise.all([
+      this.#facts.traits(),
+      readSnapshot(this.#client, permitId, atMs, signal),
+    ]);
+    return describeSnapshot(snapshot, this.site, traits);
+  }
+
+  /** Does one action; returns when the API server has acknowledged its last write. */
+  async apply(action: Action, context: ApplyContext): Promise<ApplyResult> {
+    const writing: Writing = { client: this.#client, permitId: context.permitId, signal: context.signal };
+    switch (action.kind) {
+      case "cut-network":
+        return await cutNetwork(writing, action);
+      case "stop":
+        return await stopWorkspace(writing, action);
+      case "remove-workspace":
+        return await removeWorkspace(writing, action);
+      case "ensure-scope":
+        return await ensureScope(
+          writing,
+          action,
+          this.site.settings,
+          await this.#facts.traits(),
+        );
+      case "destroy-scope":
+        return await destroyScope(writing, action);
+      case "ensure-volume":
+        return await ensureVolume(writing, action, this.site);
+      case "rebind-volume":
+        return await rebindVolume(writing, action);
+      case "taint-volume":
+        return await taintVolume(writing, action);
+      case "retain-volume":
+        return await retainVolume(writing, action);
+      case "destroy-volume":
+        return await destroyVolume(writing, action);
+      case "consolidate":
+        return await consolidate(writing, action, this.site, await this.#consolidateScript());
+      case "remove-task":
+        return await removeTask(writing, action);
+      case "ensure-identity":
+        return await ensureIdentity(writing, action, context, this.site);
+      case "start":
+        return await startWorkspace(writing, action, this.site);
+      case "replace-instance":
+        return await replaceInstance(writing, action);
+      case "prove-isolation":
+        return await proveIsolation(writing, action, this.site);
+      case "open-network":
+        return await openNetwork(writing, action, this.site);
+    }
+  }
+
+  /** One set of watches for all permits; see {@link watchPermits}. */
+  async watch(changed: (permitId: string) => void, signal: AbortSignal): Promise<void> {
+    await watchPermits(this.#client, this.surroundings, changed, signal);
+  }
+
+  /** The startup self-check. */
+  async check(signal: AbortSignal): Promise<CheckLine[]> {
+    return await runChecks(this.#client, this.site, signal);
+  }
+
+  /** Permits that have a namespace or a volume. */
+  async list(signal: AbortSignal): Promise<string[]> {
+    const query = { labels: OURS_SELECTOR };
+    const found = await Promise.all([
+      this.#client.listMetadata("namespaces", query, signal),
+      this.#client.listMetadata("persistentvolumes", query, signal),
+    ]);
+    const ids = found.flatMap(({ items }) => items.flatMap((item) => note(item, NOTE.permitId) ?? []));
+    return [...new Set(ids)].sort();
+  }
+
+  /** Closes connections; requests in flight fail. */
+  async close(): Promise<void> {
+    await this.#transport.close();
+  }
+
+  #consolidateScript(): Promise<string> {
+    this.#script ??= this.surroundings.readText(`${import.meta.dirname}/consolidate.sh`);
+    return this.#script;
+  }
+}

@@ -1,0 +1,110 @@
+/** The Job that consolidates one holder's uploads (DESIGN 4). */
+import { permitName, taskName, volumeName } from "../../../core/names.ts";
+import type { Consolidation } from "../../../core/step.ts";
+import { LABEL, type Marks, marks, NOTE } from "../marks.ts";
+import type { KubernetesSite } from "../settings.ts";
+import type { Manifest } from "../wire.ts";
+import { containerSecurity, envOf, placement, podSecurity } from "./pod.ts";
+import { GUARD } from "./scope.ts";
+
+/** A node that is drained or a pod that is evicted should not need a person; a refusal by the script should, soon. */
+const BACKOFF_LIMIT = 2;
+/** Hashing and copying take one core; memory is for lists of names, sorted on disk. */
+const RESOURCES = {
+  requests: { cpu: "100m", memory: "64Mi" },
+  limits: { cpu: "2", memory: "512Mi" },
+};
+/** Lists of names and hashes: 100 bytes for each of ten million files, four lists. */
+const SCRATCH_LIMIT = "4Gi";
+/** What consolidate.sh exits with when it will not help to try again. */
+const REFUSED = 3;
+/** Component, container and Job are named after what they do. */
+const NAME = "consolidation";
+
+const SOURCE = "/uploads", TARGET = "/raw", SCRATCH = "/tmp";
+const REPORT = "/dev/termination-log";
+
+/** Marks of a task: the Job's and its pods'. */
+export function taskMarks(permitId: string, fromKey: string): Marks {
+  const name = taskName(fromKey);
+  return marks(permitId, NAME, { [LABEL.name]: NAME, [LABEL.instance]: name, [LABEL.task]: name }, {
+    [NOTE.volumeKey]: fromKey,
+  });
+}
+
+/** The Job: the holder's uid reads the uploads and writes into the target; no network, removed by remove-task. */
+export function consolidationManifest(
+  permitId: string,
+  { fromKey, into, uid, gid, fsGroup, folder }: Consolidation,
+  script: string,
+  { settings, toolsImage, singleNode }: Pick<KubernetesSite, "settings" | "toolsImage" | "singleNode">,
+): Manifest<"jobs"> {
+  const { labels, annotations } = taskMarks(permitId, fromKey);
+  const claim = (name: string, key: string, readOnly: boolean): {
+    name: string;
+    persistentVolumeClaim: { claimName: string; readOnly?: true };
+  } => ({
+    name,
+    persistentVolumeClaim: { claimName: volumeName(key), ...(readOnly ? { readOnly: true } : {}) },
+  });
+  const samePermit = {
+    topologyKey: "kubernetes.io/hostname",
+    labelSelector: { matchLabels: { [LABEL.permit]: permitName(permitId) } },
+  };
+  return {
+    metadata: { name: taskName(fromKey), namespace: permitName(permitId), labels, annotations },
+    spec: {
+      backoffLimit: BACKOFF_LIMIT,
+      podReplacementPolicy: "Failed",
+      podFailurePolicy: {
+        rules: [{
+          action: "FailJob",
+          onExitCodes: { containerName: NAME, operator: "In", values: [REFUSED] },
+        }],
+      },
+      template: {
+        metadata: { labels, annotations },
+        spec: {
+          restartPolicy: "Never",
+          serviceAccountName: GUARD.account,
+          ...placement(settings),
+          ...(singleNode
+            ? { affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [samePermit] } } }
+            : {}),
+          dnsPolicy: "None",
+          dnsConfig: { nameservers: ["127.0.0.1"] },
+          securityContext: podSecurity({ uid, gid, fsGroup }),
+          containers: [{
+            name: NAME,
+            image: toolsImage.reference,
+            imagePullPolicy: "IfNotPresent",
+            command: ["/bin/sh", "-c", script, NAME],
+            env: envOf({
+              SOURCE,
+              TARGET,
+              FOLDER: folder,
+              GROUP: `${fsGroup}`,
+              SCRATCH,
+              REPORT,
+              HOME: SCRATCH,
+            }),
+            terminationMessagePath: REPORT,
+            terminationMessagePolicy: "FallbackToLogsOnError",
+            resources: RESOURCES,
+            securityContext: containerSecurity(true),
+            volumeMounts: [
+              { name: "from", mountPath: SOURCE, readOnly: true },
+              { name: "into", mountPath: TARGET },
+              { name: "tmp", mountPath: SCRATCH },
+            ],
+          }],
+          volumes: [
+            claim("from", fromKey, true),
+            claim("into", into.key, false),
+            { name: "tmp", emptyDir: { sizeLimit: SCRATCH_LIMIT } },
+          ],
+        },
+      },
+    },
+  };
+}

@@ -1,0 +1,180 @@
+/** Reads everything of one permit from the API server, in two waves of parallel requests, never from a cache. */
+import { Fault } from "../../../core/fault.ts";
+import { permitName } from "../../../core/names.ts";
+import type { Client } from "../client.ts";
+import { LABEL } from "../marks.ts";
+import type { MetadataOnly, Resource, Stored } from "../wire.ts";
+
+/** What the API server holds for one permit at one moment: the input of every mapping beside this file. */
+export interface Snapshot {
+  permitId: string;
+  namespace: Stored<"namespaces"> | null;
+  quotas: Stored<"resourcequotas">[];
+  limits: Stored<"limitranges">[];
+  accounts: Stored<"serviceaccounts">[];
+  bindings: Stored<"rolebindings">[];
+  policies: Stored<"networkpolicies">[];
+  claims: Stored<"persistentvolumeclaims">[];
+  /** Those marked for the permit, and those that its claims name. */
+  volumes: Stored<"persistentvolumes">[];
+  /** Metadata only: a password never enters an observation. */
+  secrets: MetadataOnly[];
+  services: Stored<"services">[];
+  statefulSets: Stored<"statefulsets">[];
+  pods: Stored<"pods">[];
+  jobs: Stored<"jobs">[];
+  /** Nodes of pods that are not ready, by name; null: such a node does not exist (any more). */
+  nodes: ReadonlyMap<string, Stored<"nodes"> | null>;
+  /** Newest warning for an object's uid, e.g. "FailedMount: …"; read only while something is not well. */
+  warnings: ReadonlyMap<string, string>;
+  atMs: number;
+}
+
+/** Reads the snapshot. Faults as {@link Client} throws them. `atMs`: when reading began. */
+export async function readSnapshot(
+  client: Client,
+  permitId: string,
+  atMs: number,
+  signal: AbortSignal,
+): Promise<Snapshot> {
+  const siblings = new AbortController();
+  try {
+    return await readAll(client, permitId, atMs, AbortSignal.any([signal, siblings.signal]));
+  } finally {
+    siblings.abort(); // after a failure the other requests have no reader
+  }
+}
+
+async function readAll(
+  client: Client,
+  permitId: string,
+  atMs: number,
+  signal: AbortSignal,
+): Promise<Snapshot> {
+  const namespace = permitName(permitId);
+  const list = <R extends Resource>(resource: R): Promise<Stored<R>[]> =>
+    client.list(resource, { namespace }, signal);
+  const [
+    space,
+    quotas,
+    limits,
+    accounts,
+    bindings,
+    policies,
+    claims,
+    marked,
+    secrets,
+    services,
+    statefulSets,
+    pods,
+    jobs,
+  ] = await Promise.all([
+    client.get("namespaces", { name: namespace }, signal),
+    list("resourcequotas"),
+    list("limitranges"),
+    list("serviceaccounts"),
+    list("rolebindings"),
+    list("networkpolicies"),
+    list("persistentvolumeclaims"),
+    client.list("persistentvolumes", { labels: `${LABEL.permit}=${namespace}` }, signal),
+    listSecrets(client, namespace, signal),
+    list("services"),
+    list("statefulsets"),
+    list("pods"),
+    list("jobs"),
+  ]);
+  const [unmarked, nodes, warnings] = await Promise.all([
+    readUnmarkedVolumes(client, claims, marked, signal),
+    readNodes(client, pods, signal),
+    isTroubled(pods, claims) ? readWarnings(client, namespace, signal) : new Map<string, string>(),
+  ]);
+  return {
+    permitId,
+    namespace: space,
+    quotas,
+    limits,
+    accounts,
+    bindings,
+    policies,
+    claims,
+    volumes: [...marked, ...unmarked],
+    secrets,
+    services,
+    statefulSets,
+    pods,
+    jobs,
+    nodes,
+    warnings,
+    atMs,
+  };
+}
+
+/** Secrets are reached only through the namespace's own RoleBinding; while that is missing there are none of ours. */
+async function listSecrets(client: Client, namespace: string, signal: AbortSignal): Promise<MetadataOnly[]> {
+  try {
+    return (await client.listMetadata("secrets", { namespace }, signal)).items;
+  } catch (thrown) {
+    if (thrown instanceof Fault && thrown.reason === "denied" && thrown.disposition === "stalled") return [];
+    throw thrown;
+  }
+}
+
+/** A volume gets its marks when it is retained; until then only its claim leads to it. */
+async function readUnmarkedVolumes(
+  client: Client,
+  claims: Stored<"persistentvolumeclaims">[],
+  marked: Stored<"persistentvolumes">[],
+  signal: AbortSignal,
+): Promise<Stored<"persistentvolumes">[]> {
+  const known = new Set(marked.map(({ metadata }) => metadata.name));
+  const names = claims.flatMap(({ spec }) =>
+    spec?.volumeName === undefined || known.has(spec.volumeName) ? [] : [spec.volumeName]
+  );
+  const found = await Promise.all(names.map((name) => client.get("persistentvolumes", { name }, signal)));
+  return found.filter((volume) => volume !== null);
+}
+
+/** Only a node whose pod is not ready can be unreachable: its controller takes readiness away first. */
+async function readNodes(
+  client: Client,
+  pods: Stored<"pods">[],
+  signal: AbortSignal,
+): Promise<Map<string, Stored<"nodes"> | null>> {
+  const names = new Set(pods.filter((pod) => !isReady(pod)).flatMap(({ spec }) => spec?.nodeName ?? []));
+  const found = await Promise.all(
+    [...names].map(async (name) => [name, await client.get("nodes", { name }, signal)] as const),
+  );
+  return new Map(found);
+}
+
+/** Whether a pod's own Ready condition holds. */
+export function isReady({ status }: Stored<"pods">): boolean {
+  return status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") ?? false;
+}
+
+function isTroubled(pods: Stored<"pods">[], claims: Stored<"persistentvolumeclaims">[]): boolean {
+  return pods.some((pod) => pod.status?.phase === "Pending") ||
+    claims.some(({ status }) => status?.phase === "Pending");
+}
+
+/** Why a claim is not provisioned or a mount fails stands in events alone. They are a hint: nothing depends on them. */
+async function readWarnings(
+  client: Client,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<Map<string, string>> {
+  let events: Stored<"events">[];
+  try {
+    events = await client.list("events", { namespace, fields: "type=Warning" }, signal);
+  } catch (thrown) {
+    if (thrown instanceof Fault && thrown.disposition !== "cancelled") return new Map();
+    throw thrown;
+  }
+  const when = (event: Stored<"events">): string => event.lastTimestamp ?? event.eventTime ?? "";
+  const newestLast = events.sort((a, b) => when(a) < when(b) ? -1 : when(a) > when(b) ? 1 : 0);
+  return new Map(
+    newestLast.flatMap(({ involvedObject, reason, message }) =>
+      involvedObject.uid === undefined ? [] : [[involvedObject.uid, `${reason}: ${message}`] as const]
+    ),
+  );
+}
