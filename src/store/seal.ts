@@ -149,9 +149,13 @@ async function readKey(path: string): Promise<Uint8Array<ArrayBuffer> | null> {
 }
 
 async function makeKey(path: string, directory: string, random: Random): Promise<Uint8Array<ArrayBuffer>> {
-  const partial = `${path}.${Deno.pid}.partial`;
-  await Deno.remove(partial).catch(() => {});
-  const file = await Deno.open(partial, { write: true, createNew: true, mode: 0o600 });
+  // Made with mode 0600.
+  const partial = await Deno.makeTempFile({
+    dir: directory,
+    prefix: `${SEAL_KEY_FILE}.`,
+    suffix: ".partial",
+  });
+  const file = await Deno.open(partial, { write: true });
   try {
     await file.write(random.bytes(KEY_BYTES));
     await file.sync();
