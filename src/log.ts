@@ -79,7 +79,9 @@ function line(options: LogOptions, level: LogLevel, message: string, fields: Log
   );
   const scrubbed = scrub(plain);
   const text = scrubText(message);
-  if (options.format === "json") return JSON.stringify({ time, level, message: text, ...scrubbed });
+  const head = { time, level, message: text };
+  // The head twice: first for its place in the line, then so that no field of the same name replaces it.
+  if (options.format === "json") return JSON.stringify({ ...head, ...scrubbed, ...head });
   const tail = Object.entries(scrubbed).map(([key, value]) => ` ${key}=${textValue(value)}`).join("");
   return `${time} ${level.toUpperCase().padEnd(5)} ${oneLine(text)}${tail}`;
 }

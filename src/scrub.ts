@@ -12,21 +12,29 @@ const DEPTH_MAX = 6;
 const TEXT_MAX = 8192;
 const ENTRIES_MAX = 100;
 
+/** Read at most so much of a text; patterns below repeat only within bounds, so that no text is slow. */
+const READ_MAX = 4 * TEXT_MAX;
+
 const PATTERNS: [RegExp, string][] = [
   // The password of a URL: scheme://user:password@host. Users show, they help to find the cause.
-  [/([a-z][a-z0-9+.-]*:\/\/[^\s/:@]*):[^\s/@]*@/gi, `$1:${SCRUBBED}@`],
-  [/\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi, `$1 ${SCRUBBED}`],
+  [/([a-z][a-z0-9+.-]{0,20}:\/\/[^\s/:@]{0,256}):[^\s/@]{0,1024}@/gi, `$1:${SCRUBBED}@`],
+  [/\b(bearer|basic)\s{1,8}[A-Za-z0-9._~+/=-]{8,}/gi, `$1 ${SCRUBBED}`],
   // API keys: wps_<id>_<secret> (DESIGN 10).
-  [/\bwps_([A-Za-z0-9]+)_[A-Za-z0-9_-]{8,}/g, `wps_$1_${SCRUBBED}`],
-  [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)/g, SCRUBBED],
+  [/\bwps_([A-Za-z0-9]{1,64})_[A-Za-z0-9_-]{8,}/g, `wps_$1_${SCRUBBED}`],
+  [/-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]{0,32}PRIVATE KEY-----|$)/g, SCRUBBED],
   // JSON Web Tokens.
-  [/\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*/g, SCRUBBED],
+  [/\beyJ[A-Za-z0-9_-]{10,4096}\.[A-Za-z0-9_-]{1,4096}\.[A-Za-z0-9_-]*/g, SCRUBBED],
 ];
 
 /** A text without what looks like a secret, at most 8192 characters long. */
 export function scrubText(text: string): string {
-  const clean = PATTERNS.reduce((rest, [pattern, instead]) => rest.replaceAll(pattern, instead), text);
-  return clean.length > TEXT_MAX ? `${clean.slice(0, TEXT_MAX)}… (${clean.length} characters)` : clean;
+  const isCut = text.length > READ_MAX;
+  // Half a secret at the cut would fit no pattern, so its word goes too.
+  const head = isCut ? text.slice(0, text.lastIndexOf(" ", READ_MAX) + 1) || "[one long word]" : text;
+  const clean = PATTERNS.reduce((rest, [pattern, instead]) => rest.replaceAll(pattern, instead), head);
+  return isCut || clean.length > TEXT_MAX
+    ? `${clean.slice(0, TEXT_MAX)}… (${text.length} characters)`
+    : clean;
 }
 
 /** Plain data without secrets, ready for JSON: cycles, functions and big integers become text. */

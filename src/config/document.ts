@@ -145,8 +145,10 @@ function fromIssue(issue: z.core.$ZodIssue, above: PropertyKey[], value: unknown
       break;
     }
   }
-  const given = valueAt(value, path);
-  if (given === undefined) return [{ path, message: `missing: ${plain(issue)}` }];
+  // A rule of our own (custom) speaks of what is there or of several keys; the others judge the value itself.
+  if (issue.code !== "custom" && valueAt(value, path) === undefined) {
+    return [{ path, message: `missing: ${plain(issue)}` }];
+  }
   return [{ path, message: plain(issue) }];
 }
 

@@ -28,16 +28,14 @@ function distance(from: string, to: string): number {
 /** The known word that `word` was probably meant to be; null when none is near enough. */
 export function nearest(word: string, known: readonly string[]): string | null {
   const typed = word.toLowerCase().slice(0, COMPARED_MAX);
-  let best: { word: string; edits: number } | null = null;
-  for (const candidate of known) {
+  const scored = known.map((candidate) => {
     const target = candidate.toLowerCase().slice(0, COMPARED_MAX);
-    const contains = typed.length > 2 && (target.includes(typed) || typed.includes(target));
-    const edits = contains ? 1 : distance(typed, target);
-    if (edits <= Math.max(1, Math.floor(target.length / 3)) && (best === null || edits < best.edits)) {
-      best = { word: candidate, edits };
-    }
-  }
-  return best?.word ?? null;
+    const edits = distance(typed, target);
+    const isPart = typed.length > 2 && (target.includes(typed) || typed.includes(target));
+    return { candidate, edits, isNear: edits <= Math.max(1, Math.floor(target.length / 3)), isPart };
+  });
+  const near = scored.filter(({ isNear }) => isNear).sort((a, b) => a.edits - b.edits);
+  return (near[0] ?? scored.find(({ isPart }) => isPart))?.candidate ?? null;
 }
 
 /** `; did you mean "x"?`, or nothing: for the end of a sentence that says what was expected. */

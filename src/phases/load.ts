@@ -14,7 +14,7 @@ import { setFindings, volumeFindings } from "./set_rules.ts";
 const FILES_MAX = 200;
 
 /** The folder of the built-in phases; `deno compile --include phases` carries it along. */
-export const BUILT_IN_PHASES = fileURLToPath(new URL("../../phases", import.meta.url));
+export const BUILT_IN_PHASES: string = fileURLToPath(new URL("../../phases", import.meta.url));
 
 /** Where phases come from. */
 export interface PhaseSource {

@@ -69,7 +69,7 @@ const description = z.string({ error: "expected text" }).max(4000, {
 }).transform((given) => given.trim().replaceAll(/\s+/g, " ")).default("");
 
 /** A file with `status:`. */
-export const statusFile = section({
+export const statusFile: z.ZodType<StatusPhase> = section({
   status: text(/^[A-Z][A-Z0-9_]{0,63}$/, "a status of upper-case letters, digits and underscores"),
   title,
   description,
@@ -88,7 +88,7 @@ export const statusFile = section({
 }));
 
 /** A file with `event:`. */
-export const eventFile = section({
+export const eventFile: z.ZodType<EventPhase> = section({
   event: word(
     "permit.ingress.initiated",
     "permit.workspace.stop_requested",
@@ -112,7 +112,7 @@ const volume = section({
 });
 
 /** volumes.yaml. `default` is a word of the configuration's storage classes, so no volume has that name. */
-export const volumesFile = section({
+export const volumesFile: z.ZodType<VolumeRule[]> = section({
   volumes: z.record(
     text(KIND, LOWER_NAME).refine((name) => name !== "default", {
       error: 'a volume cannot be named "default"',

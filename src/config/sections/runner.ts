@@ -1,5 +1,6 @@
 /** How jobs run: how many at once, how long they wait, how often they try again. */
 import type { z } from "zod";
+import type { RetryLimits } from "../../core/retry.ts";
 import type { WaitLimits } from "../../core/site.ts";
 import { count, duration, section } from "../fields.ts";
 
@@ -8,17 +9,16 @@ const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
-/** `runner:`. */
-export interface RunnerSettings {
+/** `runner:`; holds what the runner's own `RunnerLimits` asks for. */
+export interface RunnerSettings extends RetryLimits {
   /** Permits worked on at once. */
   parallelPermits: number;
   /** Further permits at once for jobs that only take access away: halt, delete, stop. */
   urgentPermits: number;
-  /** Attempts of a job before it counts as failed; the drift pass still tries again. */
-  attempts: number;
-  drift: { intervalMs: number; parallelPermits: number };
+  /** A wait looks again at least this often, in case the platform's watch missed something. */
+  rereadMs: number;
+  drift: { intervalMs: number };
   waits: WaitLimits;
-  backoff: { firstMs: number; maxMs: number };
 }
 
 /** A wait is at least a second, so that a mistyped unit does not fail every job, and at most a year. */
@@ -31,9 +31,9 @@ export const runnerSection: z.ZodType<RunnerSettings> = section({
   parallelPermits: count(1, 256).default(8),
   urgentPermits: count(1, 256).default(4),
   attempts: count(1, 100).default(8),
+  reread: duration(100, 10 * MINUTE_MS).prefault("5s"),
   drift: section({
     interval: duration(SECOND_MS, 7 * DAY_MS).prefault("10m"),
-    parallelPermits: count(1, 64).default(2),
   }).prefault({}),
   waits: section({
     cut: wait("2m"),
@@ -50,16 +50,20 @@ export const runnerSection: z.ZodType<RunnerSettings> = section({
     path: ["max"],
     error: "expected a duration not shorter than first",
   }),
-}).prefault({}).transform(({ drift, waits, backoff, ...rest }): RunnerSettings => ({
-  ...rest,
-  drift: { intervalMs: drift.interval, parallelPermits: drift.parallelPermits },
+}).prefault({}).transform((given): RunnerSettings => ({
+  parallelPermits: given.parallelPermits,
+  urgentPermits: given.urgentPermits,
+  attemptMax: given.attempts,
+  rereadMs: given.reread,
+  backoffMs: given.backoff.first,
+  backoffMaxMs: given.backoff.max,
+  drift: { intervalMs: given.drift.interval },
   waits: {
-    cutMs: waits.cut,
-    goneMs: waits.gone,
-    readyMs: waits.ready,
-    consolidatedMs: waits.consolidated,
-    volumeMs: waits.volume,
-    membersMs: waits.members,
+    cutMs: given.waits.cut,
+    goneMs: given.waits.gone,
+    readyMs: given.waits.ready,
+    consolidatedMs: given.waits.consolidated,
+    volumeMs: given.waits.volume,
+    membersMs: given.waits.members,
   },
-  backoff: { firstMs: backoff.first, maxMs: backoff.max },
 }));

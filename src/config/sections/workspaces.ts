@@ -26,14 +26,13 @@ const DEFAULT_IMAGES = [
 
 /** `accounts:`: uids leased to people who come without one. Both ends belong to it. */
 export interface AccountsSettings {
-  uidRange: { min: number; max: number };
+  uidRange: readonly [from: number, to: number];
 }
 
 /** The image of one workspace kind. */
 export interface ImageSettings {
-  image: string;
-  /** Null: the image's own entrypoint. */
-  command: string[] | null;
+  /** With a digest or a fixed tag. */
+  reference: string;
   /** Whether the root file system can be mounted read-only. */
   readOnlyRoot: boolean;
 }
@@ -46,19 +45,21 @@ export interface VolumesSettings {
 
 /** `accounts:`. */
 export const accountsSection: z.ZodType<AccountsSettings> = section({
-  uidRange: text(/^\d{1,10}-\d{1,10}$/, "a range such as 30000-39999").transform((given, context) => {
-    const [min = 0, max = 0] = given.split("-").map(Number);
-    const refuse = (message: string): void => context.addIssue({ code: "custom", message });
-    if (min < UID_MIN) {
-      refuse(`expected a range that begins at ${UID_MIN} or higher: lower uids are the system's`);
-    } else if (max > UID_MAX) refuse(`expected a range that ends at ${UID_MAX} or lower`);
-    else if (max - min + 1 < UIDS_MIN) {
-      refuse(`expected a range of at least ${UIDS_MIN} uids, lower end first`);
-    } else if (UID_NOBODY.some((uid) => uid >= min && uid <= max)) {
-      refuse(`expected a range without ${UID_NOBODY.join(" and ")}, which mean nobody`);
-    }
-    return { min, max };
-  }).prefault("30000-39999"),
+  uidRange: text(/^\d{1,10}-\d{1,10}$/, "a range such as 30000-39999").transform(
+    (given, context): readonly [number, number] => {
+      const [min = 0, max = 0] = given.split("-").map(Number);
+      const refuse = (message: string): void => context.addIssue({ code: "custom", message });
+      if (min < UID_MIN) {
+        refuse(`expected a range that begins at ${UID_MIN} or higher: lower uids are the system's`);
+      } else if (max > UID_MAX) refuse(`expected a range that ends at ${UID_MAX} or lower`);
+      else if (max - min + 1 < UIDS_MIN) {
+        refuse(`expected a range of at least ${UIDS_MIN} uids, lower end first`);
+      } else if (UID_NOBODY.some((uid) => uid >= min && uid <= max)) {
+        refuse(`expected a range without ${UID_NOBODY.join(" and ")}, which mean nobody`);
+      }
+      return [min, max];
+    },
+  ).prefault("30000-39999"),
 }).prefault({});
 
 const IMAGE =
@@ -85,16 +86,13 @@ const image = z.union([
   imageName,
   section({
     image: imageName,
-    command: z.array(text(/^[^\0]{1,4096}$/, "text"), { error: "expected a list of texts" }).min(1, {
-      error: "expected a program and its arguments",
-    }).max(64).optional(),
     readOnlyRoot: flag().default(true),
   }),
-], { error: "expected an image, or a mapping of image, command and readOnlyRoot" }).transform(
+], { error: "expected an image, or a mapping of image and readOnlyRoot" }).transform(
   (given): ImageSettings =>
     typeof given === "string"
-      ? { image: given, command: null, readOnlyRoot: true }
-      : { image: given.image, command: given.command ?? null, readOnlyRoot: given.readOnlyRoot },
+      ? { reference: given, readOnlyRoot: true }
+      : { reference: given.image, readOnlyRoot: given.readOnlyRoot },
 );
 
 const kind = text(/^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/, "a name of lower-case letters, digits and dashes");
@@ -109,7 +107,7 @@ export function defaultImages(): Record<string, ImageSettings> {
   return Object.fromEntries(
     DEFAULT_IMAGES.map((name) => [
       name,
-      { image: `localhost/wps/${name}:${IMAGE_TAG}`, command: null, readOnlyRoot: true },
+      { reference: `localhost/wps/${name}:${IMAGE_TAG}`, readOnlyRoot: true },
     ]),
   );
 }
