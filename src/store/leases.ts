@@ -49,7 +49,7 @@ export async function leaseUid(tx: Tx, wish: UidWish): Promise<number> {
        )
        insert into leases (kind, value, permit_id, holder, leased_at_ms)
        select 'uid', value, ?3, ?4, ?5 from candidates
-       where value not in (select value from leases where kind = 'uid')
+       where not exists (select 1 from leases where kind = 'uid' and leases.value = candidates.value)
          and value not in (select value from json_each(?6))
        limit 1
        returning value`,
