@@ -90,15 +90,17 @@ class GroupingIntake implements Intake {
   }
 
   #wake(): void {
-    // A microtask later: whoever hands over many deliveries at once has done so by then.
-    this.#running ??= Promise.resolve().then(() => this.#run()).finally(() => this.#running = null);
+    this.#running ??= this.#run();
   }
 
   async #run(): Promise<void> {
-    while (this.#queue.length > 0) await this.#commit(this.#takeGroup());
-    if (this.#acked.length > 0 || this.#allAcked > 0) await this.#commit([]);
-    // Submitted while only acknowledgements were written.
-    if (this.#queue.length > 0) await this.#run();
+    // A microtask later: whoever hands over many deliveries at once has done so by then.
+    await Promise.resolve();
+    while (this.#queue.length > 0 || this.#acked.length > 0 || this.#allAcked > 0) {
+      await this.#commit(this.#takeGroup());
+    }
+    // In the same turn as the last look at the queue: whoever comes now starts anew.
+    this.#running = null;
   }
 
   #takeGroup(): Waiting[] {
