@@ -3,6 +3,7 @@ import type { Context } from "hono";
 import { type SSEStreamingApi, streamSSE } from "hono/streaming";
 import type { Job } from "../core/job.ts";
 import type { Clock } from "../core/clock.ts";
+import type { Log } from "../log.ts";
 import type { Reader } from "../store/db.ts";
 import { getJob } from "../store/jobs.ts";
 import { stepsOf } from "../store/steps.ts";
@@ -24,6 +25,7 @@ export interface StreamDeps {
   db: Reader;
   clock: Clock;
   feed: JobFeed;
+  log: Log;
 }
 
 /** The stream of one job until it has ended. Problem `too-many-streams` when all seats are taken. */
@@ -41,6 +43,9 @@ export function streamJob(deps: StreamDeps, c: Context<ApiEnv>, job: Job): Respo
     stream.onAbort(() => seat.leave());
     try {
       await tell(deps, stream, seat, job.id);
+    } catch (error) {
+      // The answer has begun: all that is left is to end it, so that the caller asks anew.
+      deps.log.error("A stream failed", { job: job.id, requestId: c.get("requestId"), error });
     } finally {
       seat.leave();
     }

@@ -83,7 +83,7 @@ export function jobsRouter(deps: ApiDeps): Router {
   });
   app.openapi(streamRoute, async (c) => {
     const feed = requireService(deps.feed);
-    return streamJob({ db, clock, feed }, c, await requireJob(deps, c.req.valid("param").id));
+    return streamJob({ db, clock, feed, log: deps.log }, c, await requireJob(deps, c.req.valid("param").id));
   });
   app.openapi(
     retryRoute,

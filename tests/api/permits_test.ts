@@ -1,0 +1,181 @@
+import assert from "node:assert/strict";
+import { endJob, PEOPLE, PERMIT, post, statusEvent, withService } from "./service.ts";
+import { SteppedClock } from "./surroundings.ts";
+
+Deno.test("GET /permits/{permitId}: everything that an operator asks first, in one answer", () => {
+  const clock = new SteppedClock();
+  return withService(async (service) => {
+    assert.equal((await service.ask(`/api/v1/permits/${PERMIT}`)).status, 404);
+    await service.event(
+      statusEvent("WORKSPACE_SETUP_PENDING", {
+        ...PEOPLE,
+        tier: "standard",
+        expiresAt: "2027-06-30T00:00:00Z",
+      }),
+    );
+    await service.settle();
+    await service.event(statusEvent("ANALYSIS_ACTIVE"));
+    await service.settle();
+    const shown = await (await service.ask(`/api/v1/permits/${PERMIT}`)).json();
+    assert.deepEqual([shown.status, shown.phase, shown.phaseTitle, shown.tier, shown.version, shown.jobId], [
+      "RUNNING",
+      "ANALYSIS_ACTIVE",
+      "Analysis",
+      "standard",
+      2,
+      null,
+    ]);
+    assert.deepEqual(
+      shown.members.map(({ role, username }: Record<string, string>) => `${role} ${username}`),
+      [
+        "dataHolder hospital-a-sftp",
+        "preprocessor m.keller",
+        "reviewer a.rossi",
+        "setupReviewer a.rossi",
+        "researcher j.virtanen",
+        "researcher l.maes",
+      ],
+    );
+    const [first] = shown.workspaces;
+    assert.deepEqual([first.key, first.status, first.posture, first.network, first.proven, first.uid], [
+      "research/j.virtanen",
+      "RUNNING",
+      "isolated",
+      "open",
+      true,
+      21001,
+    ]);
+    assert.deepEqual(first.mounts[0], { volume: "prepared", path: "/data/prepared", mode: "ro" });
+    const project = shown.volumes.find(({ key }: { key: string }) => key === "project");
+    assert.deepEqual(project, {
+      key: "project",
+      volume: "project",
+      owner: null,
+      generation: 1,
+      state: "bound",
+      tainted: true,
+      retained: true,
+      size: "50Gi",
+      detail: null,
+    });
+    assert.equal(shown.job.state, "succeeded");
+    assert.deepEqual(shown.events.map(({ seq }: { seq: number }) => seq), [2, 1], "newest first");
+    assert.deepEqual(shown.troubles, []);
+    assert.equal(shown.observedAt, "2026-11-22T10:00:00.000Z");
+
+    // Back to setup: invariant 3's fresh generations, the tainted ones listed and unmounted.
+    await service.event(statusEvent("WORKSPACE_SETUP_PENDING"));
+    await service.settle();
+    const back = await (await service.ask(`/api/v1/permits/${PERMIT}`)).json();
+    const projects = back.volumes.filter(({ volume }: { volume: string }) => volume === "project");
+    assert.deepEqual(
+      projects.map(({ key, generation, tainted }: Record<string, unknown>) => [key, generation, tainted]),
+      [
+        ["project", 1, true],
+        ["project@2", 2, false],
+      ],
+    );
+  }, { clock });
+});
+
+interface TroubleCase {
+  why: string;
+  reason: string;
+  message: RegExp;
+  advice: RegExp;
+  make: (service: Parameters<Parameters<typeof withService>[0]>[0]) => Promise<unknown>;
+}
+
+const troubleCases: TroubleCase[] = [
+  {
+    why: "nobody to run for",
+    reason: "members-missing",
+    message: /needs a researcher, and nobody has been named/,
+    advice: /must name one/,
+    make: (s) => s.event(statusEvent("ANALYSIS_ACTIVE")),
+  },
+  {
+    why: "a job that failed",
+    reason: "image-unavailable",
+    message: /image not found/,
+    advice: /Correct images\.research; to try at once run wps jobs retry 1/,
+    make: async (s) => {
+      await s.event(statusEvent("ANALYSIS_ACTIVE", PEOPLE));
+      await endJob(s.db, "failed");
+    },
+  },
+  {
+    why: "halted",
+    reason: "halted",
+    message: /is halted/,
+    advice: /resume/,
+    make: async (s) => {
+      await s.event(statusEvent("ANALYSIS_ACTIVE", PEOPLE));
+      await s.event({ type: "permit.halted" });
+    },
+  },
+  {
+    why: "past its end",
+    reason: "deadline",
+    message: /expired at 2020/,
+    advice: /Permit Manager decides/,
+    make: (s) => s.event(statusEvent("ANALYSIS_ACTIVE", { ...PEOPLE, expiresAt: "2020-01-01T00:00:00Z" })),
+  },
+  {
+    why: "cancelled by somebody",
+    reason: "cancelled",
+    message: /was cancelled/,
+    advice: /wps jobs retry 1/,
+    make: async (s) => {
+      await s.event(statusEvent("ANALYSIS_ACTIVE", PEOPLE));
+      await (await s.ask("/api/v1/jobs/1/cancel", { method: "POST" })).body?.cancel();
+    },
+  },
+];
+
+Deno.test("GET /permits/{permitId}: says what is wrong and what to do", async () => {
+  for (const { why, reason, message, advice, make } of troubleCases) {
+    await withService(async (service) => {
+      await make(service);
+      const { troubles } = await (await service.ask(`/api/v1/permits/${PERMIT}`)).json();
+      const found = troubles.find((trouble: { reason: string }) => trouble.reason === reason);
+      assert.ok(found !== undefined, `${why}: ${JSON.stringify(troubles)}`);
+      assert.match(found.message, message, why);
+      assert.match(found.advice, advice, why);
+    });
+  }
+});
+
+Deno.test("GET /permits: by id, filtered by phase, word and flags, paged", () =>
+  withService(async (service) => {
+    const statuses = [
+      "ANALYSIS_ACTIVE",
+      "AWAITING_INGRESS",
+      "ANALYSIS_ACTIVE",
+      "ARCHIVED",
+      "AWAITING_INGRESS",
+    ];
+    for (const [index, status] of statuses.entries()) {
+      await service.ask("/api/v1/events", post({ permitId: `p/${index}`, ...statusEvent(status, PEOPLE) }));
+    }
+    await service.ask("/api/v1/events", post({ permitId: "p/0", type: "permit.halted" }));
+    const ids = async (query: string): Promise<string[]> => {
+      const response = await service.ask(`/api/v1/permits?${query}`);
+      assert.equal(response.status, 200, query);
+      return (await response.json()).items.map(({ permitId }: { permitId: string }) => permitId);
+    };
+    assert.deepEqual(await ids(""), ["p/0", "p/1", "p/2", "p/3", "p/4"]);
+    assert.deepEqual(await ids("limit=2&cursor=p%2F1"), ["p/2", "p/3"]);
+    assert.deepEqual(await ids("phase=ANALYSIS_ACTIVE"), ["p/0", "p/2"]);
+    assert.deepEqual(
+      await ids("status=NONE&limit=1"),
+      ["p/1"],
+      "the word is computed, the page is full all the same",
+    );
+    assert.deepEqual(await ids("status=NONE&limit=1&cursor=p%2F1"), ["p/4"]);
+    assert.deepEqual(await ids("status=HALTED"), ["p/0"]);
+    assert.deepEqual(await ids("halted=true"), ["p/0"]);
+    assert.deepEqual(await ids("deletion=requested"), []);
+    assert.equal((await service.ask("/api/v1/permits?halted=yes")).status, 400);
+    assert.equal((await service.ask("/api/v1/permits?status=running")).status, 400);
+  }));
