@@ -2,6 +2,7 @@
 import type { Config } from "../config/schema.ts";
 import type { Clock, Random } from "../core/clock.ts";
 import type { PhaseSet } from "../core/phase.ts";
+import type { Delivery, Receipt } from "../intake/delivery.ts";
 import { createIntake } from "../intake/group.ts";
 import type { Log } from "../log.ts";
 import type { Db } from "../store/db.ts";
@@ -37,7 +38,7 @@ export function startBroker(parts: BrokerParts): Broker {
     onAccepted: parts.accepted,
   });
   return {
-    async accept(delivery) {
+    async accept(delivery: Delivery): Promise<Receipt> {
       const [outcome] = await intake.submit([delivery]);
       if (outcome === undefined) throw new Error("the intake answered nothing");
       if ("fault" in outcome) throw outcome.fault;

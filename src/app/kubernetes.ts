@@ -8,7 +8,7 @@ import type { DriverParts } from "./driver.ts";
 
 /** Builds the driver; it connects on first use. A stalled Fault leaves where a section that it needs is missing. */
 export function createKubernetesDriver(parts: DriverParts, settings: KubernetesSettings): Driver {
-  const { config, clock, random } = parts;
+  const { config, phases, clock, random } = parts;
   const { tools, ...images } = config.images;
   if (tools === undefined) throw missing("images.tools", "the image that consolidates uploads");
   const { proxy } = config.network;
@@ -20,6 +20,7 @@ export function createKubernetesDriver(parts: DriverParts, settings: KubernetesS
     proxy: proxy === null ? null : { url: proxy.url, cidr: proxy.cidr },
     tiers: config.tiers,
     singleNode: config.volumes.singleNode,
+    volumes: Object.fromEntries([...phases.volumes].map(([name, rule]) => [name, rule.access])),
   };
   return new KubernetesDriver(site, {
     clock,
