@@ -47,7 +47,8 @@ export function planGive(give: GiveInput): StepDraft[][] {
   const leftOver = observed.workspaces.filter((workspace) => isLeftOver(workspace, desired));
   const removals = leftOver.filter(({ terminating }) => terminating === null)
     .map((workspace) => removeStep(workspace, "the phase does not name it"));
-  if (blocked) return [removals];
+  // An altered guard is itself what opens the networks: healing it takes away, and without it nothing would unblock.
+  if (blocked) return [removals, ...(observed.scope.state === "incomplete" ? scopeStage(give) : [])];
   const wanted = desired.workspaces.length > 0 || desired.consolidations.length > 0;
   const scope = observed.scope;
   const scopeWaves = !wanted || scope.state === "intact" ? [] : scopeStage(give);

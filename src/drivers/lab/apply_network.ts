@@ -105,11 +105,17 @@ export async function proveIsolation(
   permitId: string,
   { workspace, instanceUid }: Extract<Action, { kind: "prove-isolation" }>,
 ): Promise<ApplyResult> {
-  const { pod, reached, atMs } = await requests.read(`pod of ${workspace.key}`, (world) => {
+  const name = permitName(permitId);
+  const { pod, reached, atMs } = await requests.write(`pod of ${workspace.key}`, name, (world) => {
     const scope = requireScope(world, permitId, `prove the isolation of ${workspace.key}`);
     const pod = podOf(scope, workspace, instanceUid);
     const open = LAB_TARGETS.filter((target) => mayLeave(scope, pod, target)).map((target) => `to ${target}`);
-    return { pod: pod.name, reached: [...new Set([...open, ...pod.connections])], atMs: world.nowMs };
+    const reached = [...new Set([...open, ...pod.connections])];
+    if (reached.length === 0 && !pod.proven) {
+      pod.proven = true;
+      world.moved();
+    }
+    return { pod: pod.name, reached, atMs: world.nowMs };
   });
   if (reached.length > 0) {
     throw new Fault(

@@ -87,7 +87,7 @@ export class LabCluster {
     return () => this.#listeners.delete(listener);
   }
 
-  /** The whole state as text for {@link labState}. */
+  /** The whole state as text for `parseLabState`. */
   toJson(): string {
     return this.read(({ state }) => JSON.stringify(state));
   }

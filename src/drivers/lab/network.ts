@@ -31,7 +31,8 @@ export function settleNetwork(world: World, scope: LabScope): void {
   }
 }
 
-function isEnforced(scope: LabScope): boolean {
+/** Whether the node already does what the API says. */
+export function isEnforced(scope: LabScope): boolean {
   const wanted = Object.values(scope.policies);
   return wanted.length === Object.keys(scope.enforced).length &&
     wanted.every(({ name, rules }) => sameRules(scope.enforced[name], rules));

@@ -88,6 +88,8 @@ const pod = z.strictObject({
   reason: z.string().nullable(),
   /** Its end is being timed. */
   ending: z.boolean(),
+  /** WPS has shown its isolation. */
+  proven: z.boolean(),
   /** Ends that it reached or was reached from once: a connection lives as long as its pod (FACTS 10). */
   connections: z.array(z.string()),
 });
@@ -181,8 +183,7 @@ const timer = z.strictObject({
   uid: z.string(),
 });
 
-/** Everything there is. */
-export const labState = z.strictObject({
+const labState = z.strictObject({
   format: z.literal(1),
   /** Source of versions, uids and the order of timers. */
   counter: z.int(),
@@ -218,6 +219,13 @@ export type LabScope = z.output<typeof scope>;
 export type LabTimer = z.output<typeof timer>;
 /** The whole cluster. */
 export type LabState = z.output<typeof labState>;
+
+/** A snapshot's JSON as a state; otherwise what is wrong with it, in one line. */
+export function parseLabState(json: unknown): LabState | { error: string } {
+  const parsed = labState.safeParse(json);
+  if (parsed.success) return parsed.data;
+  return { error: z.prettifyError(parsed.error).split("\n").join(" ") };
+}
 
 /** A cluster of `nodes` nodes in which nothing has happened. */
 export function emptyState(nodes: number): LabState {

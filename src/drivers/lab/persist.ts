@@ -2,10 +2,9 @@
  * The lab's memory between runs of the service: one JSON file. WPS treats a known volume that is absent as lost, so
  * a service that restarts on the lab must find its cluster again.
  */
-import { z } from "zod";
 import { Fault } from "../../core/fault.ts";
 import type { LabCluster } from "./cluster.ts";
-import { type LabState, labState } from "./objects.ts";
+import { type LabState, parseLabState } from "./objects.ts";
 
 /** Where the snapshot lies; injected, so that a simulation can give a disk of its own. */
 export interface SnapshotFile {
@@ -51,10 +50,9 @@ export async function loadLab(file: SnapshotFile): Promise<LabState | null> {
       cause,
     });
   }
-  const parsed = labState.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const what = z.prettifyError(parsed.error).split("\n")[0];
-  throw new Fault("stalled", "invalid", `Cannot read the lab from ${file.name}: ${what}`, { advice });
+  const state = parseLabState(json);
+  if (!("error" in state)) return state;
+  throw new Fault("stalled", "invalid", `Cannot read the lab from ${file.name}: ${state.error}`, { advice });
 }
 
 /**

@@ -1,5 +1,6 @@
 /** What StatefulSet controller, scheduler and kubelet do: pods come, wait, run, get ready, and go without force. */
 import { volumeName, workspaceName } from "../../core/names.ts";
+import { isEnforced } from "./network.ts";
 import type { LabCompute, LabPod, LabScope, LabTimer } from "./objects.ts";
 import type { World } from "./world.ts";
 
@@ -60,6 +61,7 @@ export function addPod(
     ready: false,
     reason: null,
     ending: false,
+    proven: false,
     connections: [],
   };
 }
@@ -163,6 +165,8 @@ export function podTimer(world: World, scope: LabScope, timer: LabTimer): void {
   } else if (timer.kind === "run") {
     if (pod.deletedAtMs !== null || pod.phase !== "pending" || !reachable) return;
     if (waitsFor(world, scope, pod) !== null || blockedBy(world, scope, pod) !== null) return;
+    // Measured on Calico: a new pod shows no gap under policies that stand, so it waits for them; settling tries again.
+    if (!isEnforced(scope)) return;
     pod.phase = "running";
     pod.reason = "ContainersNotReady: it has started and does not answer yet";
     if (pod.belongs.to === "task") world.schedule("finish", scope.name, pod.uid, world.settings.taskMs);

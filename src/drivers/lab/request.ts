@@ -26,7 +26,7 @@ export type Interference =
 export type Interfere = (request: LabRequest) => Interference;
 
 /** Nothing goes wrong. */
-export const NO_INTERFERENCE: Interfere = () => ({ kind: "none" });
+export const NO_INTERFERENCE: Interfere = (): Interference => ({ kind: "none" });
 
 /** What requests need of their driver. */
 export interface RequestPath {

@@ -54,24 +54,21 @@ export function taskTimer(world: World, scope: LabScope, timer: LabTimer): void 
   world.bump(pod);
 }
 
-/** Copies file by file and lists them; what already lies there is compared, never overwritten. Null: done. */
+/** Copies all or nothing, with a manifest; what already lies there is compared, never overwritten. Null: done. */
 function copy({ work }: LabTask, from: LabBacking, into: LabBacking): string | null {
-  const lines: string[] = [];
   const owned = { uid: work.uid, gid: work.fsGroup, mode: 0o640 };
-  for (const path of Object.keys(from.files).sort()) {
-    const upload = from.files[path];
-    if (upload === undefined) continue;
+  const uploads = Object.entries(from.files).sort(([a], [b]) => a < b ? -1 : 1);
+  for (const [path, upload] of uploads) {
     if (!mayRead(upload, { uid: work.uid, groups: [work.gid, work.fsGroup] })) {
       return `Cannot read ${path}: permission denied for uid ${work.uid}`;
     }
-    const target = `${work.folder}/${path}`;
-    const present = into.files[target];
+    const present = into.files[`${work.folder}/${path}`];
     if (present !== undefined && present.text !== upload.text) {
-      return `Cannot copy ${path}: another ${target} is already there and is not overwritten`;
+      return `Cannot copy ${path}: another ${work.folder}/${path} is already there and is not overwritten`;
     }
-    into.files[target] = { text: upload.text, ...owned };
-    lines.push(`${sha256Hex(upload.text)}  ${path}\n`);
   }
-  into.files[manifestPath(work.folder)] = { text: lines.join(""), ...owned };
+  for (const [path, { text }] of uploads) into.files[`${work.folder}/${path}`] = { text, ...owned };
+  const text = uploads.map(([path, upload]) => `${sha256Hex(upload.text)}  ${path}\n`).join("");
+  into.files[manifestPath(work.folder)] = { text, ...owned };
   return null;
 }

@@ -1,0 +1,224 @@
+/** The judge finds each planted violation, and nothing in a correct order. */
+import assert from "node:assert/strict";
+import { LabInside } from "../../../src/drivers/lab/inside.ts";
+import { LabJudge, type Violation } from "../../../src/drivers/lab/judge.ts";
+import { LabOperator } from "../../../src/drivers/lab/operator.ts";
+import { consolidation, mount, volume, workspace } from "../../conformance/fixtures.ts";
+import { findTask, Trial } from "../../conformance/trial.ts";
+import { labBackend } from "./backend.ts";
+
+interface Planted {
+  name: string;
+  why: string;
+  /** The invariants that must be found violated, each once or more. */
+  expected: Violation["invariant"][];
+  plant(trial: Trial, operator: LabOperator, inside: LabInside): Promise<void>;
+}
+
+const PREPARED = volume("prepared", { sensitive: true });
+const PROJECT = volume("project");
+
+const CASES: Planted[] = [
+  {
+    name: "data in a shut, proven, opened workspace is no violation",
+    why: "the order of invariant 2",
+    expected: [],
+    plant: async (trial) => {
+      await trial.volumes(PREPARED, { ...PROJECT, sensitive: true });
+      const research = workspace("research/a", {
+        mounts: [mount("prepared", "ro"), mount("project", "rw")],
+        sensitive: true,
+      });
+      const { uid: instanceUid } = await trial.start(research);
+      await trial.apply({ kind: "prove-isolation", workspace: research, instanceUid });
+      await trial.open(research);
+    },
+  },
+  {
+    name: "an airlock with its own uploads and inbound from its holder is no violation",
+    why: "DESIGN 4: the one exception",
+    expected: [],
+    plant: async (trial) => {
+      await trial.volumes(volume("uploads/hospital-a", { sensitive: true }));
+      const airlock = workspace("airlock/hospital-a", {
+        mounts: [mount("uploads/hospital-a", "wo")],
+        allowedCidrs: ["203.0.113.7/32"],
+      });
+      await trial.start(airlock);
+      await trial.open(airlock);
+    },
+  },
+  {
+    name: "an airlock with another holder's uploads",
+    why: "the exception is for its own holder's only",
+    expected: [1],
+    plant: async (trial) => {
+      await trial.volumes(volume("uploads/hospital-b", { sensitive: true }));
+      const airlock = workspace("airlock/hospital-a", {
+        mounts: [mount("uploads/hospital-b", "wo")],
+        allowedCidrs: ["203.0.113.7/32"],
+      });
+      await trial.start(airlock);
+      await trial.open(airlock);
+    },
+  },
+  {
+    name: "a proxied workspace with data",
+    why: "invariant 1",
+    expected: [1],
+    plant: async (trial) => {
+      await trial.volumes(PREPARED);
+      const research = workspace("research/a", { posture: "proxied", mounts: [mount("prepared", "ro")] });
+      await trial.start(research);
+      await trial.open(research);
+    },
+  },
+  {
+    name: "data that is what a shut network keeps, and somebody's policy opens it",
+    why: "policies add up (DESIGN 8)",
+    expected: [1],
+    plant: async (trial, operator) => {
+      await trial.volumes(PREPARED);
+      await trial.start(workspace("research/a", { mounts: [mount("prepared", "ro")] }));
+      operator.addForeignPolicy(trial.permitId, "let-me-out");
+      await trial.backend.clock.sleep(100);
+    },
+  },
+  {
+    name: "data beside a workspace whose network was cut a moment ago, on a shared volume",
+    why: "an open connection survives a new policy, so the pod must be gone (invariant 2)",
+    expected: [1, 2],
+    plant: async (trial) => {
+      await trial.volumes(PREPARED, PROJECT);
+      const open = workspace("research/a", { posture: "proxied", mounts: [mount("project", "rw")] });
+      await trial.start(open);
+      await trial.open(open);
+      await trial.backend.clock.sleep(100);
+      await trial.apply({ kind: "cut-network", workspace: await trial.workspace(open.key) });
+      await trial.backend.clock.sleep(100);
+      await trial.apply({
+        kind: "taint-volume",
+        volume: { ...PROJECT, sensitive: true },
+        seen: (await trial.volume("project")).seen,
+      });
+      await trial.start(
+        workspace("research/b", { mounts: [mount("prepared", "ro"), mount("project", "rw")] }),
+      );
+    },
+  },
+  {
+    name: "a volume written beside data without its mark",
+    why: "invariant 3",
+    expected: [3],
+    plant: async (trial) => {
+      await trial.volumes(PREPARED, PROJECT);
+      await trial.start(
+        workspace("research/a", { mounts: [mount("prepared", "ro"), mount("project", "rw")] }),
+      );
+    },
+  },
+  {
+    name: "a once tainted volume in a workspace with a way out",
+    why: "invariant 3: it stays sensitive, whatever the mark says",
+    expected: [1, 3],
+    plant: async (trial) => {
+      await trial.volumes(PREPARED, PROJECT);
+      const research = workspace("research/a", { mounts: [mount("prepared", "ro"), mount("project", "rw")] });
+      await trial.start(research);
+      await trial.stop(research.key);
+      const back = workspace("research/a", { posture: "proxied", mounts: [mount("project", "rw")] });
+      await trial.start(back);
+      await trial.open(back);
+    },
+  },
+  {
+    name: "prepared data destroyed while its permit stands",
+    why: "invariant 4",
+    expected: [4],
+    plant: async (trial) => {
+      await trial.volumes(PREPARED);
+      await trial.destroy("prepared");
+    },
+  },
+  {
+    name: "uploads destroyed before anything was copied",
+    why: "invariant 4",
+    expected: [4],
+    plant: async (trial, _operator, inside) => {
+      await trial.volumes(volume("uploads/hospital-a", { sensitive: true }));
+      inside.writeFile(trial.permitId, "uploads/hospital-a", "cohort.csv", {
+        text: "1",
+        uid: 21001,
+        gid: 21001,
+        mode: 0o640,
+      });
+      await trial.destroy("uploads/hospital-a");
+    },
+  },
+  {
+    name: "uploads destroyed after their consolidation is no violation",
+    why: "invariant 4: the uploads alone go earlier",
+    expected: [],
+    plant: async (trial, _operator, inside) => {
+      await trial.volumes(
+        volume("uploads/hospital-a", { sensitive: true }),
+        volume("raw", { sensitive: true }),
+      );
+      inside.writeFile(trial.permitId, "uploads/hospital-a", "cohort.csv", {
+        text: "1",
+        uid: 21001,
+        gid: 21001,
+        mode: 0o640,
+      });
+      const work = consolidation("hospital-a");
+      await trial.apply({ kind: "consolidate", consolidation: work, task: null });
+      await trial.until("it succeeded", (seen) => findTask(seen, work.fromKey)?.state === "succeeded");
+      await trial.destroy("uploads/hospital-a");
+    },
+  },
+  {
+    name: "a volume lost by an operator's hand is not WPS's violation",
+    why: "the planner stalls; it did not destroy",
+    expected: [],
+    plant: async (trial, operator) => {
+      await trial.volumes(PREPARED);
+      operator.loseBacking(trial.permitId, "prepared");
+    },
+  },
+  {
+    name: "a workspace with data opened before its isolation was shown",
+    why: "invariant 6: no proof, no reachability",
+    expected: [6],
+    plant: async (trial) => {
+      await trial.volumes(PREPARED);
+      const research = workspace("research/a", { mounts: [mount("prepared", "ro")] });
+      await trial.start(research);
+      await trial.open(research);
+    },
+  },
+];
+
+for (const { name, why, expected, plant } of CASES) {
+  Deno.test(`LabJudge: ${name}`, async () => {
+    const backend = labBackend();
+    const judge = new LabJudge(backend.cluster);
+    try {
+      const trial = new Trial(backend, backend.permitId("judged"));
+      await trial.scope();
+      await plant(trial, new LabOperator(backend.cluster), new LabInside(backend.cluster));
+      await backend.clock.sleep(10_000);
+      const violations = judge.violations();
+      assert.deepEqual(
+        [...new Set(violations.map(({ invariant }) => invariant))].sort(),
+        expected,
+        `${why}: ${JSON.stringify(violations, null, 1)}`,
+      );
+      assert.ok(
+        violations.every(({ permitId, message }) => permitId === trial.permitId && message.length > 0),
+      );
+    } finally {
+      judge.close();
+      await backend.close();
+    }
+  });
+}
