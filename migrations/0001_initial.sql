@@ -120,6 +120,8 @@ create unique index jobs_one_queued on jobs (permit_id) where state = 'queued';
 create index jobs_to_claim on jobs (priority, run_at_ms, id) where state = 'queued';
 create index jobs_by_permit on jobs (permit_id, id);
 create index jobs_by_state on jobs (state, id);
+-- Each new event is looked up here for its foreign key: without it every insert walks all jobs.
+create index jobs_by_event on jobs (event_seq);
 create index jobs_by_kind on jobs (kind, id);
 
 create table steps (
