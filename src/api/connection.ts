@@ -5,8 +5,7 @@ import { appendAudit } from "../store/audit.ts";
 import type { ApiDeps } from "./deps.ts";
 import { ProblemError } from "./problem.ts";
 import type { ConnectionAnswer } from "./schemas/workspaces.ts";
-import type { Snapshot } from "./snapshot.ts";
-import { pairsOf, statusOf, type WorkspacePair } from "./workspace_view.ts";
+import { pairsOf, type Snapshot, statusOf, type WorkspacePair } from "../store/snapshot.ts";
 
 /** Who asks. */
 export interface Asker {

@@ -6,7 +6,7 @@ import { parseVolumeKey } from "../core/volume.ts";
 import type { VolumeRow } from "../store/volumes.ts";
 import { isOpen } from "./job_view.ts";
 import type { PermitDetail, PermitView, VolumeView } from "./schemas/permits.ts";
-import type { Snapshot } from "./snapshot.ts";
+import type { Snapshot } from "../store/snapshot.ts";
 
 /** One permit for a list. */
 export function permitView({ permit, job, status }: Snapshot): PermitView {

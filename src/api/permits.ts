@@ -12,7 +12,7 @@ import { jobView, usualDurationMs } from "./job_view.ts";
 import { memberViews, permitView, volumeView } from "./permit_view.ts";
 import { PermitPath } from "./schemas/common.ts";
 import { EVENTS_SHOWN, PermitDetail, PermitPage, PermitQuery, type PermitView } from "./schemas/permits.ts";
-import { type Snapshot, snapshotOf } from "./snapshot.ts";
+import { type Snapshot, snapshotOf } from "../store/snapshot.ts";
 import { troublesOf } from "./trouble.ts";
 import { workspaceViews } from "./workspace_view.ts";
 import { requireSnapshot } from "./workspaces.ts";

@@ -1,7 +1,7 @@
 /** What is wrong with a permit and what to do about it: the last lines of `wps status`. */
 import type { TroubleView, VolumeView } from "./schemas/permits.ts";
 import type { WorkspaceView } from "./schemas/workspaces.ts";
-import type { Snapshot } from "./snapshot.ts";
+import type { Snapshot } from "../store/snapshot.ts";
 
 /** Everything wrong with a permit, the gravest first; empty: all is as it should be. */
 export function troublesOf(

@@ -4,7 +4,7 @@ import { listPermits } from "../store/permits.ts";
 import type { ApiDeps } from "./deps.ts";
 import { ProblemError } from "./problem.ts";
 import type { WorkspacePage, WorkspaceView } from "./schemas/workspaces.ts";
-import { readSnapshot, snapshotOf } from "./snapshot.ts";
+import { readSnapshot, snapshotOf } from "../store/snapshot.ts";
 import { workspaceViews } from "./workspace_view.ts";
 
 /** Permits looked at for one page: a filter that few fit makes short pages, never slow ones. */

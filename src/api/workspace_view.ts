@@ -1,42 +1,11 @@
 /** A snapshot's workspaces as callers see them: what the phase wants beside what was last seen. */
 import { toInstant } from "../core/clock.ts";
 import { liveInstance } from "../core/condition.ts";
-import type { DesiredWorkspace } from "../core/workspace.ts";
-import { workspaceStatus } from "../core/permit_status.ts";
-import type { Status } from "../core/status.ts";
 import { provenInstances } from "../store/evidence.ts";
-import type { WorkspaceRow } from "../store/workspaces.ts";
+import { pairsOf, type Snapshot, statusOf, type WorkspacePair } from "../store/snapshot.ts";
 import type { ApiDeps } from "./deps.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import type { WorkspaceView } from "./schemas/workspaces.ts";
-import type { Snapshot } from "./snapshot.ts";
-
-/** A workspace with both sides; at least one of them is there. */
-export interface WorkspacePair {
-  key: string;
-  wanted: DesiredWorkspace | null;
-  row: WorkspaceRow | null;
-}
-
-/** All workspaces of a snapshot by key: those that should be and those that were seen. */
-export function pairsOf({ desired, rows }: Snapshot): WorkspacePair[] {
-  const wanted = desired?.mode === "apply" ? desired.workspaces : [];
-  const seen = rows.filter((row) => row.observed !== null);
-  const keys = [...new Set([...wanted, ...seen].map(({ key }) => key))].sort();
-  return keys.map((key) => ({
-    key,
-    wanted: wanted.find((workspace) => workspace.key === key) ?? null,
-    row: rows.find((row) => row.key === key) ?? null,
-  }));
-}
-
-/** One workspace's word: while the desired side names none (halt, unknown status), the row's own. */
-export function statusOf({ desired, job }: Snapshot, { wanted, row }: WorkspacePair): Status {
-  const names = desired?.mode === "apply" || desired?.mode === "destroy";
-  if (names) return workspaceStatus(wanted, row?.observed ?? null, job);
-  if (desired?.mode === "hold") return row?.observed?.instances.length ? "STOPPING" : "STOPPED";
-  return row?.status ?? "FAILED";
-}
 
 /** The workspaces of a snapshot, with proofs and host keys read beside it. */
 export async function workspaceViews(

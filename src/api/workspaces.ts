@@ -15,7 +15,7 @@ import {
   WorkspacePage,
   WorkspaceQuery,
 } from "./schemas/workspaces.ts";
-import { readSnapshot, type Snapshot } from "./snapshot.ts";
+import { readSnapshot, type Snapshot } from "../store/snapshot.ts";
 import { listWorkspaceViews } from "./workspace_list.ts";
 import { workspaceViews } from "./workspace_view.ts";
 

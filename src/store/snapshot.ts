@@ -2,14 +2,16 @@
 import { desire, type Desired } from "../core/desired.ts";
 import { type Fault, toFault } from "../core/fault.ts";
 import type { Job } from "../core/job.ts";
-import { permitStatus } from "../core/permit_status.ts";
+import { permitStatus, workspaceStatus } from "../core/permit_status.ts";
+import type { PhaseSet } from "../core/phase.ts";
+import type { Site } from "../core/site.ts";
 import type { Status } from "../core/status.ts";
-import type { Reader } from "../store/db.ts";
-import { latestJob, openJob } from "../store/jobs.ts";
-import { getStoredPermit, type StoredPermit } from "../store/permits.ts";
-import { listVolumes, type VolumeRow } from "../store/volumes.ts";
-import { type WorkspaceRow, workspacesOf } from "../store/workspaces.ts";
-import type { ApiDeps } from "./deps.ts";
+import type { DesiredWorkspace } from "../core/workspace.ts";
+import type { Reader } from "./db.ts";
+import { latestJob, openJob } from "./jobs.ts";
+import { getStoredPermit, type StoredPermit } from "./permits.ts";
+import { listVolumes, type VolumeRow } from "./volumes.ts";
+import { type WorkspaceRow, workspacesOf } from "./workspaces.ts";
 
 /** Everything that the answers about one permit are made from. */
 export interface Snapshot {
@@ -26,7 +28,18 @@ export interface Snapshot {
 }
 
 /** What a snapshot is computed with. */
-export type SnapshotDeps = Pick<ApiDeps, "phases" | "site"> & { db: Reader };
+export interface SnapshotDeps {
+  db: Reader;
+  phases: PhaseSet;
+  site: Site;
+}
+
+/** A workspace with both sides; at least one of them is there. */
+export interface WorkspacePair {
+  key: string;
+  wanted: DesiredWorkspace | null;
+  row: WorkspaceRow | null;
+}
 
 /** The permit's snapshot, or null for one that no event has named. */
 export async function readSnapshot(deps: SnapshotDeps, permitId: string): Promise<Snapshot | null> {
@@ -51,4 +64,24 @@ export async function snapshotOf(deps: SnapshotDeps, permit: StoredPermit): Prom
   const observed = rows.flatMap((row) => row.observed === null ? [] : [row.observed]);
   const status = permitStatus({ permit, phases, desired, observed, job });
   return { permit, rows, volumes, job, desired, fault, status };
+}
+
+/** All workspaces of a snapshot by key: those that should be and those that were seen. */
+export function pairsOf({ desired, rows }: Snapshot): WorkspacePair[] {
+  const wanted = desired?.mode === "apply" ? desired.workspaces : [];
+  const seen = rows.filter((row) => row.observed !== null);
+  const keys = [...new Set([...wanted, ...seen].map(({ key }) => key))].sort();
+  return keys.map((key) => ({
+    key,
+    wanted: wanted.find((workspace) => workspace.key === key) ?? null,
+    row: rows.find((row) => row.key === key) ?? null,
+  }));
+}
+
+/** One workspace's word: while the desired side names none (halt, unknown status), the row's own. */
+export function statusOf({ desired, job }: Snapshot, { wanted, row }: WorkspacePair): Status {
+  const names = desired?.mode === "apply" || desired?.mode === "destroy";
+  if (names) return workspaceStatus(wanted, row?.observed ?? null, job);
+  if (desired?.mode === "hold") return row?.observed?.instances.length ? "STOPPING" : "STOPPED";
+  return row?.status ?? "FAILED";
 }
