@@ -37,7 +37,7 @@ export async function cutNetwork(
       world,
       scope,
       workspace.key,
-      { selects: workspace.key, egress: "none", ingress: "none" },
+      { selects: workspace.key, onlyPod: null, egress: "none", ingress: "none" },
       null,
     );
     return `${what} denies both ways`;
@@ -60,11 +60,12 @@ function writePolicy(
   world.bump(policy);
 }
 
-function rulesOf({ key, posture, allowedCidrs }: DesiredWorkspace): LabRules {
+/** For one pod: another that takes its place stays shut. */
+function rulesOf({ key, posture, allowedCidrs }: DesiredWorkspace, onlyPod: string): LabRules {
   const egress =
     ({ isolated: "none", proxied: "proxy", open: "any", "inbound-allowlist": "none" } as const)[posture];
   const ingress = posture === "inbound-allowlist" ? [...allowedCidrs] : "gateway";
-  return { selects: key, egress, ingress };
+  return { selects: key, onlyPod, egress, ingress };
 }
 
 function podOf(scope: LabScope, workspace: DesiredWorkspace, instanceUid: string): LabPod {
@@ -90,7 +91,7 @@ export async function openNetwork(
       throw conflict(what, "it changed since it was observed");
     }
     const opening = { posture: workspace.posture, hash: networkHash(workspace), openedFor: instanceUid };
-    const rules = rulesOf(workspace);
+    const rules = rulesOf(workspace, instanceUid);
     if (JSON.stringify([present?.rules, present?.opening]) === JSON.stringify([rules, opening])) {
       return `${what} stands`;
     }

@@ -123,11 +123,15 @@ function newCompute(world: World, workspace: DesiredWorkspace): LabCompute {
     owner: workspace.owner,
     replicas: 1,
     template: templateOf(world, workspace),
+    stoppedAfter: null,
     readyReplicas: 0,
   };
 }
 
-/** Power off. What is absent or not ours is left so. */
+/**
+ * Power off. What is absent or not ours is left so. The version moves also where power was off already, so that a
+ * start which was decided before this stop is refused (invariant 9).
+ */
 export async function stop(
   requests: Requests,
   permitId: string,
@@ -138,8 +142,10 @@ export async function stop(
   return await requests.write(what, name, (world) => {
     const compute = findScope(world, permitId)?.computes[workspaceName(workspace.key)];
     if (compute === undefined || !compute.owned) return `${what} is not there`;
-    if (compute.replicas !== 0) {
+    const stoppedAfter = workspace.compute?.version ?? null;
+    if (compute.replicas !== 0 || compute.stoppedAfter !== stoppedAfter) {
       compute.replicas = 0;
+      compute.stoppedAfter = stoppedAfter;
       world.bump(compute);
     }
     return `${what} was written with power off`;

@@ -6,7 +6,7 @@ import { runningPods, type World } from "./world.ts";
 /** Name of the policy that denies every pod of a permit both ways. */
 export const DEFAULT_DENY = "default-deny";
 /** The default-deny's rules. */
-export const DENY_ALL: LabRules = { selects: null, egress: "none", ingress: "none" };
+export const DENY_ALL: LabRules = { selects: null, onlyPod: null, egress: "none", ingress: "none" };
 
 /** Where a pod may try to get to: outside, the proxy, any name server, or a canary of the isolation proof. */
 export const LAB_TARGETS = ["internet", "proxy", "dns", "canary"] as const;
@@ -40,8 +40,8 @@ export function isEnforced(scope: LabScope): boolean {
 
 /** Whether two rules let the same pass. */
 export function sameRules(a: LabRules | undefined, b: LabRules): boolean {
-  return JSON.stringify([a?.selects, a?.egress, a?.ingress]) ===
-    JSON.stringify([b.selects, b.egress, b.ingress]);
+  return JSON.stringify([a?.selects, a?.onlyPod, a?.egress, a?.ingress]) ===
+    JSON.stringify([b.selects, b.onlyPod, b.egress, b.ingress]);
 }
 
 /** The policies have reached the node. */
@@ -52,9 +52,12 @@ export function networkTimer(world: World, scope: LabScope, _timer: LabTimer): v
   world.moved();
 }
 
-function rulesFor(scope: LabScope, pod: LabPod): LabRules[] {
+/** The enforced rules that select a pod. */
+export function rulesFor(scope: LabScope, pod: LabPod): LabRules[] {
   const own = pod.belongs.to === "workspace" ? pod.belongs.key : null;
-  return Object.values(scope.enforced).filter(({ selects }) => selects === null || selects === own);
+  return Object.values(scope.enforced).filter(({ selects, onlyPod }) =>
+    (selects === null || selects === own) && (onlyPod === null || onlyPod === pod.uid)
+  );
 }
 
 /** Whether a new connection from a running pod would get to a target at this instant. */

@@ -40,6 +40,8 @@ const compute = z.strictObject({
   owner: z.string(),
   replicas: z.union([z.literal(0), z.literal(1)]),
   template,
+  /** The version that the last stop had seen: a stop moves the version also where power was off already. */
+  stoppedAfter: z.string().nullable(),
   /** How many of its pods were ready when its status was last written: a status write moves the version. */
   readyReplicas: z.int(),
 });
@@ -62,6 +64,8 @@ const identity = z.strictObject({
 const rules = z.strictObject({
   /** The workspace whose pod it selects; null: every pod of the namespace. */
   selects: z.string().nullable(),
+  /** Of these only the pod with this uid; null: all of them. */
+  onlyPod: z.string().nullable(),
   /** What may leave. */
   egress: z.enum(["none", "proxy", "any"]),
   /** Who may come in; a list: these address ranges. Null: the policy says nothing of ingress. */

@@ -62,7 +62,7 @@ export class LabOperator {
         uid: world.newUid(),
         version: world.newVersion(),
         owned: false,
-        rules: { selects: null, egress: "any", ingress: null },
+        rules: { selects: null, onlyPod: null, egress: "any", ingress: null },
         opening: null,
       };
     });
@@ -105,7 +105,7 @@ export class LabOperator {
           key: object.key,
           kind: object.key.slice(0, slash),
           owner: object.key.slice(slash + 1),
-          replicas: 0,
+          replicas: 1,
           template: {
             posture: "open",
             account: { username: "somebody", uid: 1000, gid: 1000 },
@@ -114,6 +114,7 @@ export class LabOperator {
             tier: "foreign",
             revision: "foreign",
           },
+          stoppedAfter: null,
           readyReplicas: 0,
         };
         return;

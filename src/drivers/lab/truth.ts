@@ -1,5 +1,5 @@
 /** What is really so for a pod, by packets and mounts, whatever objects and marks say of it. */
-import { LAB_TARGETS, type LabTarget, mayEnter, mayLeave } from "./network.ts";
+import { LAB_TARGETS, type LabTarget, mayEnter, mayLeave, rulesFor } from "./network.ts";
 import type { LabBacking, LabPod, LabScope } from "./objects.ts";
 import { mountedBacking } from "./volumes.ts";
 import type { World } from "./world.ts";
@@ -39,9 +39,7 @@ export function truthOf(world: World, scope: LabScope, pod: LabPod): TruePod {
       backing,
     };
   });
-  const ranges = Object.values(scope.enforced).flatMap(({ selects, ingress }) =>
-    Array.isArray(ingress) && (selects === null || selects === pod.belongs.key) ? ingress : []
-  );
+  const ranges = rulesFor(scope, pod).flatMap(({ ingress }) => Array.isArray(ingress) ? ingress : []);
   const sources = [...(["gateway", "stranger"] as const), ...ranges.map((cidr) => ({ cidr }))];
   return {
     pod,

@@ -177,6 +177,22 @@ const OPEN_CASES: readonly DriverCase[] = [
     },
   },
   {
+    name: "open-network for an instance that is gone is refused",
+    why: "rules are for exactly the instance that was proven",
+    run: async (trial) => {
+      const research = workspace("research/j.virtanen");
+      await trial.scope();
+      await trial.start(research);
+      const { network } = await trial.workspace(research.key);
+      await trial.refused(
+        { kind: "open-network", workspace: research, instanceUid: crypto.randomUUID(), seen: network.seen },
+        { reason: "conflict", disposition: "retry" },
+      );
+      assert.equal((await trial.workspace(research.key)).network.state, "shut");
+      await packets(trial, research.key, [], []);
+    },
+  },
+  {
     name: "open-network again changes nothing",
     why: "a crash after the write repeats the step",
     run: async (trial) => {
@@ -206,8 +222,9 @@ const OPEN_CASES: readonly DriverCase[] = [
     },
   },
   {
-    name: "an opening tells for which instance it was made, also when another has come",
-    why: "DESIGN 8: a pod uid without stored evidence is proven at once or stopped",
+    name: "an opening is for one instance: another that has come stays shut, and openedFor tells",
+    why:
+      "DESIGN 8: a pod uid without stored evidence is proven at once or stopped; until then nobody gets in",
     run: async (trial) => {
       const research = workspace("research/j.virtanen");
       await trial.scope();
@@ -220,6 +237,7 @@ const OPEN_CASES: readonly DriverCase[] = [
       });
       const network = find(observed, research.key)?.network;
       assert.equal(network?.state === "open" ? network.openedFor : null, first.uid);
+      await packets(trial, research.key, [], []);
     },
   },
   {

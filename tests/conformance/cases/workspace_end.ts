@@ -44,6 +44,24 @@ export const WORKSPACE_END_CASES: readonly DriverCase[] = [
     },
   },
   {
+    name: "a late start cannot undo a stop of what was stopped already",
+    why: "invariant 9: a stop moves the version also where it finds power off, or a halt could be overtaken",
+    run: async (trial) => {
+      await trial.scope();
+      const research = workspace("research/j.virtanen");
+      await trial.start(research);
+      await trial.stop(research.key);
+      await trial.settled();
+      const late = await trial.workspace(research.key);
+      await trial.apply({ kind: "stop", workspace: late });
+      await trial.refused({ kind: "start", workspace: research, seen: late.compute }, {
+        reason: "conflict",
+        disposition: "retry",
+      });
+      assert.equal((await trial.workspace(research.key)).power, "stopped");
+    },
+  },
+  {
     name: "stop of a workspace that is not there makes nothing",
     why: "a deletion that runs twice must not bring objects back",
     run: async (trial) => {
@@ -68,7 +86,11 @@ export const WORKSPACE_END_CASES: readonly DriverCase[] = [
         return left?.uid === instance.uid && left.state === "terminating";
       });
       await trial.repeated({ kind: "stop", workspace: running });
+      const twin = workspace("research/twin");
+      await trial.start(twin);
+      await trial.stop(twin.key);
       const left = await trial.workspace(research.key);
+      assert.deepEqual(left.instances.map(({ uid, state }) => [uid, state]), [[instance.uid, "terminating"]]);
       const refusal = await trial.refused({ kind: "remove-workspace", workspace: left }, {
         reason: "terminating",
         disposition: "wait",
