@@ -48,11 +48,13 @@ export function mergeMembers(
 
 /**
  * The permit after an accepted event. Says nothing of accounts: who is new gets one from the store.
- * Halt and deletion take no fields, so that nothing in a message can stand in their way.
+ * Halt and deletion take no fields, so that nothing in a message can stand in their way; a deleted permit takes none
+ * at all.
  */
 export function applyUpdate(permit: Permit, event: PermitEvent, phases: PhaseSet): Permit {
   const effect = effectOf(event.type, phases);
-  const fields = effect === "halt" || effect === "destroy" ? permit : withFields(permit, event, phases);
+  const takesFields = effect !== "halt" && effect !== "destroy" && permit.deletion === "none";
+  const fields = takesFields ? withFields(permit, event, phases) : permit;
   return {
     ...fields,
     ...flagsOf(fields, effect),
