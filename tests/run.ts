@@ -13,22 +13,37 @@ const TIER_LIMIT_MS = 25 * 60_000;
 
 const equipment = new Equipment();
 
+/** Runs a piece of the run's own work; when it throws, that is one failure and the rest goes on. */
+async function attempt<T>(counts: Count[], work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    console.error(error);
+    counts.push({ passed: 0, failed: 1, skipped: 0 });
+    return undefined;
+  }
+}
+
 async function runTier(tier: Tier, options: Options, leftOut: string): Promise<Count> {
   const counts: Count[] = [];
-  if (tier === "ok" && options.filter === undefined) counts.push(await runChecks());
-  let env: Record<string, string> = { [LEFT_OUT_FILE]: leftOut };
-  if (tier === "real") {
-    try {
-      env = { ...env, ...await equipment.start() };
-    } catch (error) {
-      console.error(error instanceof Error ? error.message : error);
-      counts.push({ passed: 0, failed: 1, skipped: 0 });
-    }
+  if (tier === "ok" && options.filter === undefined) {
+    const checked = await attempt(counts, runChecks);
+    if (checked !== undefined) counts.push(checked);
   }
+  const prepared = tier === "real" ? await attempt(counts, () => equipment.start()) : {};
+  const env = { [LEFT_OUT_FILE]: leftOut, ...prepared };
   const { filter, seed } = options;
-  const reporter = tier === "ok" && filter === undefined ? "dot" : "pretty";
+  const unit = tier === "ok";
   counts.push(
-    await runDenoTest({ files: testFiles(tier), filter, seed, env, reporter, limitMs: TIER_LIMIT_MS }),
+    await runDenoTest({
+      files: testFiles(tier),
+      filter,
+      seed,
+      env,
+      reporter: unit && filter === undefined ? "dot" : "pretty",
+      parallel: unit,
+      limitMs: TIER_LIMIT_MS,
+    }),
   );
   return sum(counts);
 }

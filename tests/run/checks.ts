@@ -1,3 +1,4 @@
+import { readDocLint } from "./docs.ts";
 import type { Count } from "./tally.ts";
 import { allSources, programSources, rootFolder } from "./sources.ts";
 
@@ -15,10 +16,10 @@ const AT_ONCE = 2;
  */
 export async function runChecks(): Promise<Count> {
   const checks: Check[] = [
-    { name: "types", args: ["check", ...allSources()] },
+    { name: "types", args: ["check", "--quiet", ...allSources()] },
     { name: "format", args: ["fmt", "--check"] },
     { name: "lint", args: ["lint"] },
-    { name: "docs", args: ["doc", "--lint", ...programSources()] },
+    { name: "docs", args: ["doc", "--quiet", "--lint", ...programSources()] },
   ];
   const count: Count = { passed: 0, failed: 0, skipped: 0 };
   const work = async (): Promise<void> => {
@@ -36,16 +37,28 @@ async function passes({ name, args }: Check): Promise<boolean> {
   const output = await new Deno.Command(Deno.execPath(), {
     args,
     cwd: rootFolder(),
+    env: { NO_COLOR: "1" }, // docs are read by us
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
   }).output();
+  const complaint = output.success ? "" : complaintOf(name, output);
   const seconds = ((performance.now() - begun) / 1000).toFixed(1);
-  console.log(`${name} ... ${output.success ? "ok" : "FAILED"} (${seconds} s)`);
-  if (!output.success) {
-    // `deno doc` prints the documentation itself on stdout; what is wrong is on stderr
-    if (name !== "docs") await Deno.stdout.write(output.stdout);
-    await Deno.stderr.write(output.stderr);
-  }
-  return output.success;
+  console.log(`${name} ... ${complaint === "" ? "ok" : "FAILED"} (${seconds} s)`);
+  if (complaint !== "") console.error(complaint);
+  return complaint === "";
+}
+
+/** What a failed check says; empty when none of it is asked for here. */
+function complaintOf(name: string, output: Deno.CommandOutput): string {
+  const [stdout, stderr] = [output.stdout, output.stderr].map((bytes) => new TextDecoder().decode(bytes));
+  if (name !== "docs") return `${stdout}${stderr}`;
+  const files = new Map<string, string[]>();
+  const undocumented = readDocLint(stderr ?? "", (file, line) => {
+    const lines = files.get(file) ?? Deno.readTextFileSync(file).split("\n");
+    files.set(file, lines);
+    return lines[line - 1] ?? "";
+  });
+  if (undocumented === undefined) return stderr ?? "";
+  return undocumented.map(({ file, line }) => `${file}:${line} is exported without a doc comment`).join("\n");
 }

@@ -10,6 +10,8 @@ export interface DenoTest {
   env: Record<string, string>;
   /** One dot or one line per test; failures are told whole either way. */
   reporter: "dot" | "pretty";
+  /** Whether files may run beside each other: only those that share nothing on the machine. */
+  parallel: boolean;
   /** The longest the tests may take altogether; then they are ended and count as failed. */
   limitMs: number;
 }
@@ -18,7 +20,9 @@ export interface DenoTest {
  * Runs test files under leak checks and in shuffled order, their output going to the terminal.
  * Types are not checked here: the `ok` tier did that for all sources at once.
  */
-export async function runDenoTest({ files, filter, seed, env, reporter, limitMs }: DenoTest): Promise<Count> {
+export async function runDenoTest(
+  { files, filter, seed, env, reporter, parallel, limitMs }: DenoTest,
+): Promise<Count> {
   if (files.length === 0) return { passed: 0, failed: 0, skipped: 0 };
   const report = await Deno.makeTempFile({ prefix: "wps-test-", suffix: ".xml" });
   const limit = new AbortController();
@@ -28,6 +32,7 @@ export async function runDenoTest({ files, filter, seed, env, reporter, limitMs 
       args: [
         ...["test", "-A", "--no-check", "--sanitize-ops", "--sanitize-resources"],
         ...[`--shuffle=${seed}`, `--reporter=${reporter}`, `--junit-path=${report}`],
+        ...(parallel ? ["--parallel"] : []),
         ...(filter === undefined ? [] : [`--filter=${filter}`]),
         ...files,
       ],
