@@ -111,7 +111,9 @@ export async function proveIsolation(
     const scope = requireScope(world, permitId, `prove the isolation of ${workspace.key}`);
     const pod = podOf(scope, workspace, instanceUid);
     const open = LAB_TARGETS.filter((target) => mayLeave(scope, pod, target)).map((target) => `to ${target}`);
-    const reached = [...new Set([...open, ...pod.connections])];
+    const own = scope.policies[workspaceName(workspace.key)];
+    const opened = own?.opening == null ? [] : [`by ${own.opening.posture} rules`];
+    const reached = [...new Set([...open, ...opened, ...pod.connections])];
     if (reached.length === 0 && !pod.proven) {
       pod.proven = true;
       world.moved();
@@ -122,7 +124,7 @@ export async function proveIsolation(
     throw new Fault(
       "retry",
       "isolation-unproven",
-      `Cannot show that ${workspace.key} is isolated: pod ${pod} has connections ${reached.join(", ")}`,
+      `Cannot show that ${workspace.key} is isolated: pod ${pod} has ways in or out: ${reached.join(", ")}`,
       { advice: "Remove what opens its network, then run wps jobs retry", target: `pod ${pod}` },
     );
   }

@@ -32,10 +32,14 @@ export async function ensureScope(
 ): Promise<string> {
   const name = permitName(permitId);
   await requests.write(`namespace ${name}`, name, (world) => {
-    if (world.state.scopes[name] === undefined) addScope(world, name, permitId, true);
+    if (world.state.scopes[name] === undefined) {
+      if (action.seen !== null) throw conflict(`namespace ${name}`, "it is gone");
+      addScope(world, name, permitId, true).fsGroup = action.fsGroup;
+      return;
+    }
     const scope = requireScope(world, permitId, "complete the permit's namespace");
-    if (action.seen !== null && action.seen.uid !== scope.uid) {
-      throw conflict(`namespace ${name}`, "it is not the one that was observed");
+    if (action.seen?.uid !== scope.uid || action.seen.version !== String(scope.version)) {
+      throw conflict(`namespace ${name}`, "it is not as it was observed");
     }
     if (scope.fsGroup === action.fsGroup) return;
     scope.fsGroup = action.fsGroup;
@@ -64,7 +68,7 @@ export async function ensureScope(
   return `namespace ${name} is complete`;
 }
 
-/** Asks the namespace to go, unless somebody else's objects would go along. */
+/** Asks the namespace to go, unless somebody else's claim, and so data, would go along. */
 export async function destroyScope(
   requests: Requests,
   permitId: string,
@@ -79,22 +83,10 @@ export async function destroyScope(
       throw conflict(`namespace ${name}`, "it is not the one that was observed");
     }
     if (scope.deletedAtMs !== null) return `namespace ${name} is going: ${contentsOf(scope).length} objects`;
-    for (const [kind, objects] of foreignKinds(scope)) {
-      const stranger = Object.values(objects).find(({ owned }) => !owned);
-      if (stranger !== undefined) throw foreign(`${kind} ${name}/${stranger.name}`);
-    }
+    const stranger = Object.values(scope.claims).find(({ owned }) => !owned);
+    if (stranger !== undefined) throw foreign(`persistentvolumeclaim ${name}/${stranger.name}`);
     scope.deletedAtMs = world.nowMs;
     world.bump(scope);
     return `namespace ${name} was asked to go`;
   });
-}
-
-function foreignKinds(scope: LabScope): [string, Record<string, { name: string; owned: boolean }>][] {
-  return [
-    ["statefulset", scope.computes],
-    ["persistentvolumeclaim", scope.claims],
-    ["networkpolicy", scope.policies],
-    ["pod", scope.pods],
-    ["job", scope.tasks],
-  ];
 }

@@ -25,7 +25,9 @@ export async function consolidate(
     if (present !== undefined && present.deletedAtMs !== null) {
       throw terminating(`consolidate ${consolidation.fromKey}`, what);
     }
-    if (present !== undefined && present.state !== "failed") return `${what} ${present.state}`;
+    if (present !== undefined && seen !== null && present.state !== "failed") {
+      return `${what} ${present.state}`;
+    }
     if (present !== undefined && present.uid !== seen?.seen?.uid) {
       throw conflict(what, "it is not the one that was observed");
     }

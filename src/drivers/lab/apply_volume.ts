@@ -57,7 +57,7 @@ function addClaim(world: World, scope: LabScope, volume: DesiredVolume, backing:
   };
 }
 
-/** A claim; an existing one is left as it is, but for a mark that it lacks. */
+/** A claim; one that was observed is left as it is, but for a mark that it lacks. */
 export async function ensureVolume(
   requests: Requests,
   permitId: string,
@@ -78,7 +78,7 @@ export async function ensureVolume(
       addClaim(world, scope, volume, null);
       return `${what} was made`;
     }
-    if (seen !== null) assertSeen(what, claim, seen, false);
+    assertSeen(what, claim, seen, false);
     if (claim.deletedAtMs !== null) throw terminating(`make volume ${volume.key}`, what);
     taint(world, claim, volume.sensitive);
     return `${what} stands`;
@@ -205,7 +205,6 @@ function meant(
   }
   const backing = backingOf(world, permitId, volume.key);
   if (backing === undefined || backing.uid === begun) return {};
-  if (volume.state !== "released" && backing.deletedAtMs !== null) return {};
-  assertSeen(`persistentvolume ${backing.name}`, backing, volume.seen, true);
+  assertSeen(`persistentvolume ${backing.name}`, backing, volume.seen, false);
   return { backing };
 }

@@ -124,8 +124,8 @@ function observeNetwork(scope: LabScope, key: string): ObservedNetwork {
   const selecting = Object.values(scope.policies).filter(({ rules }) =>
     rules.selects === null || rules.selects === key
   );
-  const widening = selecting.find((policy) =>
-    policy.rules.egress !== "none" && (!policy.owned || policy.name === DEFAULT_DENY)
+  const widening = selecting.find(({ name, owned, rules }) =>
+    (!owned || name === DEFAULT_DENY) && (rules.egress !== "none" || (rules.ingress ?? "none") !== "none")
   );
   if (widening !== undefined) return { state: "breached", by: `networkpolicy ${widening.name}`, seen };
   if (selecting.length === 0) return { state: "breached", by: "absence of networkpolicy default-deny", seen };

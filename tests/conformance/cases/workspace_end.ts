@@ -206,6 +206,23 @@ export const WORKSPACE_END_CASES: readonly DriverCase[] = [
     },
   },
   {
+    name: "remove-workspace that saw no compute leaves one that has come since",
+    why: "invariant 9: an absent object is an observation too, and a late remove must not hit its successor",
+    run: async (trial) => {
+      await trial.scope();
+      const research = workspace("research/j.virtanen");
+      await trial.apply({ kind: "ensure-identity", workspace: research, rotate: true });
+      const late = await trial.workspace(research.key);
+      await trial.start(research);
+      await trial.stop(research.key);
+      await trial.refused({ kind: "remove-workspace", workspace: late }, {
+        reason: "conflict",
+        disposition: "retry",
+      });
+      assert.equal((await trial.workspace(research.key)).power, "stopped");
+    },
+  },
+  {
     name: "leftovers of a workspace without compute are listed and removed",
     why: "plans start from any partially built state (identity written, compute not)",
     run: async (trial) => {
