@@ -30,7 +30,7 @@ import { makePlanFor } from "./app/plan.ts";
 import { Releases } from "./app/releases.ts";
 import { openSecrets } from "./app/secrets.ts";
 import { type Broker, startBroker } from "./app/broker.ts";
-import { startReadModel } from "./app/read_model.ts";
+import { startReadModelPart } from "./app/read_model.ts";
 import { VERSION } from "./version.ts";
 
 export { type Offline, openOffline } from "./app/offline.ts";
@@ -89,13 +89,13 @@ async function build(options: AppOptions, releases: Releases): Promise<App> {
   const stopping = new AbortController();
   const bell = createBell(clock);
   const feed = createJobFeed(clock);
-  const readModel = await startReadModel({ config, db, phases, clock, log });
-  releases.add("read model", () => readModel.stop());
+  const site = siteOf(config);
+  const readModel = await startReadModelPart({ config, db, phases, site, clock, random, log });
+  releases.add("read model", () => readModel.close());
   const changed = (permitId: string): void => {
     feed.changed(permitId);
     readModel.changed(permitId);
   };
-  const site = siteOf(config);
   const common = { db, driver, clock, random, phases, site, bell, log, bootEpoch, changed };
   const runner: Runner = await startRunner({
     ...common,
@@ -119,7 +119,7 @@ async function build(options: AppOptions, releases: Releases): Promise<App> {
     bell.ring(CLAIM_LOOP);
     changed(permitId);
   };
-  const broker: Broker = startBroker({
+  const broker: Broker = await startBroker({
     config,
     db,
     phases,

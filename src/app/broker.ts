@@ -1,9 +1,11 @@
 /** The inbox and, where configured, the broker that fills it. */
 import type { Config } from "../config/schema.ts";
-import type { Clock, Random } from "../core/clock.ts";
+import type { BrokerSettings } from "../config/sections/messaging.ts";
+import { type Clock, type Random, toInstant } from "../core/clock.ts";
 import type { PhaseSet } from "../core/phase.ts";
 import type { Delivery, Receipt } from "../intake/delivery.ts";
-import { createIntake } from "../intake/group.ts";
+import { type Consumer, startConsumer } from "../intake/consumer.ts";
+import { createIntake, type Intake } from "../intake/group.ts";
 import type { Log } from "../log.ts";
 import type { Db } from "../store/db.ts";
 import type { AcceptDelivery } from "./accept.ts";
@@ -29,7 +31,7 @@ export interface BrokerParts {
 }
 
 /** Opens the inbox and starts consuming; never waits for the broker. */
-export function startBroker(parts: BrokerParts): Broker {
+export async function startBroker(parts: BrokerParts): Promise<Broker> {
   const { config, db, phases, clock } = parts;
   const intake = createIntake({
     db,
@@ -37,6 +39,7 @@ export function startBroker(parts: BrokerParts): Broker {
     rules: { phases, tiers: new Set(Object.keys(config.tiers)), uidRange: config.accounts.uidRange },
     onAccepted: parts.accepted,
   });
+  const consumer = config.broker === null ? null : await consume(parts, config.broker, intake);
   return {
     async accept(delivery: Delivery): Promise<Receipt> {
       const [outcome] = await intake.submit([delivery]);
@@ -44,11 +47,46 @@ export function startBroker(parts: BrokerParts): Broker {
       if ("fault" in outcome) throw outcome.fault;
       return outcome.receipt;
     },
-    health: () => ({
+    health: () => healthOf(consumer),
+    async stop(): Promise<void> {
+      await consumer?.stop();
+      await intake.drain();
+    },
+  };
+}
+
+/** The AMQP client is loaded only where a broker is configured. */
+async function consume(parts: BrokerParts, settings: BrokerSettings, intake: Intake): Promise<Consumer> {
+  const { amqpBroker } = await import("../intake/amqp_broker.ts");
+  const { caFile, reconnectMaxMs, ...options } = settings;
+  const ca = caFile === null ? null : await Deno.readTextFile(caFile);
+  const { db, clock, random, log } = parts;
+  return startConsumer({
+    broker: amqpBroker({ ...options, ca }),
+    intake,
+    db,
+    clock,
+    random,
+    log,
+    reconnectMaxMs,
+  });
+}
+
+function healthOf(consumer: Consumer | null): PartHealth {
+  if (consumer === null) {
+    return {
       state: "off",
       detail: "no broker is configured; REST and the command line still serve",
       since: null,
-    }),
-    stop: () => intake.drain(),
-  };
+    };
+  }
+  const { state, sinceMs, lastError, advice } = consumer.health();
+  const trouble = [lastError, advice].filter((text) => text !== null).join(". ");
+  const detail = trouble === "" ? state : `${state}: ${trouble}`;
+  const word = {
+    connected: trouble === "" ? "ok" : "degraded",
+    connecting: "degraded",
+    down: "down",
+  } as const;
+  return { state: word[state], detail, since: toInstant(sinceMs) };
 }

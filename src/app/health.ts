@@ -11,7 +11,7 @@ export type PartHealth = Awaited<ReturnType<HealthSources["broker"]>>;
 /** The parts that are asked. */
 export interface HealthParts {
   broker: { health(): PartHealth };
-  readModel: { health(): PartHealth };
+  readModel: { health(): Promise<PartHealth> };
   runner: Runner;
   drift: Drift;
   driver: Driver;
@@ -22,7 +22,7 @@ export interface HealthParts {
 export function healthSources(parts: HealthParts): HealthSources {
   return {
     broker: () => Promise.resolve(parts.broker.health()),
-    readModel: () => Promise.resolve(parts.readModel.health()),
+    readModel: () => parts.readModel.health(),
     driver: () => Promise.resolve(driverHealth(parts)),
     runner: () => Promise.resolve(runnerHealth(parts)),
   };
