@@ -1,9 +1,10 @@
 /**
  * The database: one connection that writes, one that only reads (DESIGN 7). libSQL is synchronous: a second write
  * transaction in this process would freeze the event loop for the whole busy timeout, so writers take turns in a
- * fair queue. Reads have a connection of their own: they see the last commit, also while a transaction is open, wait
- * for nobody, and cannot write. Correctness never rests on the queue: unique indexes and single statements guard
- * against other processes.
+ * fair queue. Reads have a connection of their own, which cannot write: they see committed rows only, and one made
+ * inside a transaction by mistake does not wait for itself. It is not for speed: both take the same 0.2 ms beside a
+ * busy writer. Correctness never rests on the queue: unique indexes and single statements guard against other
+ * processes.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { z } from "zod";

@@ -43,7 +43,7 @@ const MEANINGS: Record<number, Meaning> = {
     what: "reading or writing the file failed",
     advice: "Look at the kernel's log and at the free space of that file system",
   },
-  11: { disposition: "stalled", reason: "internal", what: "the file is damaged", advice: RESTORE },
+  11: { disposition: "stalled", reason: "unavailable", what: "the file is damaged", advice: RESTORE },
   13: {
     disposition: "retry",
     reason: "unavailable",
@@ -57,7 +57,7 @@ const MEANINGS: Record<number, Meaning> = {
     what: "the write contradicts what is stored",
     advice: "Report this as a defect if it stays",
   },
-  26: { disposition: "stalled", reason: "internal", what: "the file is no database", advice: RESTORE },
+  26: { disposition: "stalled", reason: "unavailable", what: "the file is no database", advice: RESTORE },
 };
 
 /** A Fault for what libSQL threw. SQLite's own text, which it ends with, names tables and columns, never values. */

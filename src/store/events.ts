@@ -93,12 +93,12 @@ export async function insertEvent(tx: Tx, event: NewEvent): Promise<number> {
     [
       event.receivedAtMs,
       event.channel,
-      withoutNul(event.source),
-      withoutNul(event.id),
-      withoutNul(event.type),
-      withoutNul(event.permitId),
+      event.source,
+      event.id,
+      event.type,
+      event.permitId,
       event.revision,
-      withoutNul(event.time),
+      event.time,
       event.verdict,
       JSON.stringify(event.reasons),
       whole ? event.body : event.body.subarray(0, BODY_PREFIX_BYTES),
@@ -107,11 +107,6 @@ export async function insertEvent(tx: Tx, event: NewEvent): Promise<number> {
     ],
   );
   return lastId;
-}
-
-/** A rejected message may hold anything, and its row must be writable all the same; its body shows what it was. */
-function withoutNul(text: string | null): string | null {
-  return text?.replaceAll("\0", "\u{fffd}") ?? null;
 }
 
 /** The row that established an identity, or null. */
