@@ -1,19 +1,7 @@
 /** The configured driver. Only the one in use is loaded: Kubernetes' client costs memory that a lab need not pay. */
-import type { Config } from "../config/schema.ts";
-import type { Clock, Random } from "../core/clock.ts";
 import type { Driver } from "../core/driver.ts";
-import type { PhaseSet } from "../core/phase.ts";
-import type { Log } from "../log.ts";
+import type { DriverParts } from "./driver_parts.ts";
 import type { LabSettings } from "../drivers/lab/settings.ts";
-
-/** What a driver may need. */
-export interface DriverParts {
-  config: Config;
-  phases: PhaseSet;
-  clock: Clock;
-  random: Random;
-  log: Log;
-}
 
 /** Builds the driver of `drivers:`; a Fault leaves when its settings or files cannot be used. */
 export async function createDriver(parts: DriverParts): Promise<Driver> {

@@ -4,7 +4,7 @@ import { Fault } from "../core/fault.ts";
 import type { Driver } from "../core/driver.ts";
 import { KubernetesDriver } from "../drivers/kubernetes/driver.ts";
 import type { Gateway, KubernetesSettings } from "../drivers/kubernetes/settings.ts";
-import type { DriverParts } from "./driver.ts";
+import type { DriverParts } from "./driver_parts.ts";
 
 /** Builds the driver; it connects on first use. A stalled Fault leaves where a section that it needs is missing. */
 export function createKubernetesDriver(parts: DriverParts, settings: KubernetesSettings): Driver {

@@ -6,19 +6,15 @@
  */
 import { dataBesideWayOut } from "./invariants.ts";
 import { liveInstance } from "./condition.ts";
-import { desire, type Desired, type DesireInput } from "./desired.ts";
+import { desire, type Desired } from "./desired.ts";
 import type { Observed, ObservedWorkspace } from "./observed.ts";
 import type { VolumeRecord } from "./permit.ts";
 import type { Obstacle, Plan, Step } from "./step.ts";
+import type { PlanInput } from "./plan_input.ts";
 import { planDestroy, planGive } from "./plan_stages.ts";
 import { awaitStep, cutStep, numberWaves, removeStep, type StepDraft, stopStep } from "./plan_steps.ts";
 import { networkHash, specHash } from "./workspace.ts";
 import type { DesiredWorkspace } from "./workspace.ts";
-
-/** Everything a plan is made from. */
-export interface PlanInput extends Omit<DesireInput, "observedVolumes"> {
-  observed: Observed;
-}
 
 /** The steps that lead from `observed` to what the permit should be; none when nothing differs. */
 export function plan(input: PlanInput): Plan {

@@ -2,7 +2,7 @@
 import { liveInstance } from "./condition.ts";
 import type { Desired } from "./desired.ts";
 import type { Observed, ObservedTask, ObservedVolume, ObservedWorkspace } from "./observed.ts";
-import type { PlanInput } from "./plan.ts";
+import type { PlanInput } from "./plan_input.ts";
 import {
   awaitStep,
   consolidateStep,

@@ -22,13 +22,24 @@ export type AfterFault =
  * Delay before the attempt after `attempt` (from 1): doubling, half fixed and half jitter, bounded, never shorter
  * than a server's Retry-After. `chance` is in [0, 1).
  */
-export function backoffMs(attempt: number, limits: RetryLimits, chance: number, retryAfterMs: number | null): number {
+export function backoffMs(
+  attempt: number,
+  limits: RetryLimits,
+  chance: number,
+  retryAfterMs: number | null,
+): number {
   const doubled = Math.min(limits.backoffMaxMs, limits.backoffMs * 2 ** Math.min(attempt - 1, 30));
   return Math.max(retryAfterMs ?? 0, Math.round(doubled / 2 + chance * doubled / 2));
 }
 
 /** Retry with backoff, fail for good, or cancel. What takes access away never gives up, whatever the fault. */
-export function afterFault(job: Job, fault: Fault, nowMs: number, limits: RetryLimits, chance: number): AfterFault {
+export function afterFault(
+  job: Job,
+  fault: Fault,
+  nowMs: number,
+  limits: RetryLimits,
+  chance: number,
+): AfterFault {
   if (fault.disposition === "cancelled") return { next: "cancel" };
   const takesAway = job.priority <= URGENT_PRIORITY_MAX;
   if (fault.disposition === "stalled" && !takesAway) return { next: "fail" };
