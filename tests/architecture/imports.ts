@@ -18,7 +18,7 @@ const PLACES: Array<{ files: RegExp; rank: number }> = [
   { files: /^(main)\.ts$/, rank: 0 },
   { files: /^src\/(cli)\//, rank: 1 },
   { files: /^src\/(app)(?:\.ts$|\/)/, rank: 2 },
-  { files: /^src\/(intake|runner|api)\//, rank: 3 },
+  { files: /^src\/(intake|runner|api|readmodel)\//, rank: 3 },
   // the machine's own clock and randomness: only who puts the program together may choose them
   { files: /^src\/(machine)\.ts$/, rank: 3 },
   { files: /^src\/(store|phases|policy|drivers\/[^/]+)\//, rank: 4 },
