@@ -1,0 +1,111 @@
+/** Watches a job to its end: steps as lines, and on a terminal a line beneath that shows progress. */
+import type { JobChange, JobView, StepView } from "../api/schemas/jobs.ts";
+import type { ServiceClient } from "./client.ts";
+import type { Context } from "./context.ts";
+import { EXIT, type ExitCode } from "./exit.ts";
+import { jobHeadLines, stepLine } from "./render/job.ts";
+import { activityText, progressText } from "./render/progress.ts";
+import { serverSentEvents } from "./sse.ts";
+import { cut, jsonText, visible, widthOf } from "./text.ts";
+
+/** Streams that broke (a restart of the service) are opened anew this many times in a row. */
+const REOPEN_MAX = 3;
+
+/**
+ * Follows until the job has ended, then says how: 0 when it succeeded or a newer wish took its place, else 1. An
+ * interrupt ends the watching, never the job. `json`: one change a line, as the API streams it.
+ */
+export async function followJob(
+  client: ServiceClient,
+  id: number,
+  json: boolean,
+  context: Context,
+): Promise<ExitCode> {
+  const leaving = new AbortController();
+  const release = context.surroundings.onInterrupt(() => leaving.abort());
+  const view = json ? jsonFollower(context) : screenFollower(context);
+  try {
+    for (let opened = 0; opened <= REOPEN_MAX; opened++) {
+      const stream = await client.stream(`/jobs/${id}/events`, leaving.signal);
+      for await (const { event, data } of serverSentEvents(stream)) {
+        const change = changeOf(event, data);
+        if (change === null) continue;
+        opened = 0;
+        view.show(change);
+        if (change.event === "end") return endCode(change.data);
+      }
+    }
+    context.note(`the service ended the stream; look again with wps jobs show ${id}`);
+    return EXIT.failed;
+  } catch (thrown) {
+    if (!leaving.signal.aborted) throw thrown;
+    view.leave();
+    context.note(`stopped watching; job ${id} goes on`);
+    return EXIT.done;
+  } finally {
+    release();
+  }
+}
+
+/** Null for what a newer service may send and this program does not know. */
+function changeOf(event: string, data: string): JobChange | null {
+  if (event !== "job" && event !== "step" && event !== "end") return null;
+  return { event, data: JSON.parse(data) } as JobChange; // as the API's schema JobChange says
+}
+
+function endCode({ state }: JobView): ExitCode {
+  return state === "succeeded" || state === "superseded" ? EXIT.done : EXIT.failed;
+}
+
+interface Follower {
+  show(change: JobChange): void;
+  /** Leaves the terminal as a person expects it. */
+  leave(): void;
+}
+
+function jsonFollower({ terminal }: Context): Follower {
+  return { show: (change) => terminal.out(`${jsonText(change, 0)}\n`), leave: () => {} };
+}
+
+/** The cursor to the line's beginning, and the line emptied (ECMA-48 CR, EL). */
+const CLEAR_LINE = "\r\u001b[2K";
+
+function screenFollower(context: Context): Follower {
+  const { terminal, style, surroundings } = context;
+  const shown = new Set<number>();
+  let live = false;
+  let lastActivity = "";
+  const clear = (): void => {
+    if (live) terminal.out(CLEAR_LINE);
+    live = false;
+  };
+  const showStep = (step: StepView): void => {
+    if (step.outcome === "running" || shown.has(step.id)) return;
+    shown.add(step.id);
+    clear();
+    context.lines([stepLine(style, step, surroundings.nowMs())]);
+  };
+  const showJob = (job: JobView): void => {
+    const activity = activityText(job, surroundings.nowMs()) ?? "";
+    if (terminal.isTerminal) {
+      clear();
+      const progress = progressText(style, job);
+      // A line that wraps cannot be drawn over.
+      terminal.out(`${progress}  ${cut(activity, Math.max(0, terminal.columns - widthOf(progress) - 2))}`);
+      live = true;
+    } else if (job.waitingFor !== null && job.waitingFor !== lastActivity) {
+      lastActivity = job.waitingFor;
+      context.lines([`${job.progress.percent} %  waits for ${job.waitingFor}`]);
+    }
+  };
+  return {
+    show(change): void {
+      const safe = visible(change);
+      if (safe.event === "step") return showStep(safe.data);
+      if (safe.event === "job") return showJob(safe.data);
+      clear();
+      context.lines(jobHeadLines(safe.data, context));
+    },
+    leave: clear,
+  };
+}

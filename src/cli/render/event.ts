@@ -1,0 +1,75 @@
+/** Recorded events, and the receipt of a new one. */
+import type { EventDetail, EventReceipt, EventView } from "../../api/schemas/events.ts";
+import type { Context } from "../context.ts";
+import { fields, table } from "../table.ts";
+import { jsonText, visibleText } from "../text.ts";
+import { instantText } from "../time.ts";
+import { NOTHING, verdictWord } from "./words.ts";
+
+/** A list of events. */
+export function eventListLines(events: EventView[], { style }: Context): string[] {
+  if (events.length === 0) return ["No events."];
+  const rows = events.map((event) => [
+    `${event.seq}`,
+    instantText(event.receivedAt),
+    event.permitId ?? NOTHING,
+    event.type ?? NOTHING,
+    verdictWord(style, event.verdict),
+    event.channel,
+    reasonText(event),
+  ]);
+  return table(style, ["EVENT", "RECEIVED", "PERMIT", "TYPE", "VERDICT", "CAME BY", "WHY"], rows);
+}
+
+function reasonText({ reasons }: EventView): string {
+  const [first, ...others] = reasons;
+  if (first === undefined) return "";
+  const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
+  return `${first.path === "" ? "" : `${first.path}: `}${first.message}${more}`;
+}
+
+/** One event with its body, which is given as it came: its line feeds are its own. */
+export function eventLines(event: EventDetail, body: string | null, { style }: Context): string[] {
+  const facts: [string, string][] = [
+    ["verdict", verdictWord(style, event.verdict)],
+    ["type", event.type ?? NOTHING],
+    ["permit", event.permitId ?? NOTHING],
+    ["id", event.id ?? "none was given"],
+    ["source", event.source ?? NOTHING],
+    ["time", event.time ?? NOTHING],
+    ["revision", event.revision === null ? NOTHING : `${event.revision}`],
+    ["received", `${instantText(event.receivedAt)} by ${event.channel}`],
+  ];
+  const reasons = event.reasons.map(({ path, message }) => `  ${path === "" ? "" : `${path}: `}${message}`);
+  return [
+    style.bold(`event ${event.seq}`),
+    ...fields(facts, "  "),
+    ...(reasons.length === 0 ? [] : ["", style.bold("Why"), ...reasons]),
+    "",
+    `${style.bold("Body")} ${style.dim(`(${event.bodyBytes} bytes)`)}`,
+    ...bodyLines(body),
+  ];
+}
+
+/** JSON laid out again, because what arrives is mostly one line; anything else as it came. */
+function bodyLines(body: string | null): string[] {
+  if (body === null) return ["  not UTF-8 text"];
+  try {
+    return jsonText(JSON.parse(body), 2).split("\n").map((line) => `  ${line}`);
+  } catch {
+    return visibleText(body).split("\n").map((line) => `  ${line}`);
+  }
+}
+
+/** What became of an event that was sent. */
+export function receiptLines(receipt: EventReceipt, { style }: Context): string[] {
+  const { verdict, seq, permitId, reason, jobId } = receipt;
+  const subject = permitId === null ? "" : ` for ${permitId}`;
+  const why = reason === null ? "" : `: ${reason}`;
+  return [
+    `event ${seq}${subject}: ${verdictWord(style, verdict)}${why}`,
+    ...(jobId === null
+      ? []
+      : [`job ${jobId} carries it out; follow it with wps jobs show ${jobId} --follow`]),
+  ];
+}

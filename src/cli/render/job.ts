@@ -1,0 +1,90 @@
+/** Jobs and their steps. */
+import type { JobDetail, JobView, StepView } from "../../api/schemas/jobs.ts";
+import type { Context } from "../context.ts";
+import type { Style } from "../style.ts";
+import { table } from "../table.ts";
+import { ago, duration, instantText } from "../time.ts";
+import { activityText, progressText, spanText } from "./progress.ts";
+import { troubleLines } from "./trouble.ts";
+import { NOTHING, stateWord } from "./words.ts";
+
+/** A list of jobs. */
+export function jobListLines(jobs: JobView[], { style, surroundings }: Context): string[] {
+  const nowMs = surroundings.nowMs();
+  if (jobs.length === 0) return ["No jobs."];
+  const rows = jobs.map((job) => [
+    `${job.id}`,
+    job.permitId,
+    job.kind,
+    stateWord(style, job.state),
+    `${job.attempt}`,
+    `${job.progress.percent} %`,
+    ago(job.createdAt, nowMs),
+    spanText(job, nowMs) ?? NOTHING,
+    job.waitingFor ?? job.message ?? "",
+  ]);
+  const header = ["JOB", "PERMIT", "KIND", "STATE", "ATTEMPT", "DONE", "MADE", "TOOK", "DETAIL"];
+  return table(style, header, rows);
+}
+
+/** One job with its steps. */
+export function jobLines(job: JobDetail, context: Context): string[] {
+  const { style } = context;
+  return [...jobHeadLines(job, context), "", ...stepTable(style, job.steps, context.surroundings.nowMs())];
+}
+
+/** One job without its steps. */
+export function jobHeadLines(job: JobView, { style, surroundings }: Context): string[] {
+  const nowMs = surroundings.nowMs();
+  const isOpen = job.state === "queued" || job.state === "running";
+  const span = spanText(job, nowMs);
+  const facts = [
+    `made ${instantText(job.createdAt)}`,
+    job.eventSeq === null ? null : `by event ${job.eventSeq}`,
+    `attempt ${job.attempt}`,
+    span === null ? null : `${isOpen ? "for" : "took"} ${span}`,
+    job.endedAt === null ? null : `ended ${instantText(job.endedAt)}`,
+  ];
+  const activity = activityText(job, nowMs);
+  const trouble = job.message === null ? [] : [{ message: job.message, advice: job.advice }];
+  return [
+    `${style.bold(`job ${job.id}`)}  ${job.kind} of ${job.permitId}  ${stateWord(style, job.state)}`,
+    style.dim(`  ${facts.filter((fact) => fact !== null).join(", ")}`),
+    `  ${progressText(style, job)}`,
+    ...(activity === null ? [] : [`  ${activity}`]),
+    ...troubleLines(style, trouble, surroundings.terminal.columns),
+  ];
+}
+
+function stepTable(style: Style, steps: StepView[], nowMs: number): string[] {
+  if (steps.length === 0) return ["No steps yet."];
+  const rows = steps.map((step) => [
+    `${step.attempt}.${step.wave}`,
+    outcomeWord(style, step.outcome),
+    step.kind,
+    step.target,
+    stepSpan(step, nowMs),
+    step.detail ?? step.why,
+  ]);
+  return table(style, ["WAVE", "OUTCOME", "STEP", "TARGET", "TOOK", "DETAIL"], rows);
+}
+
+/** One step on a line of its own, for following. */
+export function stepLine(style: Style, step: StepView, nowMs: number): string {
+  const sign = step.outcome === "failed"
+    ? style.red(style.signs.bad)
+    : step.outcome === "abandoned"
+    ? style.yellow(style.signs.warning)
+    : style.green(style.signs.ok);
+  const detail = step.detail === null ? "" : style.dim(`  ${step.detail}`);
+  return `${sign} ${step.kind} ${step.target}  ${stepSpan(step, nowMs)}${detail}`;
+}
+
+function outcomeWord(style: Style, outcome: StepView["outcome"]): string {
+  if (outcome === "failed") return style.red(outcome);
+  return outcome === "running" ? style.blue(outcome) : outcome;
+}
+
+function stepSpan({ startedAt, endedAt }: StepView, nowMs: number): string {
+  return duration((endedAt === null ? nowMs : Date.parse(endedAt)) - Date.parse(startedAt));
+}

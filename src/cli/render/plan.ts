@@ -1,0 +1,100 @@
+/** What would change, like a diff: `wps plan`, `wps drift`. */
+import type { PlanView } from "../../api/schemas/plans.ts";
+import type { DriftView } from "../../api/schemas/plans.ts";
+import type { Context } from "../context.ts";
+import type { Style } from "../style.ts";
+import { pad, widthOf } from "../text.ts";
+import { troubleLines } from "./trouble.ts";
+
+type PlanStep = PlanView["steps"][number];
+
+/** Steps that take something away. The rest of what is not in {@link GIVES} changes or waits. */
+const TAKES: ReadonlySet<string> = new Set([
+  "cut-network",
+  "stop",
+  "remove-workspace",
+  "remove-task",
+  "replace-instance",
+  "destroy-volume",
+  "destroy-scope",
+]);
+/** Steps that give something. */
+const GIVES: ReadonlySet<string> = new Set([
+  "ensure-scope",
+  "ensure-volume",
+  "ensure-identity",
+  "rebind-volume",
+  "start",
+  "open-network",
+]);
+
+/** "-" takes away, "+" gives, "~" changes, moves, proves or waits. */
+export function stepSign({ kind }: Pick<PlanStep, "kind">): "-" | "+" | "~" {
+  return TAKES.has(kind) ? "-" : GIVES.has(kind) ? "+" : "~";
+}
+
+/** The lines of a plan. */
+export function planLines(plan: PlanView, context: Context): string[] {
+  const { style, terminal } = context;
+  const status = plan.status ?? "no status";
+  const asked = plan.hypothetical ? " if that were its status" : "";
+  const head = `${style.bold(plan.permitId)}  ${status}${asked}`;
+  if (!plan.differs) return [head, "Nothing to do: everything is as it should be."];
+  return [
+    head,
+    ...stepLines(style, plan.steps),
+    ...blocked(style, plan.obstacles, terminal.columns),
+    "",
+    `${summary(plan.steps)}. Nothing was changed by asking.`,
+  ];
+}
+
+/** The lines of a permit's drift. */
+export function driftLines(drift: DriftView, context: Context): string[] {
+  const { style, terminal } = context;
+  const head = style.bold(drift.permitId);
+  if (!drift.differs) return [`${head}  no drift: everything is as it should be`];
+  const said = drift.jobId === null
+    ? `Repair it now with wps drift ${drift.permitId} --repair; the periodic pass repairs it otherwise.`
+    : `Job ${drift.jobId} is at work on it: wps jobs show ${drift.jobId} --follow`;
+  return [
+    `${head}  ${drift.jobId === null ? style.yellow("drifted") : "being changed"}`,
+    ...stepLines(style, drift.differences),
+    ...blocked(style, drift.obstacles, terminal.columns),
+    "",
+    said,
+  ];
+}
+
+/** The steps by wave, with their conditions beneath. */
+export function stepLines(style: Style, steps: PlanStep[]): string[] {
+  const kindWidth = Math.max(0, ...steps.map(({ kind }) => widthOf(kind)));
+  const targetWidth = Math.max(0, ...steps.map(({ target }) => widthOf(target)));
+  const lines: string[] = [];
+  let wave = -1;
+  for (const step of steps) {
+    if (step.wave !== wave) lines.push(style.dim(`wave ${step.wave}`));
+    wave = step.wave;
+    const sign = stepSign(step);
+    const paint = sign === "-" ? style.red : sign === "+" ? style.green : style.yellow;
+    const later = step.do === "later" ? style.dim("  (planned anew before it is done)") : "";
+    const named = paint(`${sign} ${pad(step.kind, kindWidth)}`);
+    lines.push(`  ${named}  ${pad(step.target, targetWidth)}  ${step.why}${later}`);
+    if (step.before.length > 0) lines.push(style.dim(`      before: ${step.before.join("; ")}`));
+    if (step.after.length > 0) lines.push(style.dim(`      after:  ${step.after.join("; ")}`));
+  }
+  return lines;
+}
+
+function blocked(style: Style, obstacles: PlanView["obstacles"], columns: number): string[] {
+  return obstacles.length === 0 ? [] : ["", ...troubleLines(style, obstacles, columns)];
+}
+
+function summary(steps: PlanStep[]): string {
+  const count = (sign: string): number => steps.filter((step) => stepSign(step) === sign).length;
+  const waves = new Set(steps.map(({ wave }) => wave)).size;
+  const plural = waves === 1 ? "wave" : "waves";
+  return `${steps.length} steps in ${waves} ${plural}: ${count("-")} take away, ${count("+")} give, ${
+    count("~")
+  } change or wait`;
+}

@@ -1,0 +1,36 @@
+/** How far a job is, on one line. */
+import type { JobView } from "../../api/schemas/jobs.ts";
+import { bar, type Style } from "../style.ts";
+import { ago, duration, until } from "../time.ts";
+
+const BAR_WIDTH = 20;
+
+/** "██████░░░░░░ 50 %  7 of 14 steps, about 3.0 s left". */
+export function progressText(style: Style, { progress }: Pick<JobView, "progress">): string {
+  const { done, total, percent, estimateMs } = progress;
+  const left = estimateMs === null ? "" : `, about ${duration(estimateMs)} left`;
+  const percentText = `${String(percent).padStart(3)} %`;
+  return `${bar(style, percent, BAR_WIDTH)} ${percentText}  ${done} of ${total} steps${left}`;
+}
+
+/** What an open job is doing right now; null: it has ended. */
+export function activityText(job: JobView, nowMs: number): string | null {
+  if (job.waitingFor !== null) {
+    const since = job.waitingSince === null
+      ? ""
+      : ` (since ${duration(nowMs - Date.parse(job.waitingSince))})`;
+    return `waits for ${job.waitingFor}${since}`;
+  }
+  if (job.state === "running") return "works";
+  if (job.state !== "queued") return null;
+  return job.attempt === 0
+    ? `waits for its turn, made ${ago(job.createdAt, nowMs)}`
+    : `tries again ${until(job.runAt, nowMs)}, after attempt ${job.attempt}`;
+}
+
+/** How long a job took, or takes so far; null: it has not begun. */
+export function spanText(job: JobView, nowMs: number): string | null {
+  if (job.startedAt === null) return null;
+  const endMs = job.endedAt === null ? nowMs : Date.parse(job.endedAt);
+  return duration(endMs - Date.parse(job.startedAt));
+}

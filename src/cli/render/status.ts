@@ -1,0 +1,148 @@
+/** Everything about one permit on one screen: `wps status`. */
+import type { PermitDetail } from "../../api/schemas/permits.ts";
+import type { Context } from "../context.ts";
+import type { Style } from "../style.ts";
+import { table } from "../table.ts";
+import { ago, instantText } from "../time.ts";
+import { activityText, progressText, spanText } from "./progress.ts";
+import { troubleLines } from "./trouble.ts";
+import { NOTHING, stateWord, statusWord, verdictWord, yesNo } from "./words.ts";
+
+/** The lines of a permit. */
+export function permitLines(permit: PermitDetail, { style, surroundings }: Context): string[] {
+  const nowMs = surroundings.nowMs();
+  const { columns } = surroundings.terminal;
+  return [
+    ...headLines(style, permit, nowMs),
+    ...section("", troubleLines(style, permit.troubles, columns)),
+    ...section(style.bold("Job"), jobLines(style, permit, nowMs)),
+    ...section(style.bold("Workspaces"), workspaceLines(style, permit)),
+    ...section(style.bold("Volumes"), volumeLines(style, permit)),
+    ...section(style.bold("Events"), eventLines(style, permit)),
+  ];
+}
+
+function section(title: string, lines: string[]): string[] {
+  if (lines.length === 0) return [];
+  return title === "" ? ["", ...lines] : ["", title, ...lines];
+}
+
+function headLines(style: Style, permit: PermitDetail, nowMs: number): string[] {
+  const { permitId, status, phase, phaseTitle, tier, expiresAt, revision, version, observedAt } = permit;
+  const title = phaseTitle === null ? "" : ` (${phaseTitle})`;
+  const facts = [
+    phase === null ? "no status has come yet" : `${phase}${title}`,
+    ...flagsOf(permit),
+  ];
+  const numbers = [
+    revision === null ? null : `revision ${revision}`,
+    `${version} accepted event${version === 1 ? "" : "s"}`,
+    tier === null ? null : `tier ${tier}`,
+    expiresAt === null ? null : `expires ${instantText(expiresAt)}`,
+    observedAt === null ? "never looked at on the platform" : `seen ${ago(observedAt, nowMs)}`,
+  ];
+  return [
+    `${style.bold(permitId)}  ${statusWord(style, status)}`,
+    `  ${facts.join(", ")}`,
+    style.dim(`  ${numbers.filter((part) => part !== null).join(", ")}`),
+  ];
+}
+
+function flagsOf({ ingressOpen, stopRequested, halted, deletion }: PermitDetail): string[] {
+  return [
+    ingressOpen ? "ingress open" : null,
+    stopRequested ? "stop requested" : null,
+    halted ? "halted" : null,
+    deletion === "none" ? null : deletion === "requested" ? "deletion requested" : "deleted",
+  ].filter((flag) => flag !== null);
+}
+
+function jobLines(style: Style, { job }: PermitDetail, nowMs: number): string[] {
+  if (job === null) return [];
+  const isOpen = job.state === "queued" || job.state === "running";
+  const span = spanText(job, nowMs);
+  const when = job.endedAt === null ? "" : `, ended ${ago(job.endedAt, nowMs)}`;
+  const took = span === null ? "" : isOpen ? `, for ${span}` : `, took ${span}`;
+  const attempt = job.attempt > 1 ? `, attempt ${job.attempt}` : "";
+  const head = `  ${job.id} ${job.kind}: ${stateWord(style, job.state)}${attempt}${took}${when}`;
+  const activity = activityText(job, nowMs);
+  return [
+    head,
+    ...(isOpen ? [`  ${progressText(style, job)}`] : []),
+    ...(activity === null ? [] : [`  ${activity}`]),
+    ...(isOpen ? [style.dim(`  wps jobs show ${job.id} --follow`)] : []),
+  ];
+}
+
+function workspaceLines(style: Style, { workspaces }: PermitDetail): string[] {
+  const rows = workspaces.map((workspace) => [
+    workspace.key,
+    statusWord(style, workspace.status),
+    workspace.posture ?? NOTHING,
+    reachWord(style, workspace),
+    yesNo(workspace.ready),
+    workspace.proven ? "proven" : NOTHING,
+    accountText(workspace),
+  ]);
+  const header = ["WORKSPACE", "STATUS", "NETWORK", "ACCESS", "READY", "ISOLATION", "ACCOUNT"];
+  const [head = "", ...lines] = table(style, header, rows, "  ");
+  if (workspaces.length === 0) return [];
+  return [
+    head,
+    ...workspaces.flatMap((workspace, at) => [
+      lines[at] ?? "",
+      ...workspace.mounts.map(({ volume, path, mode }) =>
+        `    ${mode === "ro" ? "ro" : style.yellow(mode)} ${path}  ${style.dim(volume)}`
+      ),
+      ...endpointLines(workspace),
+      ...(workspace.detail === null ? [] : [`    ${style.yellow(style.signs.warning)} ${workspace.detail}`]),
+      ...(workspace.outdated
+        ? ["    outdated: a newer image, tier or template waits for the next start"]
+        : []),
+    ]),
+  ];
+}
+
+function endpointLines({ endpoint, hostKeyFingerprint }: Workspace): string[] {
+  if (endpoint === null) return [];
+  const key = hostKeyFingerprint === null ? "" : `  host key ${hostKeyFingerprint}`;
+  return [`    ${endpoint.protocol} ${endpoint.host}:${endpoint.port}${key}`];
+}
+
+type Workspace = PermitDetail["workspaces"][number];
+
+/** `reachable` only after proof: who reads it may rely on it. */
+function reachWord(style: Style, { network, proven, posture }: Workspace): string {
+  if (network === null) return NOTHING;
+  if (network === "breached") return style.red("BREACHED");
+  if (network === "shut") return "shut";
+  return posture === "isolated" && !proven ? style.yellow("open") : "open";
+}
+
+function accountText({ username, uid, gid }: Workspace): string {
+  return uid === null ? username ?? NOTHING : `${username ?? NOTHING} (${uid}:${gid ?? uid})`;
+}
+
+function volumeLines(style: Style, { volumes }: PermitDetail): string[] {
+  const rows = volumes.map((volume) => [
+    volume.key,
+    volume.state === "lost" ? style.red(volume.state) : volume.state,
+    `${volume.generation}`,
+    volume.tainted ? style.yellow("tainted") : NOTHING,
+    volume.retained ? "retained" : NOTHING,
+    volume.size ?? NOTHING,
+    volume.detail ?? "",
+  ]);
+  return table(style, ["VOLUME", "STATE", "GENERATION", "TAINT", "RECLAIM", "SIZE", "DETAIL"], rows, "  ");
+}
+
+function eventLines(style: Style, { events }: PermitDetail): string[] {
+  const rows = events.map((event) => [
+    `${event.seq}`,
+    instantText(event.receivedAt),
+    event.type ?? NOTHING,
+    verdictWord(style, event.verdict),
+    event.reasons[0]?.message ?? "",
+  ]);
+  return table(style, ["EVENT", "RECEIVED", "TYPE", "VERDICT", "WHY"], rows, "  ");
+}

@@ -1,0 +1,44 @@
+/** Words of the API in the colours that say how urgent they are. */
+import type { JobView } from "../../api/schemas/jobs.ts";
+import type { EventView } from "../../api/schemas/events.ts";
+import type { Status } from "../../core/status.ts";
+import type { Style } from "../style.ts";
+
+/** Stands for what is not there. */
+export const NOTHING = "-";
+
+/** A permit's or workspace's public word. */
+export function statusWord(style: Style, status: Status): string {
+  switch (status) {
+    case "RUNNING":
+      return style.green(status);
+    case "FAILED":
+      return style.red(status);
+    case "HALTED":
+    case "PENDING":
+    case "PROVISIONING":
+    case "STOPPING":
+    case "DESTROYING":
+      return style.yellow(status);
+    default:
+      return status;
+  }
+}
+
+/** A job's state. */
+export function stateWord(style: Style, state: JobView["state"]): string {
+  if (state === "succeeded") return style.green(state);
+  if (state === "failed") return style.red(state);
+  return state === "running" ? style.blue(state) : state;
+}
+
+/** An event's verdict. */
+export function verdictWord(style: Style, verdict: EventView["verdict"]): string {
+  if (verdict === "accepted") return style.green(verdict);
+  return verdict === "rejected" || verdict === "conflict" ? style.red(verdict) : style.yellow(verdict);
+}
+
+/** "yes" or "no". */
+export function yesNo(value: boolean): string {
+  return value ? "yes" : "no";
+}

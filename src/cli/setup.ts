@@ -1,0 +1,65 @@
+/** The configuration and phases of this site, whole and checked: for what runs in this process. */
+import { disk } from "../config/disk.ts";
+import { type ConfigResult, loadConfig } from "../config/load.ts";
+import { type Problem, problemLine } from "../config/problem.ts";
+import type { Config } from "../config/schema.ts";
+import { disagreements, type PhaseNames } from "../config/site.ts";
+import type { PhaseSet } from "../core/phase.ts";
+import { BUILT_IN_PHASES, loadPhases, type PhaseResult } from "../phases/load.ts";
+import { CliError, EXIT } from "./exit.ts";
+
+/** A site that breaks no rule. */
+export interface Setup {
+  config: Config;
+  phases: PhaseSet;
+}
+
+/** `--config`, else WPS_CONFIG, else the default file; every problem in the result. */
+export async function readConfig(path: string | undefined): Promise<ConfigResult> {
+  return await loadConfig({ path: path ?? null, environment: Deno.env.toObject(), files: disk });
+}
+
+/** The built-in phases with the site's own over them; null: the built-in ones alone. */
+export async function readPhases(siteDirectory: string | null): Promise<PhaseResult> {
+  return await loadPhases({ builtInDirectory: BUILT_IN_PHASES, siteDirectory, files: disk });
+}
+
+/** Problems between configuration and phases, which each alone cannot show. */
+export function jointProblems(config: Config, phases: PhaseSet, file: string | null): Problem[] {
+  return disagreements(config, namesIn(phases), file ?? "configuration");
+}
+
+/** A {@link readConfig} without problems; a CliError with every problem otherwise. */
+export async function requireConfig(path: string | undefined): Promise<ConfigResult & { config: Config }> {
+  const read = await readConfig(path);
+  if (read.config === null) throw problemsError("the configuration is not as it should be", read.problems);
+  return read;
+}
+
+/** Configuration and phases, or a CliError with every problem as "file:line:column: key: expected". */
+export async function loadSetup(path: string | undefined): Promise<Setup> {
+  const { config, file } = await requireConfig(path);
+  const { phases, problems } = await readPhases(config.phases.directory);
+  if (phases === null) throw problemsError("the phases are not as they should be", problems);
+  const joint = jointProblems(config, phases, file);
+  if (joint.length > 0) throw problemsError("configuration and phases do not fit each other", joint);
+  return { config, phases };
+}
+
+/** Usage (2), so that a supervisor does not start it again and again: a person must change a file. */
+function problemsError(what: string, problems: Problem[]): CliError {
+  return new CliError(EXIT.usage, `Cannot use this site: ${what}`, {
+    details: problems.map(problemLine),
+    advice: ["Correct it and run wps config check"],
+  });
+}
+
+function namesIn(phases: PhaseSet): PhaseNames {
+  const rules = [...phases.statuses.values(), ...phases.events.values()]
+    .flatMap(({ workspaces }) => workspaces);
+  return {
+    kinds: [...new Set(rules.map(({ kind }) => kind))],
+    volumes: [...phases.volumes.keys()],
+    usesProxy: rules.some(({ network }) => network === "proxied"),
+  };
+}
