@@ -40,7 +40,8 @@ async function runTier(tier: Tier, options: Options, leftOut: string): Promise<C
       filter,
       seed,
       env,
-      reporter: unit && filter === undefined ? "dot" : "pretty",
+      // a dot is a whole line where the output is no terminal
+      reporter: unit && filter === undefined && Deno.stdout.isTerminal() ? "dot" : "pretty",
       parallel: unit,
       limitMs: TIER_LIMIT_MS,
     }),

@@ -39,6 +39,8 @@ export async function runDenoTest(
       env,
       cwd: rootFolder(),
       stdin: "null",
+      stdout: "inherit",
+      stderr: "inherit",
       signal: limit.signal,
     }).output();
     if (limit.signal.aborted) {
