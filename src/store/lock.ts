@@ -1,4 +1,5 @@
 /** One service on one state directory (DESIGN 7): a lock of the kernel, gone with the process however it ends. */
+import type { Clock } from "../core/clock.ts";
 import { Fault } from "../core/fault.ts";
 
 /** A held lock. */
@@ -9,11 +10,23 @@ export interface StateLock {
 /** The lock file's name; its text is the holder's process id. It is never removed: that would let two hold it. */
 export const LOCK_FILE = "wps.lock";
 
-/** Takes the lock of a state directory. Fault `conflict` naming the process that has it, `unavailable` when impossible. */
-export async function lockState(directory: string): Promise<StateLock> {
+/** A command that looks into a stopped service's file holds the lock for some 100 ms: a starting service waits for it. */
+const WAIT_MS = 1_000;
+const POLL_MS = 50;
+
+/**
+ * Takes the lock of a state directory; with a clock it waits up to a second for it. Fault `conflict` naming the process
+ * that has it, `unavailable` when impossible.
+ */
+export async function lockState(directory: string, clock?: Pick<Clock, "sleep">): Promise<StateLock> {
   const path = `${directory}/${LOCK_FILE}`;
   const file = await openLockFile(path, directory);
-  if (await file.tryLock(true)) {
+  let isMine = await file.tryLock(true);
+  for (let waitedMs = 0; !isMine && clock !== undefined && waitedMs < WAIT_MS; waitedMs += POLL_MS) {
+    await clock.sleep(POLL_MS);
+    isMine = await file.tryLock(true);
+  }
+  if (isMine) {
     await file.truncate(0);
     await file.write(new TextEncoder().encode(`${Deno.pid}\n`));
     return { release: (): void => file.close() };

@@ -1,4 +1,5 @@
 /** The store as the service opens it: directory, lock, database, migrations; released in reverse. */
+import type { Clock } from "../core/clock.ts";
 import { Fault } from "../core/fault.ts";
 import { type Db, openDb } from "./db.ts";
 import { lockState } from "./lock.ts";
@@ -23,11 +24,18 @@ export const BACKUPS_FOLDER = "backups";
  * newer database), `unavailable` (no access, disk full), `internal` (damaged).
  */
 export async function openStore(
-  options: { directory: string; nowMs: number; busyTimeoutMs?: number; durable?: boolean },
+  options: {
+    directory: string;
+    nowMs: number;
+    /** Given: a command that is just looking into the file is waited for. */
+    clock?: Pick<Clock, "sleep">;
+    busyTimeoutMs?: number;
+    durable?: boolean;
+  },
 ): Promise<Store> {
-  const { directory, nowMs, busyTimeoutMs, durable } = options;
+  const { directory, nowMs, clock, busyTimeoutMs, durable } = options;
   await makeDirectory(directory);
-  const lock = await lockState(directory);
+  const lock = await lockState(directory, clock);
   let db: Db | null = null;
   try {
     db = await openDb({ path: `${directory}/${DB_FILE}`, busyTimeoutMs, durable });

@@ -86,3 +86,22 @@ Deno.test("lockState: held until released, then free; a stale text in the file m
     (await lockState(directory)).release();
   });
 });
+
+Deno.test("lockState: with a clock it waits a moment for a command that is only looking, not for ever", async () => {
+  await withDirectory(async (directory) => {
+    const holder = await lockState(directory);
+    let slept = 0;
+    const clock = {
+      sleep: (ms: number): Promise<void> => {
+        slept += ms;
+        if (slept === 200) holder.release();
+        return Promise.resolve();
+      },
+    };
+    const lock = await lockState(directory, clock);
+    assert.equal(slept, 200);
+    await assert.rejects(lockState(directory, clock), { reason: "conflict" });
+    assert.equal(slept, 1_200);
+    lock.release();
+  });
+});
