@@ -6,7 +6,9 @@ import type { Backend, OptionalVerb } from "./backend.ts";
 import type { DriverCase } from "./case.ts";
 import { Trial } from "./trial.ts";
 import { FOREIGN_CASES } from "./cases/foreign.ts";
-import { NETWORK_CASES } from "./cases/network.ts";
+import { CUT_CASES } from "./cases/network_cut.ts";
+import { BREACH_CASES } from "./cases/network_breach.ts";
+import { OPEN_CASES } from "./cases/network_open.ts";
 import { PERMIT_CASES } from "./cases/permits.ts";
 import { SCOPE_CASES } from "./cases/scope.ts";
 import { TASK_CASES } from "./cases/tasks.ts";
@@ -22,7 +24,9 @@ export const DRIVER_CASES: readonly DriverCase[] = [
   ...VOLUME_END_CASES,
   ...WORKSPACE_CASES,
   ...WORKSPACE_END_CASES,
-  ...NETWORK_CASES,
+  ...OPEN_CASES,
+  ...CUT_CASES,
+  ...BREACH_CASES,
   ...TASK_CASES,
   ...FOREIGN_CASES,
   ...PERMIT_CASES,

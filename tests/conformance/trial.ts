@@ -2,18 +2,13 @@
 import assert from "node:assert/strict";
 import type { ApplyContext, ApplyResult } from "../../src/core/driver.ts";
 import { type Disposition, Fault, type Reason } from "../../src/core/fault.ts";
-import type {
-  Instance,
-  Observed,
-  ObservedTask,
-  ObservedVolume,
-  ObservedWorkspace,
-} from "../../src/core/observed.ts";
+import type { Instance, Observed, ObservedVolume, ObservedWorkspace } from "../../src/core/observed.ts";
 import type { Action } from "../../src/core/step.ts";
 import type { DesiredVolume } from "../../src/core/volume.ts";
 import type { DesiredWorkspace } from "../../src/core/workspace.ts";
 import type { Backend } from "./backend.ts";
 import { FS_GROUP } from "./fixtures.ts";
+import { find, findVolume, stable } from "./observation.ts";
 
 /** What a refused action must say. */
 export interface Expected {
@@ -237,33 +232,4 @@ export class Trial {
   async volume(key: string): Promise<ObservedVolume> {
     return findVolume(await this.observe(), key) ?? assert.fail(`volume ${key} is not observed`);
   }
-}
-
-/** A workspace of an observation. */
-export function find(observed: Observed, key: string): ObservedWorkspace | undefined {
-  return observed.workspaces.find((workspace) => workspace.key === key);
-}
-
-/** A volume of an observation. */
-export function findVolume(observed: Observed, key: string): ObservedVolume | undefined {
-  return observed.volumes.find((volume) => volume.key === key);
-}
-
-/** A task of an observation, by its uploads volume's key. */
-export function findTask(observed: Observed, key: string): ObservedTask | undefined {
-  return observed.tasks.find((task) => task.key === key);
-}
-
-/** An observation without its time, lists in the order of their keys. */
-export function stable(observed: Observed): Omit<Observed, "atMs"> {
-  const byKey = (a: { key: string }, b: { key: string }): number =>
-    a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
-  const { atMs: _time, ...rest } = observed;
-  return {
-    ...rest,
-    workspaces: [...observed.workspaces].sort(byKey),
-    volumes: [...observed.volumes].sort(byKey),
-    tasks: [...observed.tasks].sort(byKey),
-    foreign: [...observed.foreign].sort((a, b) => a.object < b.object ? -1 : 1),
-  };
 }

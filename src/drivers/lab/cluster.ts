@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import { networkTimer, settleNetwork } from "./network.ts";
-import { emptyState, type LabScope, type LabState, type LabTimer } from "./objects.ts";
+import { addNodes, emptyState, type LabScope, type LabState, type LabTimer } from "./objects.ts";
 import { nodeChanged, podTimer, settlePods } from "./pods.ts";
 import { scopeTimer, settleScope } from "./scopes.ts";
 import type { LabSettings } from "./settings.ts";
@@ -42,11 +42,13 @@ export class LabCluster {
     this.settings = settings;
     this.#clock = clock;
     this.#world = new World(
-      state ?? emptyState(settings.nodes),
+      state ?? emptyState(),
       settings,
       isSensitive ?? ((volume) => SENSITIVE_VOLUMES.includes(volume)),
       clock.now(),
     );
+    // The configuration may have more nodes than an earlier life.
+    addNodes(this.#world.state, settings.nodes);
   }
 
   /** Looks at the cluster as it is now. What is handed out must not be changed. */

@@ -231,14 +231,14 @@ export function parseLabState(json: unknown): LabState | { error: string } {
   return { error: z.prettifyError(parsed.error).split("\n").join(" ") };
 }
 
-/** A cluster of `nodes` nodes in which nothing has happened. */
-export function emptyState(nodes: number): LabState {
-  return {
-    format: 1,
-    counter: 0,
-    scopes: {},
-    backings: {},
-    nodes: Array.from({ length: nodes }, (_, index) => ({ name: `lab-${index + 1}`, lostAtMs: null })),
-    timers: [],
-  };
+/** A cluster in which nothing has happened, without nodes. */
+export function emptyState(): LabState {
+  return { format: 1, counter: 0, scopes: {}, backings: {}, nodes: [], timers: [] };
+}
+
+/** Adds nodes up to a number; none is ever taken away, because pods may be on it. */
+export function addNodes(state: LabState, count: number): void {
+  for (let n = state.nodes.length + 1; n <= count; n++) {
+    state.nodes.push({ name: `lab-${n}`, lostAtMs: null });
+  }
 }

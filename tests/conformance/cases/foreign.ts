@@ -4,7 +4,8 @@ import { volumeName, workspaceName } from "../../../src/core/names.ts";
 import type { ForeignSpec } from "../backend.ts";
 import type { DriverCase } from "../case.ts";
 import { FS_GROUP, neverSeen, scopeName, volume, workspace } from "../fixtures.ts";
-import { find, findVolume, type Trial } from "../trial.ts";
+import { find, findVolume } from "../observation.ts";
+import type { Trial } from "../trial.ts";
 
 const STALLED = { reason: "foreign-object", disposition: "stalled" } as const;
 

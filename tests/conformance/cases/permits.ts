@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { Fault } from "../../../src/core/fault.ts";
 import type { DriverCase } from "../case.ts";
 import { FS_GROUP, mount, volume, workspace } from "../fixtures.ts";
-import { find, findVolume, stable, Trial } from "../trial.ts";
+import { find, findVolume, stable } from "../observation.ts";
+import { Trial } from "../trial.ts";
 
 /** Another permit on the same platform. */
 function beside(trial: Trial, label: string): Trial {

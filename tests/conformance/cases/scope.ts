@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { volumeName } from "../../../src/core/names.ts";
 import type { DriverCase } from "../case.ts";
 import { FS_GROUP, scopeName, volume } from "../fixtures.ts";
-import { stable, type Trial } from "../trial.ts";
+import { stable } from "../observation.ts";
+import type { Trial } from "../trial.ts";
 
 async function scopeSeen(trial: Trial): Promise<{ uid: string; version: string } | null> {
   const { scope } = await trial.observe();

@@ -4,7 +4,8 @@ import { sha256Hex } from "../../../src/core/sha256.ts";
 import { manifestPath } from "../../../src/core/step.ts";
 import type { DriverCase } from "../case.ts";
 import { consolidation, FS_GROUP, MEMBER_ID, mount, volume, workspace } from "../fixtures.ts";
-import { findTask, type Trial } from "../trial.ts";
+import { findTask } from "../observation.ts";
+import type { Trial } from "../trial.ts";
 
 /** As a holder's SFTP session leaves them. */
 const UPLOADED = { uid: MEMBER_ID, gid: MEMBER_ID, mode: 0o640 };

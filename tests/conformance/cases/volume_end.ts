@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { volumeName } from "../../../src/core/names.ts";
 import type { DriverCase } from "../case.ts";
 import { FS_GROUP, MEMBER_ID, mount, volume, workspace } from "../fixtures.ts";
-import { findVolume, type Trial } from "../trial.ts";
+import { findVolume } from "../observation.ts";
+import type { Trial } from "../trial.ts";
 
 const OWNER = { uid: MEMBER_ID, gid: FS_GROUP, mode: 0o660 };
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { volumeName } from "../../../src/core/names.ts";
 import type { DriverCase } from "../case.ts";
 import { FS_GROUP, MEMBER_ID, volume } from "../fixtures.ts";
-import { findVolume } from "../trial.ts";
+import { findVolume } from "../observation.ts";
 
 /** Anyone may read it: what matters is that it stays. */
 const OWNER = { uid: MEMBER_ID, gid: FS_GROUP, mode: 0o660 };

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { identityHash, specHash } from "../../../src/core/workspace.ts";
 import type { DriverCase } from "../case.ts";
 import { mount, neverSeen, volume, workspace } from "../fixtures.ts";
-import { find } from "../trial.ts";
+import { find } from "../observation.ts";
 
 /** Cases of stop, replace-instance and remove-workspace. */
 export const WORKSPACE_END_CASES: readonly DriverCase[] = [

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { identityHash, specHash } from "../../../src/core/workspace.ts";
 import type { DriverCase } from "../case.ts";
 import { MEMBER_ID, mount, volume, workspace } from "../fixtures.ts";
-import { find } from "../trial.ts";
+import { find } from "../observation.ts";
 
 /** Cases of ensure-identity and start. */
 export const WORKSPACE_CASES: readonly DriverCase[] = [

@@ -4,7 +4,8 @@ import { LabInside } from "../../../src/drivers/lab/inside.ts";
 import { LabJudge, type Violation } from "../../../src/drivers/lab/judge.ts";
 import { LabOperator } from "../../../src/drivers/lab/operator.ts";
 import { consolidation, mount, volume, workspace } from "../../conformance/fixtures.ts";
-import { findTask, Trial } from "../../conformance/trial.ts";
+import { findTask } from "../../conformance/observation.ts";
+import { Trial } from "../../conformance/trial.ts";
 import { labBackend } from "./backend.ts";
 
 interface Planted {

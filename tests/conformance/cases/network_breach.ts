@@ -1,0 +1,123 @@
+/** Networks: what opens them beside WPS, what outlives a cut, and what proves that nothing does. */
+import assert from "node:assert/strict";
+import type { DriverCase } from "../case.ts";
+import { workspace } from "../fixtures.ts";
+import { find } from "../observation.ts";
+import { packets } from "../packets.ts";
+
+/** Cases of breaches, open connections and prove-isolation. */
+export const BREACH_CASES: readonly DriverCase[] = [
+  {
+    name: "a foreign policy that allows egress is a breach, named and not touched",
+    why: "DESIGN 8: policies add up, so a foreign one counts as open egress",
+    run: async (trial) => {
+      const { outside } = trial.backend;
+      const research = workspace("research/j.virtanen");
+      await trial.scope();
+      await trial.start(research);
+      await outside.addForeignPolicy(trial.permitId, "let-me-out");
+      const observed = await trial.until(
+        "it is breached",
+        (seen) => find(seen, research.key)?.network.state === "breached",
+      );
+      const network = find(observed, research.key)?.network;
+      assert.ok(network?.state === "breached" && network.by.includes("let-me-out"), JSON.stringify(network));
+      assert.ok(
+        observed.foreign.some(({ object }) => object.includes("let-me-out")),
+        "it is listed as foreign",
+      );
+      await trial.apply({ kind: "cut-network", workspace: await trial.workspace(research.key) });
+      assert.equal((await trial.workspace(research.key)).network.state, "breached", "it still stands");
+      await outside.removeForeignPolicy(trial.permitId, "let-me-out");
+      await trial.until("it is shut", (seen) => find(seen, research.key)?.network.state === "shut");
+    },
+  },
+  {
+    name: "a weakened default-deny is a breach of what runs under it, until it is healed",
+    why: "policies add up, so an altered guard opens also what has rules of its own (invariant 1)",
+    run: async (trial) => {
+      const research = workspace("research/j.virtanen");
+      await trial.scope();
+      await trial.start(research);
+      await trial.open(research);
+      await trial.backend.outside.weakenDefaultDeny(trial.permitId);
+      const observed = await trial.until(
+        "it is breached",
+        (seen) => find(seen, research.key)?.network.state === "breached",
+      );
+      assert.equal(observed.scope.state, "incomplete");
+      await trial.scope();
+      await trial.until("it is open as before", (seen) => find(seen, research.key)?.network.state === "open");
+      await packets(trial, research.key, [], ["gateway"]);
+    },
+  },
+  {
+    name: "an open connection survives the cut and ends with its pod",
+    why: "invariant 2: a network counts as cut only when policy and pod have changed",
+    needs: "openConnection",
+    run: async (trial) => {
+      const research = workspace("research/j.virtanen", { posture: "proxied" });
+      await trial.scope();
+      await trial.start(research);
+      await trial.open(research);
+      await packets(trial, research.key, ["proxy"], ["gateway"]);
+      const connection = await trial.backend.outside.openConnection?.(trial.permitId, research.key, "proxy");
+      try {
+        assert.equal(await connection?.alive(), true);
+        await trial.apply({ kind: "cut-network", workspace: await trial.workspace(research.key) });
+        await packets(trial, research.key, [], []);
+        assert.equal(await connection?.alive(), true, "measured: a new policy does not end it");
+        await trial.stop(research.key);
+        await trial.eventually("it is dead", async () => await connection?.alive() === false);
+      } finally {
+        await connection?.close();
+      }
+    },
+  },
+  {
+    name: "prove-isolation leaves evidence of at most 4096 bytes for a shut network",
+    why: "DESIGN 8: no proof of isolation, no data mounted (invariant 6)",
+    run: async (trial) => {
+      const research = workspace("research/j.virtanen");
+      await trial.scope();
+      const { uid: instanceUid } = await trial.start(research);
+      const { evidence } = await trial.apply({ kind: "prove-isolation", workspace: research, instanceUid });
+      assert.ok(evidence !== undefined);
+      assert.ok(new TextEncoder().encode(JSON.stringify(evidence)).length <= 4096);
+    },
+  },
+  {
+    name: "prove-isolation proves nothing of a breached network",
+    why: "invariant 6: fail closed",
+    run: async (trial) => {
+      const research = workspace("research/j.virtanen");
+      await trial.scope();
+      const { uid: instanceUid } = await trial.start(research);
+      await trial.backend.outside.addForeignPolicy(trial.permitId, "let-me-out");
+      await trial.until(
+        "it is breached",
+        (seen) => find(seen, research.key)?.network.state === "breached",
+      );
+      await packets(trial, research.key, ["internet", "proxy", "dns"], []);
+      await trial.refused({ kind: "prove-isolation", workspace: research, instanceUid }, {
+        reason: "isolation-unproven",
+      });
+    },
+  },
+  {
+    name: "prove-isolation proves nothing of an instance that is gone",
+    why: "evidence belongs to one instance",
+    run: async (trial) => {
+      const research = workspace("research/j.virtanen");
+      await trial.scope();
+      await trial.start(research);
+      await trial.refused(
+        { kind: "prove-isolation", workspace: research, instanceUid: crypto.randomUUID() },
+        {
+          reason: "conflict",
+          disposition: "retry",
+        },
+      );
+    },
+  },
+];
