@@ -12,6 +12,7 @@ import { type Count, sum } from "./run/tally.ts";
 const TIER_LIMIT_MS = 25 * 60_000;
 
 const equipment = new Equipment();
+const interrupted = new AbortController();
 
 /** Runs a piece of the run's own work; when it throws, that is one failure and the rest goes on. */
 async function attempt<T>(counts: Count[], work: () => Promise<T>): Promise<T | undefined> {
@@ -43,6 +44,7 @@ async function runTier(tier: Tier, options: Options, leftOut: string): Promise<C
       // a dot is a whole line where the output is no terminal
       reporter: unit && filter === undefined && Deno.stdout.isTerminal() ? "dot" : "pretty",
       parallel: unit,
+      signal: interrupted.signal,
       limitMs: TIER_LIMIT_MS,
     }),
   );
@@ -57,6 +59,7 @@ async function run(options: Options): Promise<Count> {
   try {
     if (options.tiers.includes("real") && testFiles("real").length > 0) equipment.prepare();
     for (const tier of options.tiers) {
+      if (interrupted.signal.aborted) break;
       console.log(`\n== ${tier}`);
       const begun = performance.now();
       const count = await runTier(tier, options, leftOut);
@@ -79,9 +82,10 @@ async function run(options: Options): Promise<Count> {
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, async () => {
-    await equipment.stop();
-    Deno.exit(130);
+  Deno.addSignalListener(signal, () => {
+    if (interrupted.signal.aborted) Deno.exit(130); // asked twice: at once
+    interrupted.abort();
+    equipment.stop();
   });
 }
 
@@ -98,4 +102,5 @@ try {
 }
 const total = await run(options);
 console.log(`${total.passed} passed, ${total.failed} failed`);
+if (interrupted.signal.aborted) Deno.exit(130);
 Deno.exit(total.failed === 0 ? 0 : 1);

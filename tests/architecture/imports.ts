@@ -21,7 +21,7 @@ const PLACES: Array<{ files: RegExp; rank: number }> = [
   { files: /^src\/(intake|runner|api|readmodel)\//, rank: 3 },
   // the machine's own clock and randomness: only who puts the program together may choose them
   { files: /^src\/(machine)\.ts$/, rank: 3 },
-  { files: /^src\/(store|phases|policy|readmodel|drivers\/[^/]+)\//, rank: 4 },
+  { files: /^src\/(store|phases|policy|drivers\/[^/]+)\//, rank: 4 },
   { files: /^src\/(config)\//, rank: 5 },
   { files: /^src\/(log|scrub|version)\.ts$/, rank: 5 },
   { files: /^src\/(core)\//, rank: 6 },

@@ -12,6 +12,8 @@ export interface DenoTest {
   reporter: "dot" | "pretty";
   /** Whether files may run beside each other: only those that share nothing on the machine. */
   parallel: boolean;
+  /** Ends the tests early. */
+  signal: AbortSignal;
   /** The longest the tests may take altogether; then they are ended and count as failed. */
   limitMs: number;
 }
@@ -21,7 +23,7 @@ export interface DenoTest {
  * Types are not checked here: the `ok` tier did that for all sources at once.
  */
 export async function runDenoTest(
-  { files, filter, seed, env, reporter, parallel, limitMs }: DenoTest,
+  { files, filter, seed, env, reporter, parallel, signal, limitMs }: DenoTest,
 ): Promise<Count> {
   if (files.length === 0) return { passed: 0, failed: 0, skipped: 0 };
   const report = await Deno.makeTempFile({ prefix: "wps-test-", suffix: ".xml" });
@@ -41,7 +43,7 @@ export async function runDenoTest(
       stdin: "null",
       stdout: "inherit",
       stderr: "inherit",
-      signal: limit.signal,
+      signal: AbortSignal.any([limit.signal, signal]),
     }).output();
     if (limit.signal.aborted) {
       console.error(`Ended the tests after ${limitMs / 1000} s, the longest they may take`);
