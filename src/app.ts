@@ -14,7 +14,7 @@ import { createAuthenticator } from "./api/auth.ts";
 import { createJobFeed } from "./api/job_feed.ts";
 import { createRefusalAudit } from "./api/refusals.ts";
 import type { ApiDeps } from "./api/deps.ts";
-import type { Transport } from "./api/env.ts";
+import type { Transport } from "./api/caller.ts";
 import { CLAIM_LOOP, createBell } from "./runner/bell.ts";
 import { startDrift } from "./runner/drift.ts";
 import { type Runner, startRunner } from "./runner/runner.ts";
@@ -152,7 +152,6 @@ async function build(options: AppOptions, releases: Releases): Promise<App> {
   const api = createApi(deps, createRefusalAudit(db, clock, stopping.signal));
   const fetch = (request: Request, transport: Transport): Promise<Response> =>
     Promise.resolve(api.fetch(request, { transport }));
-  releases.add("streams", () => Promise.resolve(feed.close()));
   const listening = await startListening({
     config,
     clock,
@@ -160,6 +159,8 @@ async function build(options: AppOptions, releases: Releases): Promise<App> {
     answer: (request, env) => api.fetch(request, env),
   });
   releases.add("listeners", () => listening.stop());
+  // Before the listeners: they would wait out their grace for open streams.
+  releases.add("streams", () => Promise.resolve(feed.close()));
   log.info("service started", { ...listening.addresses, bootEpoch, version: VERSION });
   return {
     fetch: (request) => fetch(request, "process"),

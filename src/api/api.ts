@@ -1,6 +1,7 @@
 /** The REST API: one router per noun under /api/v1, one door, one mapping of errors (DESIGN 10). */
 import { OpenAPIHono } from "@hono/zod-openapi";
-import { PERMISSION_FIELD, type RefusalSink, type RoutePermission } from "./auth.ts";
+import { PERMISSION_FIELD } from "./auth.ts";
+import type { RefusalSink, RoutePermission } from "./caller.ts";
 import type { ApiDeps, Router } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
 import { eventsRouter } from "./events.ts";

@@ -6,63 +6,9 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import type { Actor } from "../core/audit.ts";
-import type { ApiEnv, Transport } from "./env.ts";
+import { type Authenticator, PERMISSIONS, type RoutePermission } from "./caller.ts";
+import type { ApiEnv } from "./env.ts";
 import { ProblemError } from "./problem.ts";
-
-/** What a route can ask for. */
-export const PERMISSIONS = [
-  "status:read",
-  "connection:read",
-  "workspaces:read",
-  "permits:read",
-  "plan:read",
-  "events:read",
-  "events:write",
-  "jobs:read",
-  "jobs:write",
-  "health:read",
-] as const;
-/** One of {@link PERMISSIONS}. */
-export type Permission = typeof PERMISSIONS[number];
-/** What a route says of itself; `public` asks nobody who they are. */
-export type RoutePermission = Permission | "public";
-
-/** Somebody known. */
-export interface Caller {
-  actor: Actor;
-  permissions: ReadonlySet<Permission>;
-}
-
-/** What a request shows of its caller. */
-export interface Credentials {
-  transport: Transport;
-  /** The Authorization header as sent. */
-  authorization: string | null;
-  /** The operating-system user that the command line names on the socket; believed only there. */
-  operator: string | null;
-}
-
-/** Null: not known (401). A known caller without the permission is 403. */
-export type Authenticator = (credentials: Credentials) => Promise<Caller | null>;
-
-/** Called for each refusal before its answer leaves. */
-export type RefusalSink = (refusal: Refusal) => Promise<void>;
-
-/** One refusal, for the audit. */
-export interface Refusal {
-  actor: Actor;
-  status: 401 | 403;
-  permission: Permission;
-  /** "GET /api/v1/permits": method and path without query, bounded. */
-  target: string;
-  requestId: string;
-}
-
-/** The two halves of the door, as the context carries them. */
-export interface Door {
-  authenticate: Authenticator;
-  refused: RefusalSink;
-}
 
 /** On the socket the command line names its operating-system user in it, for the audit. */
 export const OPERATOR_HEADER = "X-WPS-Operator";

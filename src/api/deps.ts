@@ -8,7 +8,7 @@ import type { Site } from "../core/site.ts";
 import type { Plan } from "../core/step.ts";
 import type { Log } from "../log.ts";
 import type { Db, Tx } from "../store/db.ts";
-import type { Authenticator } from "./auth.ts";
+import type { Authenticator } from "./caller.ts";
 import type { ApiEnv } from "./env.ts";
 import type { JobFeed } from "./job_feed.ts";
 import type { HealthPart } from "./schemas/health.ts";

@@ -1,8 +1,5 @@
 /** What a request carries through the API beside itself. */
-import type { Caller, Door } from "./auth.ts";
-
-/** How a request came: the unix socket, TCP, or a call inside this process by the command line. */
-export type Transport = "unix" | "tcp" | "process";
+import type { Caller, Door, Transport } from "./caller.ts";
 
 /** Hono's environment of every route. */
 export interface ApiEnv {

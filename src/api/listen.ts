@@ -1,7 +1,8 @@
 /** Where the API listens: a unix socket for this machine, TCP (with TLS) for others. */
 import type { Clock } from "../core/clock.ts";
 import { Fault } from "../core/fault.ts";
-import type { ApiEnv, Transport } from "./env.ts";
+import type { Transport } from "./caller.ts";
+import type { ApiEnv } from "./env.ts";
 
 /** Answers one request that came over `transport`; `OpenAPIHono.fetch` is one. */
 export type Answer = (request: Request, env: ApiEnv["Bindings"]) => Response | Promise<Response>;

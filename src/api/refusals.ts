@@ -3,7 +3,7 @@ import type { AuditEntry } from "../core/audit.ts";
 import type { Clock } from "../core/clock.ts";
 import { appendAudit } from "../store/audit.ts";
 import type { Db } from "../store/db.ts";
-import type { Refusal, RefusalSink } from "./auth.ts";
+import type { Refusal, RefusalSink } from "./caller.ts";
 
 /** Between two groups of rows. Whoever is refused in a flood waits so long, which also slows guessing. */
 const INTERVAL_MS = 1_000;

@@ -1,7 +1,7 @@
 /** What every request gets before its route: an id, a deadline, bounds, and headers that keep answers out of caches. */
 import type { Context, MiddlewareHandler } from "hono";
 import type { Clock, Random } from "../core/clock.ts";
-import type { Door } from "./auth.ts";
+import type { Door } from "./caller.ts";
 import type { ApiEnv } from "./env.ts";
 import { ProblemError } from "./problem.ts";
 

@@ -7,9 +7,12 @@ import type { ApiDeps } from "./deps.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import type { WorkspaceView } from "./schemas/workspaces.ts";
 
+/** What the views are made with. */
+export type ViewDeps = Pick<ApiDeps, "db" | "secrets" | "log">;
+
 /** The workspaces of a snapshot, with proofs and host keys read beside it. */
 export async function workspaceViews(
-  deps: Pick<ApiDeps, "db" | "secrets">,
+  deps: ViewDeps,
   snapshot: Snapshot,
 ): Promise<WorkspaceView[]> {
   const { permitId } = snapshot.permit;
@@ -20,10 +23,24 @@ export async function workspaceViews(
   for (const pair of pairs) {
     const isAirlock = (pair.wanted?.protocol ?? pair.row?.protocol) === "sftp";
     const owner = pair.wanted?.owner ?? pair.row?.owner ?? "";
-    const hostKey = isAirlock ? await deps.secrets.hostKey(permitId, owner) : null;
-    views.push(viewOf(snapshot, pair, proven, hostKey === null ? null : fingerprintOf(hostKey)));
+    views.push(viewOf(snapshot, pair, proven, isAirlock ? await fingerprint(deps, permitId, owner) : null));
   }
   return views;
+}
+
+/** Null also where the key cannot be opened: who may see a status need not be able to open secrets. */
+async function fingerprint(
+  { secrets, log }: ViewDeps,
+  permitId: string,
+  holder: string,
+): Promise<string | null> {
+  try {
+    const hostKey = await secrets.hostKey(permitId, holder);
+    return hostKey === null ? null : fingerprintOf(hostKey);
+  } catch (error) {
+    log.warn("Cannot show a host key's fingerprint", { permit: permitId, error });
+    return null;
+  }
 }
 
 function viewOf(

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { registeredRoutes } from "../../src/api/api.ts";
-import { createAuthenticator, PERMISSIONS } from "../../src/api/auth.ts";
+import { createAuthenticator } from "../../src/api/auth.ts";
+import { PERMISSIONS } from "../../src/api/caller.ts";
 import { createRefusalAudit } from "../../src/api/refusals.ts";
 import { listAudit } from "../../src/store/audit.ts";
 import { MACHINE_CLOCK } from "../../src/machine.ts";

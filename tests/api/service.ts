@@ -1,7 +1,8 @@
 /** The API over a real store, with real judging of events and a platform on paper that does as planned. */
 import assert from "node:assert/strict";
 import { createApi } from "../../src/api/api.ts";
-import { type Authenticator, type Caller, createAuthenticator, PERMISSIONS } from "../../src/api/auth.ts";
+import { createAuthenticator } from "../../src/api/auth.ts";
+import { type Authenticator, type Caller, PERMISSIONS } from "../../src/api/caller.ts";
 import type { ApiDeps, Router } from "../../src/api/deps.ts";
 import type { ApiEnv } from "../../src/api/env.ts";
 import { createJobFeed } from "../../src/api/job_feed.ts";
