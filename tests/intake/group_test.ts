@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { Fault } from "../../src/core/fault.ts";
+import { createIntake, type Intake } from "../../src/intake/group.ts";
+import type { Db, Tx } from "../../src/store/db.ts";
+import { withStore } from "../store/fixture.ts";
+import { allEvents, CLOCK, delivery, minimal, receiptOf, RULES } from "./fixture.ts";
+
+/** A store whose write transactions are counted, and refused while `fault` says so. */
+interface Watched {
+  db: Db;
+  commits: number;
+  fault: (() => Error | null) | null;
+}
+
+function watch(real: Db): Watched {
+  const watched: Watched = {
+    commits: 0,
+    fault: null,
+    db: {
+      path: real.path,
+      read: (sql, args, row) => real.read(sql, args, row),
+      change: (sql, args, row) => real.change(sql, args, row),
+      close: () => real.close(),
+      write: async <Result>(work: (tx: Tx) => Promise<Result>): Promise<Result> => {
+        const result = await real.write(async (tx) => {
+          const done = await work(tx);
+          const fault = watched.fault?.() ?? null;
+          if (fault !== null) throw fault;
+          return done;
+        });
+        watched.commits++;
+        return result;
+      },
+    },
+  };
+  return watched;
+}
+
+async function withIntake(
+  test: (intake: Intake, watched: Watched, woken: string[][]) => Promise<void>,
+): Promise<void> {
+  await withStore(async (real) => {
+    const watched = watch(real);
+    const woken: string[][] = [];
+    const intake = createIntake({
+      db: watched.db,
+      rules: RULES,
+      clock: CLOCK,
+      onAccepted: (ids) => woken.push(ids),
+    });
+    await test(intake, watched, woken);
+    await intake.drain();
+  });
+}
+
+const events = (count: number, prefix = "e"): ReturnType<typeof delivery>[] =>
+  Array.from(
+    { length: count },
+    (_, index) => delivery(minimal(`p-${prefix}-${index % 3}`, "ARCHIVED", `${prefix}-${index}`)),
+  );
+
+Deno.test("Intake: what was handed over together commits together, in order", async () => {
+  await withIntake(async (intake, watched, woken) => {
+    const outcomes = await intake.submit(events(100));
+    assert.equal(watched.commits, 1);
+    assert.deepEqual(
+      outcomes.map((outcome) => receiptOf(outcome).seq),
+      Array.from({ length: 100 }, (_, index) => index + 1),
+    );
+    assert.deepEqual(woken, [["p-e-0", "p-e-1", "p-e-2"]]);
+  });
+});
+
+Deno.test("Intake: one delivery is not kept waiting, and what comes during a commit goes together", async () => {
+  await withIntake(async (intake, watched) => {
+    const first = intake.submit(events(1, "a"));
+    await Promise.resolve();
+    const others = Array.from({ length: 20 }, (_, index) => intake.submit(events(1, `b${index}`)));
+    await Promise.all([first, ...others]);
+    assert.equal(watched.commits, 2);
+  });
+});
+
+Deno.test("Intake: a group is bounded in count and in bytes", async () => {
+  await withIntake(async (intake, watched) => {
+    await intake.submit(events(300));
+    assert.equal(watched.commits, 3, "128, 128, 44");
+    const large = Array.from({ length: 9 }, () => delivery(new Uint8Array(2 * 1024 * 1024)));
+    await intake.submit(large);
+    assert.equal(watched.commits, 6, "4, 4, 1 of 2 MiB each");
+    await intake.submit([delivery(new Uint8Array(20 * 1024 * 1024)), ...events(1, "after")]);
+    assert.equal(watched.commits, 8, "a huge one goes alone");
+  });
+});
+
+Deno.test("Intake: whoever submits right after a commit is heard", async () => {
+  await withIntake(async (intake, watched) => {
+    for (let round = 0; round < 50; round++) await intake.submit(events(1, `r${round}`));
+    await Promise.all(Array.from({ length: 10 }, async (_, worker) => {
+      for (let round = 0; round < 20; round++) await intake.submit(events(1, `w${worker}.${round}`));
+    }));
+    assert.equal((await allEvents(watched.db)).length, 250);
+  });
+});
+
+Deno.test("Intake: a delivery that fails does not disturb the others of its group", async () => {
+  await withIntake(async (intake, watched, woken) => {
+    const group = events(5);
+    group[2] = delivery(minimal("poison", "ARCHIVED", "poison"), {
+      within: () => Promise.reject(new Error("its own fault")),
+    });
+    const outcomes = await intake.submit(group);
+    assert.deepEqual(outcomes.map((outcome) => "receipt" in outcome), [true, true, false, true, true]);
+    assert.throws(() => receiptOf(outcomes[2]), /its own fault/);
+    assert.deepEqual((await allEvents(watched.db)).map(({ id }) => id), ["e-0", "e-1", "e-3", "e-4"]);
+    assert.deepEqual(woken.flat(), ["p-e-0", "p-e-1", "p-e-0", "p-e-1"]);
+  });
+});
+
+Deno.test("Intake: while the store is away everything fails, those behind too, and nothing is kept", async () => {
+  await withIntake(async (intake, watched, woken) => {
+    let refusals = 1;
+    watched.fault = () =>
+      refusals-- > 0 ? new Fault("retry", "unavailable", "Cannot use database: the disk is full") : null;
+    const first = intake.submit(events(300));
+    const outcomes = await first;
+    assert.ok(outcomes.every((outcome) => "fault" in outcome && outcome.fault.reason === "unavailable"));
+    assert.deepEqual(await allEvents(watched.db), [], "no later group slipped in before the failed one");
+    assert.deepEqual(woken, []);
+    const again = await intake.submit(events(300));
+    assert.ok(again.every((outcome) => receiptOf(outcome).verdict === "accepted"));
+  });
+});
+
+Deno.test("Intake: acknowledgements are noted with the next commit, or alone when nothing comes", async () => {
+  await withIntake(async (intake, watched) => {
+    const anonymous = (): ReturnType<typeof delivery> =>
+      delivery({ ...minimal("p", "ARCHIVED"), revision: ++revision });
+    let revision = 0;
+    const seqs = (await intake.submit([anonymous(), anonymous(), anonymous()])).map((outcome) =>
+      receiptOf(outcome).seq
+    );
+    intake.noteAcked(seqs.slice(0, 1));
+    await intake.drain();
+    assert.equal(watched.commits, 2);
+    intake.noteAcked(seqs.slice(1, 2));
+    await intake.submit([anonymous()]);
+    assert.equal(watched.commits, 3);
+    const acked = (await allEvents(watched.db)).map(({ ackedAtMs }) => ackedAtMs !== null);
+    assert.deepEqual(acked, [true, true, false, false]);
+    intake.noteAllAcked(3);
+    await intake.drain();
+    assert.deepEqual((await allEvents(watched.db)).map(({ ackedAtMs }) => ackedAtMs !== null), [
+      true,
+      true,
+      true,
+      false,
+    ]);
+  });
+});
+
+Deno.test("Intake: beyond its bound callers are refused at once", async () => {
+  await withIntake(async (intake, watched) => {
+    watched.fault = () => new Fault("retry", "unavailable", "away");
+    const outcomes = await intake.submit(Array.from({ length: 10_003 }, () => delivery({})));
+    const refused = outcomes.filter((outcome) =>
+      "fault" in outcome && /10000 wait/.test(outcome.fault.message)
+    );
+    assert.equal(refused.length, 3);
+  });
+});
