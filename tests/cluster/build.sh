@@ -26,16 +26,19 @@ install_packages() {
   say "installing $*"
   local policy=/usr/sbin/policy-rc.d
   if [ ! -e $policy ]; then
+    trap "rm -f $policy" EXIT
     printf '#!/bin/sh\nexit 101\n' >$policy
     chmod 755 $policy
-    trap "rm -f $policy" EXIT
   fi
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -q >"$CACHE/apt.log" 2>&1 || { tail -20 "$CACHE/apt.log" >&2; exit 1; }
   apt-get install -o DPkg::Lock::Timeout=300 -y -q --no-install-recommends "$@" >"$CACHE/apt.log" 2>&1 ||
     { tail -20 "$CACHE/apt.log" >&2; exit 1; }
-  [ "$(cat $policy 2>/dev/null)" != $'#!/bin/sh\nexit 101' ] || rm -f $policy
-  trap - EXIT
+  # a policy that was there before is not ours to remove
+  if [ -n "$(trap -p EXIT)" ]; then
+    rm -f $policy
+    trap - EXIT
+  fi
 }
 
 packages() {
