@@ -76,7 +76,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 async function build(options: AppOptions, releases: Releases): Promise<App> {
   const { config, phases, log, clock = MACHINE_CLOCK, random = MACHINE_RANDOM } = options;
   const bootEpoch = `${clock.now().toString(36)}-${hex(random.bytes(6))}`;
-  const store: Store = await openStore({ directory: config.state.directory, nowMs: clock.now() });
+  const store: Store = await openStore({ directory: config.state.directory, nowMs: clock.now(), clock });
   releases.add("store", () => store.close());
   const { db } = store;
   const sealer = createSealer(await loadSealKey(config.keys.directory, random), random);

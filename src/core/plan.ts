@@ -12,7 +12,15 @@ import type { VolumeRecord } from "./permit.ts";
 import type { Obstacle, Plan, Step } from "./step.ts";
 import type { PlanInput } from "./plan_input.ts";
 import { planDestroy, planGive } from "./plan_stages.ts";
-import { awaitStep, cutStep, numberWaves, removeStep, type StepDraft, stopStep } from "./plan_steps.ts";
+import {
+  awaitStep,
+  cutStep,
+  numberWaves,
+  removeStep,
+  scopeStep,
+  type StepDraft,
+  stopStep,
+} from "./plan_steps.ts";
 import { networkHash, specHash } from "./workspace.ts";
 import type { DesiredWorkspace } from "./workspace.ts";
 
@@ -34,7 +42,7 @@ export function plan(input: PlanInput): Plan {
     const why = reasonToTake(workspace, desired);
     return why === null ? [] : [{ workspace, why }];
   });
-  const waves: StepDraft[][] = takeAway(takings);
+  const waves: StepDraft[][] = [...healGuards(input, desired), ...takeAway(takings)];
   if (desired.mode === "destroy") waves.push(...planDestroy(observed, desired.volumes));
   if (desired.mode === "apply") {
     const keys = (stop: boolean): Set<string> =>
@@ -50,6 +58,15 @@ export function plan(input: PlanInput): Plan {
   }
   const steps: Step[] = numberWaves(waves);
   return { permitId: permit.permitId, version: permit.version, steps, obstacles };
+}
+
+/**
+ * An altered guard may itself be what opens the networks: healing it takes away, so it comes before everything
+ * else, also while halted or blocked.
+ */
+function healGuards({ permit, observed: { scope } }: PlanInput, desired: Desired): StepDraft[][] {
+  if (scope.state !== "incomplete" || desired.mode === "destroy") return [];
+  return [[scopeStep(permit.fsGroup, scope.seen, scope.detail ?? "a guard of the namespace is missing")]];
 }
 
 /**

@@ -47,11 +47,9 @@ export function planGive(give: GiveInput): StepDraft[][] {
   const leftOver = observed.workspaces.filter((workspace) => isLeftOver(workspace, desired));
   const removals = leftOver.filter(({ terminating }) => terminating === null)
     .map((workspace) => removeStep(workspace, "the phase does not name it"));
-  // An altered guard is itself what opens the networks: healing it takes away, and without it nothing would unblock.
-  if (blocked) return [removals, ...(observed.scope.state === "incomplete" ? scopeStage(give) : [])];
+  if (blocked) return [removals];
   const wanted = desired.workspaces.length > 0 || desired.consolidations.length > 0;
-  const scope = observed.scope;
-  const scopeWaves = !wanted || scope.state === "intact" ? [] : scopeStage(give);
+  const scopeWaves = wanted ? scopeStage(give) : [];
   const starting = desired.workspaces.filter((workspace) => needsStart(workspace, give));
   return [
     removals,
@@ -94,22 +92,19 @@ function awaitRemoved(removing: ObservedWorkspace[]): StepDraft[] {
   ];
 }
 
+/** Only where there is none: an incomplete one is healed before everything else. */
 function scopeStage(give: GiveInput): StepDraft[][] {
   const { scope } = give.input.observed;
-  const fsGroup = give.input.permit.fsGroup;
   if (scope.state === "absent") {
-    return [[scopeStep(fsGroup, null, "the permit has no namespace yet")]];
+    return [[scopeStep(give.input.permit.fsGroup, null, "the permit has no namespace yet")]];
   }
-  if (scope.state === "terminating") {
-    const gone = awaitStep("gone", "permit", "its namespace is being deleted by somebody", [{
-      is: "scope-gone",
-    }]);
-    return [[gone], [
-      laterStep("ensure-scope", "permit", "the permit needs a namespace", [], [{ is: "scope-intact" }]),
-    ]];
-  }
-  if (scope.state === "intact") return [];
-  return [[scopeStep(fsGroup, scope.seen, scope.detail ?? "a guard of the namespace is missing")]];
+  if (scope.state !== "terminating") return [];
+  const gone = awaitStep("gone", "permit", "its namespace is being deleted by somebody", [{
+    is: "scope-gone",
+  }]);
+  return [[gone], [
+    laterStep("ensure-scope", "permit", "the permit needs a namespace", [], [{ is: "scope-intact" }]),
+  ]];
 }
 
 /** Claims, rebinding, taint. A volume that is being deleted by somebody is waited for, by name. */

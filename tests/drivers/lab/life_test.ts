@@ -97,6 +97,7 @@ Deno.test("lab: an altered default-deny stops what ran under it, is healed, and 
     const uids = (): string[] => snapshotOf(life.cluster, "permit-001").pods.map(({ uid }) => uid);
     const before = uids();
     life.operator.weakenDefaultDeny("permit-001");
+    await life.clock.sleep(1_000);
     const last = await life.reach(analysis);
     assert.deepEqual([last.steps, last.obstacles], [[], []]);
     const { pods } = snapshotOf(life.cluster, "permit-001");
