@@ -9,7 +9,7 @@ export interface ApiEnv {
     door: Door;
     /** Set on every route that is not public. */
     caller: Caller;
-    /** Aborts when the caller goes away or the request's deadline passes. */
+    /** Aborts when the request's deadline passes. */
     signal: AbortSignal;
   };
 }

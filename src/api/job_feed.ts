@@ -8,7 +8,7 @@ export const STREAMS_MAX = 64;
 export interface FeedSeat {
   /** Resolves at the next change of its permit, after `ms`, or when the feed closes; never rejects. */
   wait(ms: number): Promise<void>;
-  /** The feed has closed, or the caller left: the stream should end. */
+  /** The feed has closed, or the seat was left: the stream should end. */
   readonly signal: AbortSignal;
   leave(): void;
 }
@@ -17,8 +17,8 @@ export interface FeedSeat {
 export interface JobFeed {
   /** A change of one of the permit's jobs was committed. Cheap; may be told too often. */
   changed(permitId: string): void;
-  /** A seat, or null when all {@link STREAMS_MAX} are taken or the feed has closed. `gone`: the caller's signal. */
-  sit(permitId: string, gone: AbortSignal): FeedSeat | null;
+  /** A seat, or null when all {@link STREAMS_MAX} are taken or the feed has closed. Who sits must leave. */
+  sit(permitId: string): FeedSeat | null;
   /** Ends all streams; to be called before the listeners stop. */
   close(): void;
 }
@@ -29,14 +29,12 @@ export function createJobFeed(clock: Clock): JobFeed {
   const seats = new Map<string, Set<() => void>>();
   let taken = 0;
 
-  function sit(permitId: string, gone: AbortSignal): FeedSeat | null {
+  function sit(permitId: string): FeedSeat | null {
     if (taken >= STREAMS_MAX || closing.signal.aborted) return null;
     taken++;
     const ended = new AbortController();
     const end = (): void => ended.abort();
     closing.signal.addEventListener("abort", end, { once: true });
-    gone.addEventListener("abort", end, { once: true });
-    if (gone.aborted) end();
     let hasChanged = false;
     let wake: (() => void) | null = null;
     const told = (): void => {
@@ -66,7 +64,6 @@ export function createJobFeed(clock: Clock): JobFeed {
         group.delete(told);
         if (group.size === 0) seats.delete(permitId);
         closing.signal.removeEventListener("abort", end);
-        gone.removeEventListener("abort", end);
         end();
       },
     };

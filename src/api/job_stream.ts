@@ -30,7 +30,7 @@ export interface StreamDeps {
 
 /** The stream of one job until it has ended. Problem `too-many-streams` when all seats are taken. */
 export function streamJob(deps: StreamDeps, c: Context<ApiEnv>, job: Job): Response {
-  const seat = deps.feed.sit(job.permitId, c.req.raw.signal);
+  const seat = deps.feed.sit(job.permitId);
   if (seat === null) {
     throw new ProblemError(
       "too-many-streams",
