@@ -24,8 +24,8 @@ export interface AmqpOptions extends Topology {
   connectTimeoutMs: number;
 }
 
-/** Original headers up to here travel with a dead letter; all headers must fit one AMQP frame of 128 KiB. */
-const HEADERS_BYTES_MAX = 32 * 1024;
+/** Original headers, and reasons, up to here travel with a dead letter: amqplib encodes 64 KiB of headers at most. */
+const HEADERS_BYTES_MAX = 24 * 1024;
 /** How long a session in good order may take to end before its socket is closed. */
 const CLOSE_MS = 2_000;
 
@@ -224,14 +224,21 @@ function deadLetterHeaders(
   { message, seq, reasons, rejectedAt }: DeadLetter,
   token: string,
 ): Record<string, unknown> {
-  const fits = JSON.stringify(message.headers).length <= HEADERS_BYTES_MAX;
+  const fits = jsonBytes(message.headers) <= HEADERS_BYTES_MAX;
+  let room = HEADERS_BYTES_MAX;
+  const shown = reasons.filter((reason) => (room -= jsonBytes(reason)) >= 0);
   return {
     ...(fits ? message.headers : { "x-wps-headers-dropped": true }),
     "x-wps-letter": token,
     "x-wps-event": seq,
     "x-wps-rejected-at": rejectedAt,
-    "x-wps-reasons": reasons.map(({ path, message }) => ({ path, message })),
+    "x-wps-reasons": shown.map(({ path, message }) => ({ path, message })),
     "x-wps-exchange": message.exchange,
     "x-wps-routing-key": message.routingKey,
   };
+}
+
+/** Close enough to the size on the wire: what JSON writes as escapes and quotes, AMQP writes as lengths and types. */
+function jsonBytes(value: unknown): number {
+  return new TextEncoder().encode(JSON.stringify(value)).length;
 }
