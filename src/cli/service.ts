@@ -11,8 +11,8 @@ export interface ServiceRequest {
   signal?: AbortSignal;
 }
 
-/** What stands for the host: the socket has none. */
-const ORIGIN = "http://wps";
+/** What stands for the host: the socket has none. An address, because Deno looks a name up in DNS even for a socket. */
+const ORIGIN = "http://127.0.0.1";
 /** connect(2) on a path that is absent, or that nobody listens on: there is no service. */
 const NOBODY = /os error (2|111)\b/;
 /** EACCES, EPERM. */
@@ -45,27 +45,34 @@ export function isServiceDown(thrown: unknown): boolean {
   return thrown instanceof Fault && thrown.reason === "unavailable" && thrown.disposition === "stalled";
 }
 
-/** The same response, which calls `close` once its body has ended, failed or been cancelled. */
+/** The same response, which calls `close` once, when its body has ended, failed or been cancelled. */
 function closing(response: Response, close: () => void): Response {
   if (response.body === null) {
     close();
     return response;
   }
   const reader = response.body.getReader();
+  let isOver = false;
+  const end = (): void => {
+    if (!isOver) close();
+    isOver = true;
+  };
   const body = new ReadableStream<Uint8Array>({
     async pull(controller): Promise<void> {
       try {
         const { done, value } = await reader.read();
+        // A cancel that came meanwhile has closed the controller already.
+        if (isOver) return;
         if (!done) return controller.enqueue(value);
         controller.close();
       } catch (thrown) {
-        controller.error(thrown);
+        if (!isOver) controller.error(thrown);
       }
-      close();
+      end();
     },
     async cancel(reason): Promise<void> {
+      end();
       await reader.cancel(reason);
-      close();
     },
   });
   return new Response(body, response);
