@@ -7,8 +7,8 @@ export interface ApiEnv {
   Variables: {
     requestId: string;
     door: Door;
-    /** Set on every route that is not public. */
-    caller: Caller;
+    /** Set once the door of a route that is not public has let somebody in. */
+    caller?: Caller;
     /** Aborts when the request's deadline passes. */
     signal: AbortSignal;
   };

@@ -8,7 +8,7 @@ import type { ApiEnv } from "./env.ts";
 import { eventView } from "./event_view.ts";
 import { type Answer, once } from "./idempotency.ts";
 import { ProblemError } from "./problem.ts";
-import { readBody, requireService } from "./request.ts";
+import { callerOf, readBody, requireService } from "./request.ts";
 import { EventDetail, EventPage, EventPath, EventQuery, EventReceipt } from "./schemas/events.ts";
 
 /** What the intake takes; one byte more is read, so that it can record that the body was longer. */
@@ -85,7 +85,7 @@ export function eventsRouter(deps: ApiDeps): Router {
           contentEncoding: c.req.header("Content-Encoding") ?? null,
           headers: cloudEventHeaders(c.req.header()),
           channel: (c.env?.transport ?? "tcp") === "tcp" ? "http" : "cli",
-          actor: c.get("caller").actor,
+          actor: callerOf(c).actor,
           requestId: c.get("requestId"),
         }, (tx, recorded) => settle(tx, answerOf(isCut, recorded))),
       ));

@@ -18,6 +18,7 @@ import {
 import type { ApiDeps } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
 import { PROBLEM_JSON, problemBody, ProblemError } from "./problem.ts";
+import { callerOf } from "./request.ts";
 
 /** What a key may be: visible ASCII, quoted or not, as drafts of the header field differ in it. */
 const KEY = /^[!-~]{1,255}$/;
@@ -53,7 +54,7 @@ export async function once<Receipt>(
       "Cannot use the Idempotency-Key: send 1 to 255 visible ASCII characters",
     );
   }
-  const { actor } = c.get("caller");
+  const { actor } = callerOf(c);
   const request = { caller: `${actor.kind}:${actor.id}`, key };
   const earlier = await begin(deps, c, request, body);
   if (earlier !== null) {

@@ -15,7 +15,7 @@ import { type AcceptedResponse, once } from "./idempotency.ts";
 import { streamJob } from "./job_stream.ts";
 import { jobView, stepView, usualDurationMs } from "./job_view.ts";
 import { ProblemError } from "./problem.ts";
-import { readNothing, requireService } from "./request.ts";
+import { callerOf, readNothing, requireService } from "./request.ts";
 import { JobDetail, JobPage, JobPath, JobQuery, JobReceipt, STEPS_MAX } from "./schemas/jobs.ts";
 
 const listRoute = route("jobs:read", {
@@ -131,7 +131,7 @@ async function order(
         permitId,
         eventSeq: null,
         jobId,
-        actor: c.get("caller").actor,
+        actor: callerOf(c).actor,
         action,
         target: `job ${id}`,
         outcome: "done",

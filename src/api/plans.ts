@@ -13,7 +13,7 @@ import { once } from "./idempotency.ts";
 import { isOpen, jobView } from "./job_view.ts";
 import { planSteps, planView } from "./plan_view.ts";
 import { ProblemError } from "./problem.ts";
-import { readNothing, requireService } from "./request.ts";
+import { callerOf, readNothing, requireService } from "./request.ts";
 import { PermitPath } from "./schemas/common.ts";
 import { JobReceipt } from "./schemas/jobs.ts";
 import { DriftView, PlanQuery, PlanView } from "./schemas/plans.ts";
@@ -93,7 +93,7 @@ export function plansRouter(deps: ApiDeps): Router {
           permitId: permit.permitId,
           eventSeq: null,
           jobId,
-          actor: c.get("caller").actor,
+          actor: callerOf(c).actor,
           action: "drift.requested",
           target: "permit",
           outcome: "done",

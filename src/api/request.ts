@@ -1,8 +1,9 @@
 /** What every request gets before its route: an id, a deadline, bounds, and headers that keep answers out of caches. */
 import type { Context, MiddlewareHandler } from "hono";
 import type { Clock, Random } from "../core/clock.ts";
-import type { Door } from "./caller.ts";
+import type { Caller, Door } from "./caller.ts";
 import type { ApiEnv } from "./env.ts";
+import type { Log } from "../log.ts";
 import { ProblemError } from "./problem.ts";
 
 /** A permit id of 512 characters of 4 bytes, percent-encoded, and a query beside it. */
@@ -21,6 +22,7 @@ const EMPTY_BODY_MAX = 64;
 export interface RequestContext {
   clock: Clock;
   random: Random;
+  log: Log;
   door: Door;
 }
 
@@ -30,8 +32,8 @@ export function requestIdOf(given: string | undefined, random: Random): string {
   return Array.from(random.bytes(REQUEST_ID_BYTES), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Sets id, door and signal, bounds the URL, and marks each answer. */
-export function requestContext({ clock, random, door }: RequestContext): MiddlewareHandler<ApiEnv> {
+/** Sets id, door and signal, bounds the URL, marks each answer, and logs it: at `info` what may change something. */
+export function requestContext({ clock, random, log, door }: RequestContext): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     const requestId = requestIdOf(c.req.header("X-Request-Id"), random);
     c.set("requestId", requestId);
@@ -51,12 +53,26 @@ export function requestContext({ clock, random, door }: RequestContext): Middlew
     });
     // Not the request's own signal: Deno aborts that one after every answer, and says so on stderr.
     c.set("signal", late.signal);
+    const startedAtMs = clock.now();
     try {
       await next();
     } finally {
       ended.abort();
+      const { method, path } = c.req;
+      const caller = c.get("caller")?.actor.id ?? null;
+      const tookMs = clock.now() - startedAtMs;
+      const fields = { requestId, method, path, status: c.res.status, tookMs, caller };
+      if (method === "GET" || method === "HEAD") log.debug("request", fields);
+      else log.info("request", fields);
     }
   };
+}
+
+/** Who is let in; a route that asked nobody fails closed. */
+export function callerOf(c: Context<ApiEnv>): Caller {
+  const caller = c.get("caller");
+  if (caller !== undefined) return caller;
+  throw new ProblemError("internal", "Cannot answer: the route asked nobody who they are");
 }
 
 /** What only a running service has; the problem `service-down` where this process is none. */

@@ -6,7 +6,7 @@ import { connectionOf } from "./connection.ts";
 import type { ApiDeps, Router } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
 import { ProblemError } from "./problem.ts";
-import { requireService } from "./request.ts";
+import { callerOf, requireService } from "./request.ts";
 import { PermitPath } from "./schemas/common.ts";
 import {
   ConnectionAnswer,
@@ -79,7 +79,7 @@ export function workspacesRouter(deps: ApiDeps): Router {
     const snapshot = await requireSnapshot(deps, c.req.valid("param").permitId);
     // Telling a password is audited, and only the service writes.
     requireService(deps.wake);
-    const asker = { actor: c.get("caller").actor, requestId: c.get("requestId") };
+    const asker = { actor: callerOf(c).actor, requestId: c.get("requestId") };
     return c.json(await connectionOf(deps, snapshot, c.req.valid("query"), asker), 200);
   });
   app.openapi(listRoute, async (c) => {

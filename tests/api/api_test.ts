@@ -5,7 +5,7 @@ import { ProblemError, PROBLEMS, toProblem } from "../../src/api/problem.ts";
 import { DEADLINE_MS, requestIdOf } from "../../src/api/request.ts";
 import { Fault, REASONS } from "../../src/core/fault.ts";
 import { makeHostKey } from "../../src/runner/host_key.ts";
-import { PEOPLE, PERMIT, post, statusEvent, withService } from "./service.ts";
+import { KEY, PEOPLE, PERMIT, post, statusEvent, withService } from "./service.ts";
 import { countingRandom, SteppedClock } from "./surroundings.ts";
 
 const DOCUMENT = await Deno.readTextFile(new URL("../../docs/api.md", import.meta.url));
@@ -319,4 +319,24 @@ Deno.test("fingerprintOf: what ssh-keygen -l shows, from the private key alone",
   ) {
     assert.equal(fingerprintOf(none), null, none);
   }
+});
+
+Deno.test("requestContext: logs each request with its id, what changes something at info, and no key", async () => {
+  const lines: string[] = [];
+  const note = (level: string) => (message: string, fields?: Record<string, unknown>): void =>
+    void lines.push(`${level} ${message} ${JSON.stringify({ ...fields, tookMs: 0 })}`);
+  await withService(async (service) => {
+    await service.ask("/api/v1/permits", {
+      headers: { Authorization: `Bearer ${KEY}`, "X-Request-Id": "r-1" },
+    }, "tcp");
+    await service.ask("/api/v1/events", post("{", { "X-Request-Id": "r-2" }));
+    await service.ask("/api/v1/nothing", { headers: { "X-Request-Id": "r-3" } });
+  }, {
+    deps: ({ log }) => ({ log: { ...log, debug: note("debug"), info: note("info") } }),
+  });
+  assert.deepEqual(lines, [
+    'debug request {"requestId":"r-1","method":"GET","path":"/api/v1/permits","status":200,"tookMs":0,"caller":"configured-key"}',
+    'info request {"requestId":"r-2","method":"POST","path":"/api/v1/events","status":422,"tookMs":0,"caller":"unix"}',
+    'debug request {"requestId":"r-3","method":"GET","path":"/api/v1/nothing","status":404,"tookMs":0,"caller":null}',
+  ]);
 });
