@@ -3,10 +3,11 @@ import type { JobChange, JobView, StepView } from "../api/schemas/jobs.ts";
 import type { ServiceClient } from "./client.ts";
 import type { Context } from "./context.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
+import { LiveLine } from "./live.ts";
 import { jobHeadLines, stepLine } from "./render/job.ts";
 import { activityText, progressText } from "./render/progress.ts";
 import { serverSentEvents } from "./sse.ts";
-import { cut, jsonText, visible, widthOf } from "./text.ts";
+import { jsonText, visible } from "./text.ts";
 
 /** Streams that broke (a restart of the service) are opened anew this many times in a row. */
 const REOPEN_MAX = 3;
@@ -67,32 +68,21 @@ function jsonFollower({ terminal }: Context): Follower {
   return { show: (change) => terminal.out(`${jsonText(change, 0)}\n`), leave: () => {} };
 }
 
-/** The cursor to the line's beginning, and the line emptied (ECMA-48 CR, EL). */
-const CLEAR_LINE = "\r\u001b[2K";
-
 function screenFollower(context: Context): Follower {
   const { terminal, style, surroundings } = context;
   const shown = new Set<number>();
-  let live = false;
+  const live = new LiveLine(terminal);
   let lastActivity = "";
-  const clear = (): void => {
-    if (live) terminal.out(CLEAR_LINE);
-    live = false;
-  };
   const showStep = (step: StepView): void => {
     if (step.outcome === "running" || shown.has(step.id)) return;
     shown.add(step.id);
-    clear();
+    live.clear();
     context.lines([stepLine(style, step, surroundings.nowMs())]);
   };
   const showJob = (job: JobView): void => {
     const activity = activityText(job, surroundings.nowMs()) ?? "";
     if (terminal.isTerminal) {
-      clear();
-      const progress = progressText(style, job);
-      // A line that wraps cannot be drawn over.
-      terminal.out(`${progress}  ${cut(activity, Math.max(0, terminal.columns - widthOf(progress) - 2))}`);
-      live = true;
+      live.draw(progressText(style, job), activity);
     } else if (job.waitingFor !== null && job.waitingFor !== lastActivity) {
       lastActivity = job.waitingFor;
       context.lines([`${job.progress.percent} %  waits for ${job.waitingFor}`]);
@@ -103,9 +93,9 @@ function screenFollower(context: Context): Follower {
       const safe = visible(change);
       if (safe.event === "step") return showStep(safe.data);
       if (safe.event === "job") return showJob(safe.data);
-      clear();
+      live.clear();
       context.lines(jobHeadLines(safe.data, context));
     },
-    leave: clear,
+    leave: () => live.clear(),
   };
 }

@@ -7,9 +7,19 @@ export const command: CommandParser = localCommand(
   {
     name: "demo",
     brief: "One permit's whole life on a simulated cluster",
-    description: "x",
-    examples: [],
+    description:
+      "Starts the real service on a simulated cluster, in folders of its own, and plays a permit from " +
+      "permit.ingress.initiated to permit.deleted: each event, its verdict, the plan, each step, what exists after " +
+      "it. Needs no broker, no cluster, no configuration, and leaves nothing. Ends with 0 only when each phase was " +
+      "verified from what the cluster really has. --json prints one object a line.",
+    examples: [
+      ["wps demo", "for people"],
+      ["wps demo --json | jq 'select(.record == \"checks\")'", "for programs"],
+    ],
   },
   object({}),
-  () => Promise.resolve(0),
+  async (_given, common, context) => {
+    const { demo } = await import("../demo.ts");
+    return await demo(common, context);
+  },
 );

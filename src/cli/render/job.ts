@@ -69,14 +69,16 @@ function stepTable(style: Style, steps: StepView[], nowMs: number): string[] {
   return table(style, ["WAVE", "OUTCOME", "STEP", "TARGET", "TOOK", "DETAIL"], rows);
 }
 
-/** One step on a line of its own, for following. */
-export function stepLine(style: Style, step: StepView, nowMs: number): string {
+/** One step on a line of its own, for following. `whole`: with what the platform said. */
+export function stepLine(style: Style, step: StepView, nowMs: number, whole = true): string {
   const sign = step.outcome === "failed"
     ? style.red(style.signs.bad)
     : step.outcome === "abandoned"
     ? style.yellow(style.signs.warning)
     : style.green(style.signs.ok);
-  const detail = step.detail === null ? "" : style.dim(`  ${step.detail}`);
+  const detail = step.detail === null || (!whole && step.outcome === "done")
+    ? ""
+    : style.dim(`  ${step.detail}`);
   return `${sign} ${step.kind} ${step.target}  ${stepSpan(step, nowMs)}${detail}`;
 }
 

@@ -66,8 +66,8 @@ export function driftLines(drift: DriftView, context: Context): string[] {
   ];
 }
 
-/** The steps by wave, with their conditions beneath. */
-export function stepLines(style: Style, steps: PlanStep[]): string[] {
+/** The steps by wave. `whole`: with what must hold before and after each, and which are planned anew. */
+export function stepLines(style: Style, steps: PlanStep[], whole = true): string[] {
   const kindWidth = Math.max(0, ...steps.map(({ kind }) => widthOf(kind)));
   const targetWidth = Math.max(0, ...steps.map(({ target }) => widthOf(target)));
   const lines: string[] = [];
@@ -77,9 +77,10 @@ export function stepLines(style: Style, steps: PlanStep[]): string[] {
     wave = step.wave;
     const sign = stepSign(step);
     const paint = sign === "-" ? style.red : sign === "+" ? style.green : style.yellow;
-    const later = step.do === "later" ? style.dim("  (planned anew before it is done)") : "";
+    const later = whole && step.do === "later" ? style.dim("  (planned anew before it is done)") : "";
     const named = paint(`${sign} ${pad(step.kind, kindWidth)}`);
     lines.push(`  ${named}  ${pad(step.target, targetWidth)}  ${step.why}${later}`);
+    if (!whole) continue;
     if (step.before.length > 0) lines.push(style.dim(`      before: ${step.before.join("; ")}`));
     if (step.after.length > 0) lines.push(style.dim(`      after:  ${step.after.join("; ")}`));
   }
