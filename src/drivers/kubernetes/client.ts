@@ -95,19 +95,31 @@ export class Client {
     resource: R,
     manifest: Manifest<R> & { metadata: { namespace?: string; resourceVersion?: string; uid?: string } },
     signal: AbortSignal,
-    options: { dryRun?: boolean } = {},
+  ): Promise<Stored<R>> {
+    return asStored<R>(await this.#sendApply(resource, manifest, {}, signal));
+  }
+
+  /** Replaces the whole object, whoever wrote its fields; its metadata carries the version that was seen. */
+  async replace<R extends Resource>(
+    resource: R,
+    manifest: Manifest<R> & { metadata: { resourceVersion: string; uid: string } },
+    signal: AbortSignal,
   ): Promise<Stored<R>> {
     const { name, namespace } = manifest.metadata;
     const { apiVersion, kind } = RESOURCES[resource];
     const answer = await this.transport.send({
-      method: "PATCH",
+      method: "PUT",
       path: pathOf(resource, { name, namespace }),
-      query: { fieldManager: FIELD_MANAGER, force: "true", ...(options.dryRun ? { dryRun: "All" } : {}) },
-      contentType: "application/apply-patch+yaml", // JSON is YAML
+      query: { fieldManager: FIELD_MANAGER },
       body: { ...manifest, apiVersion, kind },
-      asked: asked("patch", resource, { name, namespace }),
+      asked: asked("update", resource, { name, namespace }),
     }, signal);
     return asStored<R>(answer);
+  }
+
+  /** Sends an apply that changes nothing, to learn whether it would be admitted. */
+  async tryApply<R extends Resource>(resource: R, manifest: Manifest<R>, signal: AbortSignal): Promise<void> {
+    await this.#sendApply(resource, manifest, { dryRun: "All" }, signal);
   }
 
   /** JSON merge patch (RFC 7386). With metadata.uid or resourceVersion in it, it holds for that object only. */
@@ -195,6 +207,24 @@ export class Client {
       },
       accept: METADATA_ITEM,
       asked: asked("watch", resource, {}),
+    }, signal);
+  }
+
+  async #sendApply<R extends Resource>(
+    resource: R,
+    manifest: Manifest<R>,
+    query: Record<string, string>,
+    signal: AbortSignal,
+  ): Promise<unknown> {
+    const { name, namespace } = manifest.metadata;
+    const { apiVersion, kind } = RESOURCES[resource];
+    return await this.transport.send({
+      method: "PATCH",
+      path: pathOf(resource, { name, namespace }),
+      query: { fieldManager: FIELD_MANAGER, force: "true", ...query },
+      contentType: "application/apply-patch+yaml", // JSON is YAML
+      body: { ...manifest, apiVersion, kind },
+      asked: asked("patch", resource, { name, namespace }),
     }, signal);
   }
 

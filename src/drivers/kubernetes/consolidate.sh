@@ -59,11 +59,11 @@ same() {
   cmp -s "$SCRATCH/source" "$SCRATCH/copy" && cmp -s "$SCRATCH/source.folders" "$SCRATCH/copy.folders"
 }
 
-# Lines that only one side has, without their hashes.
+# Names that only one side has, or that differ.
 differences() {
   {
-    comm -3 "$SCRATCH/source" "$SCRATCH/copy" | sed 's/^[[:space:]]*[^ ]*  //'
-    comm -3 "$SCRATCH/source.folders" "$SCRATCH/copy.folders" | sed 's/^[[:space:]]*//'
+    sort "$SCRATCH/source" "$SCRATCH/copy" | uniq -u | sed 's/^[^ ]*  //'
+    sort "$SCRATCH/source.folders" "$SCRATCH/copy.folders" | uniq -u
   } | sort -u | head -n $LISTED_MAX
 }
 

@@ -20,7 +20,7 @@ const RESPONSE_MAX_BYTES = 64 * 1024 * 1024;
 
 /** One request. `path` begins with "/"; `query` values are encoded here. */
 export interface ApiRequest {
-  method: "GET" | "POST" | "PATCH" | "DELETE";
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   path: string;
   query?: Record<string, string>;
   accept?: string;

@@ -68,6 +68,7 @@ export interface StoredMetadata {
   finalizers?: string[];
   deletionTimestamp?: string;
   creationTimestamp?: string;
+  managedFields?: { manager?: string; operation?: string; subresource?: string; fieldsV1?: object }[];
   ownerReferences?: { kind: string; name: string; uid: string; controller?: boolean }[];
 }
 

@@ -17,7 +17,10 @@ export async function consolidate(
 ): Promise<ApplyResult> {
   const { permitId } = writing;
   const place = { namespace: permitName(permitId), name: taskName(consolidation.fromKey) };
-  if (task !== null && task.seen !== null) await removeSeen(writing, "jobs", place, task.seen);
+  // Any other Job of that name stays, and createOnly is refused.
+  if (task !== null && task.state === "failed" && task.seen !== null) {
+    await removeSeen(writing, "jobs", place, task.seen);
+  }
   await createOnly(writing, "jobs", consolidationManifest(permitId, consolidation, script, site));
   return { detail: `Job ${place.name} into ${consolidation.into.key}/${consolidation.folder}` };
 }

@@ -9,7 +9,7 @@ import { claimManifest, volumeMarks } from "../manifests/claim.ts";
 import { isOurs, LABEL, MANAGER, NOTE, note, whyForeign } from "../marks.ts";
 import type { KubernetesSite } from "../settings.ts";
 import { describePlace, type Place, type Stored } from "../wire.ts";
-import { applySeen, changedFault, createOnly, removeSeen, type Writing } from "../write.ts";
+import { changedFault, createOnly, removeSeen, type Writing } from "../write.ts";
 
 type Of<K extends Action["kind"]> = Extract<Action, { kind: K }>;
 type Claim = Stored<"persistentvolumeclaims">;
@@ -19,28 +19,24 @@ function claimPlace(permitId: string, key: string): Place {
   return { namespace: permitName(permitId), name: volumeName(key) };
 }
 
-/** A new claim, or an existing one with its marks renewed; what Kubernetes keeps fixed is left as it is. */
+/** A new claim. An existing one stays as it is, because Kubernetes fixes what a claim asks for; only its mark may be added. */
 export async function ensureVolume(
   writing: Writing,
   { volume, seen }: Of<"ensure-volume">,
   site: Pick<KubernetesSite, "settings" | "singleNode">,
 ): Promise<ApplyResult> {
-  const manifest = claimManifest(writing.permitId, volume, site);
   if (seen === null) {
     await refuseBesideData(writing, volume.key);
-    await createOnly(writing, "persistentvolumeclaims", manifest);
+    await createOnly(writing, "persistentvolumeclaims", claimManifest(writing.permitId, volume, site));
     return { detail: `claim of ${volume.size} made` };
   }
   const existing = await requireClaim(writing, volume.key);
-  if (existing === null) throw changedFault(manifest.metadata.name);
-  const { accessModes, storageClassName, volumeName, resources } = existing.spec ?? {};
-  // A mark once written stays (invariant 3), and an apply takes away what it leaves out.
-  const tainted = volume.sensitive || note(existing, NOTE.tainted) === "true";
-  const kept = {
-    metadata: { ...manifest.metadata, ...volumeMarks(writing.permitId, volume.key, tainted) },
-    spec: { accessModes, storageClassName, volumeName, resources },
-  };
-  await applySeen(writing, "persistentvolumeclaims", kept, seen);
+  if (existing === null || existing.metadata.uid !== seen.uid) {
+    throw changedFault(`PVC ${volumeName(volume.key)}`);
+  }
+  if (volume.sensitive && note(existing, NOTE.tainted) !== "true") {
+    return await taintVolume(writing, { kind: "taint-volume", volume, seen });
+  }
   return { detail: "claim kept" };
 }
 

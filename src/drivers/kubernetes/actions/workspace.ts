@@ -3,11 +3,12 @@ import type { ApplyContext, ApplyResult } from "../../../core/driver.ts";
 import { Fault } from "../../../core/fault.ts";
 import { permitName, workspaceName } from "../../../core/names.ts";
 import type { ObservedWorkspace } from "../../../core/observed.ts";
+import { canonicalJson } from "../../../core/sha256.ts";
 import type { Action } from "../../../core/step.ts";
-import { isAbsent, isConflict } from "../client.ts";
+import { FIELD_MANAGER, isAbsent, isConflict } from "../client.ts";
 import { foreignFault } from "../faults.ts";
 import { secretManifest } from "../manifests/identity.ts";
-import { openPolicyManifest, rulesOf, shutPolicyManifest } from "../manifests/policy.ts";
+import { openPolicyManifest, openSpec, rulesOf, shutPolicyManifest, shutSpec } from "../manifests/policy.ts";
 import { serviceManifest, statefulSetManifest } from "../manifests/workspace.ts";
 import { isOurs, LABEL, NOTE, whyForeign } from "../marks.ts";
 import type { KubernetesSite } from "../settings.ts";
@@ -44,12 +45,29 @@ export async function cutNetwork(writing: Writing, { workspace }: Of<"cut-networ
   }
   const manifest = shutPolicyManifest(permitId, workspace, seen?.version ?? "absent");
   try {
-    await applyOwned(writing, "networkpolicies", manifest, seen?.uid ?? null);
+    const stored = await applyOwned(writing, "networkpolicies", manifest, seen?.uid ?? null);
+    requireWritten(stored, shutSpec(manifest.metadata.name));
     return { detail: "its policy denies both ways" };
   } catch (thrown) {
     if (!isAbsent(thrown)) throw thrown;
     return { detail: "nothing to cut: the namespace is gone" };
   }
+}
+
+/** What the API server stored must be what was sent: a webhook, or a field of somebody else's, may have changed it. */
+function requireWritten({ metadata, spec }: Stored<"networkpolicies">, wanted: object): void {
+  if (canonicalJson(spec) === canonicalJson(wanted)) return;
+  const target = describePlace("networkpolicies", metadata);
+  throw new Fault(
+    "stalled",
+    "policy-refused",
+    `Cannot rely on ${target}: it was stored otherwise than it was written`,
+    {
+      target,
+      advice:
+        "Find out who changes NetworkPolicies (kubectl get mutatingwebhookconfigurations), then run wps jobs retry",
+    },
+  );
 }
 
 /** Scales to zero, whatever the version; the pod gets its full grace. No compute object: nothing to stop. */
@@ -95,15 +113,37 @@ export async function ensureIdentity(
   return { detail: rotate ? "Secret with a new password, Service" : "Secret, Service" };
 }
 
-/** The StatefulSet with one replica: one write, conditional on what was seen (invariant 9). */
+/**
+ * The StatefulSet with one replica: one write, conditional on what was seen (invariant 9). An apply leaves alone what
+ * others added, a container in the template for example; where somebody did, the object is replaced as a whole.
+ */
 export async function startWorkspace(
   writing: Writing,
   { workspace, seen }: Of<"start">,
   site: KubernetesSite,
 ): Promise<ApplyResult> {
-  const manifest = statefulSetManifest(writing.permitId, workspace, site);
-  await applySeen(writing, "statefulsets", manifest, seen);
-  return { detail: `${manifest.metadata.name} set to 1` };
+  const { client, permitId, signal } = writing;
+  const manifest = statefulSetManifest(permitId, workspace, site);
+  const { name } = manifest.metadata;
+  const existing = seen === null
+    ? null
+    : await client.get("statefulsets", placeOf(permitId, workspace.key), signal);
+  if (seen === null || existing === null || isWhollyOurs(existing)) {
+    await applySeen(writing, "statefulsets", manifest, seen);
+    return { detail: `${name} set to 1` };
+  }
+  const metadata = { ...manifest.metadata, uid: seen.uid, resourceVersion: seen.version };
+  await client.replace("statefulsets", { ...manifest, metadata }, signal);
+  return { detail: `${name} set to 1, changes of others undone` };
+}
+
+/** Whether nobody but WPS's own applies (and its stop, which sets the replicas) wrote what the object asks for. */
+function isWhollyOurs({ metadata }: Stored<"statefulsets">): boolean {
+  return (metadata.managedFields ?? []).every(({ manager, operation, fieldsV1 }) => {
+    const spec: unknown = fieldsV1 === undefined ? undefined : Reflect.get(fieldsV1, "f:spec");
+    if (spec === undefined || (manager === FIELD_MANAGER && operation === "Apply")) return true;
+    return manager === FIELD_MANAGER && canonicalJson(spec) === canonicalJson({ "f:replicas": {} });
+  });
 }
 
 /** Deletes one pod gracefully; its StatefulSet makes the next from the present template. */
@@ -131,7 +171,8 @@ export async function openNetwork(
   const pod = await findInstance(writing, workspace.key, instanceUid);
   const manifest = openPolicyManifest(permitId, workspace, rulesOf(workspace, site), instanceUid);
   // The policy first: a refused one (somebody cut in between) leaves nothing behind, and a label alone opens nothing.
-  await applySeen(writing, "networkpolicies", manifest, seen);
+  const stored = await applySeen(writing, "networkpolicies", manifest, seen);
+  requireWritten(stored, openSpec(manifest.metadata.name, rulesOf(workspace, site), instanceUid));
   await client.merge("pods", { namespace: permitName(permitId), name: pod.metadata.name }, {
     metadata: { uid: instanceUid, labels: { [LABEL.opened]: instanceUid } },
   }, signal);
@@ -162,9 +203,7 @@ export async function removeWorkspace(
 ): Promise<ApplyResult> {
   const place = placeOf(writing.permitId, workspace.key);
   await refuseLiveInstances(writing, workspace);
-  const compute = workspace.compute === null
-    ? await removeOwned(writing, "statefulsets", place)
-    : await removeSeen(writing, "statefulsets", place, workspace.compute);
+  const compute = await removeCompute(writing, workspace);
   const rest = await Promise.all([
     removeOwned(writing, "services", place),
     removeOwned(writing, "secrets", place),
@@ -172,6 +211,15 @@ export async function removeWorkspace(
   const policy = await removeOwned(writing, "networkpolicies", place);
   const count = [compute, ...rest, policy].filter((existed) => existed).length;
   return { detail: `${count} objects deleted` };
+}
+
+/** Exactly the compute that was seen; one that has come where none was seen is a conflict. */
+async function removeCompute(writing: Writing, { key, compute }: ObservedWorkspace): Promise<boolean> {
+  const place = placeOf(writing.permitId, key);
+  if (compute !== null) return await removeSeen(writing, "statefulsets", place, compute);
+  const found = await findOurs(writing, "statefulsets", place);
+  if (found !== null) throw changedFault(describePlace("statefulsets", place));
+  return false;
 }
 
 /** Deleting the object of a running pod would delete the pod unseen; it must have been stopped and seen gone. */

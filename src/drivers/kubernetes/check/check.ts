@@ -84,12 +84,9 @@ async function checkAccount(client: Client, signal: AbortSignal): Promise<CheckL
 async function checkConfinement(client: Client, signal: AbortSignal): Promise<CheckLine> {
   const check = "confinement";
   try {
-    await client.apply(
-      "namespaces",
-      { metadata: { name: OUTSIDE, labels: { [LABEL.managedBy]: MANAGER } } },
-      signal,
-      { dryRun: true },
-    );
+    await client.tryApply("namespaces", {
+      metadata: { name: OUTSIDE, labels: { [LABEL.managedBy]: MANAGER } },
+    }, signal);
   } catch (thrown) {
     if (thrown instanceof Fault && thrown.reason === "policy-refused") {
       return {

@@ -35,7 +35,11 @@ export const CLUSTER_PERMISSIONS: readonly Permission[] = [
     "what backs them is retained, rebound, let go",
   ),
   rule("services", ["get", "list", "create", "patch", "delete"], "a workspace's address"),
-  rule("statefulsets", ["get", "list", "watch", "create", "patch", "delete"], "a workspace's compute"),
+  rule(
+    "statefulsets",
+    ["get", "list", "watch", "create", "update", "patch", "delete"],
+    "a workspace's compute",
+  ),
   rule(
     "pods",
     ["get", "list", "watch", "patch", "delete"],

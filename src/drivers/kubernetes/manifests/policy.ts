@@ -71,7 +71,8 @@ export function shutPolicyManifest(
       namespace: permitName(permitId),
       ...workspaceMarks(permitId, workspace, { [NOTE.cutAfter]: after }),
     },
-    spec: shutSpec(name),
+    // Said, not left out: an apply takes back what somebody else put into a list only if it names the list.
+    spec: { ...shutSpec(name), ingress: [], egress: [] },
   };
 }
 

@@ -81,7 +81,8 @@ export function scopeManifests(
     },
     defaultDeny: {
       metadata: guard(GUARD.defaultDeny),
-      spec: DEFAULT_DENY_SPEC,
+      // Empty lists are said, so that an apply takes back what somebody else put into them.
+      spec: { ...DEFAULT_DENY_SPEC, ingress: [], egress: [] },
     },
     account: { metadata: guard(GUARD.account), automountServiceAccountToken: false },
     secretsAccess: {

@@ -6,7 +6,7 @@ import { canonicalJson } from "../../../core/sha256.ts";
 import { DEFAULT_DENY_SPEC, GUARD, scopeManifests } from "../manifests/scope.ts";
 import { isOurs, NOTE, note } from "../marks.ts";
 import type { ClusterTraits, KubernetesSettings } from "../settings.ts";
-import type { MetadataOnly, StoredMetadata } from "../wire.ts";
+import { type MetadataOnly, type Resource, RESOURCES, type StoredMetadata } from "../wire.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** Identity and version of an object (invariant 9). */
@@ -71,95 +71,63 @@ function heldObjects({ claims, pods, jobs, statefulSets, services, secrets }: Sn
 /** So many names say enough, and a job's line stays readable. */
 const HELD_MAX = 10;
 
+/** One guard: the objects among which it is found, and the fields that it must have. */
 interface Guard {
-  kind: string;
-  /** The live object; null: missing. */
-  live: MetadataOnly | null;
+  resource: Resource;
+  among: MetadataOnly[];
   expected: { metadata: { name: string } };
-  /** The part that is compared, of either. */
-  part: (object: object) => unknown;
-  /** `exact`: nothing may be added. Otherwise the API server's defaults may. */
-  exact: boolean;
+  fields: string[];
 }
 
-/** Which guards are missing, foreign or altered, one text each. */
+/** Which guards are missing, foreign or altered, one text each. The API server's defaults may stand beside our fields. */
 export function guardFaults(
   snapshot: Snapshot,
   { secretsRole }: Pick<KubernetesSettings, "secretsRole">,
   traits: ClusterTraits,
 ): string[] {
   const { permitId, quotas, limits, policies, accounts, bindings, namespace } = snapshot;
-  const find = <T extends MetadataOnly>(list: T[], name: string): T | null =>
-    list.find(({ metadata }) => metadata.name === name) ?? null;
-  const named = (
-    list: MetadataOnly[],
-    { metadata: { name } }: { metadata: { name: string } },
-  ): MetadataOnly | null => find(list, name);
-  const quota = find(quotas, GUARD.quota);
-  const members = Number(quota === null ? MEMBERS_MAX : note(quota, NOTE.members));
+  const quota = quotas.find(({ metadata }) => metadata.name === GUARD.quota);
+  const members = Number(quota === undefined ? MEMBERS_MAX : note(quota, NOTE.members));
   const expected = scopeManifests({ permitId, fsGroup: 0, members, secretsRole, traits });
-  const field = (key: string) => (object: object): unknown => Reflect.get(object, key);
   const guards: Guard[] = [
-    { kind: "ResourceQuota", live: quota, expected: expected.quota, part: field("spec"), exact: true },
+    { resource: "resourcequotas", among: quotas, expected: expected.quota, fields: ["spec"] },
+    { resource: "limitranges", among: limits, expected: expected.limits, fields: ["spec"] },
+    { resource: "networkpolicies", among: policies, expected: expected.defaultDeny, fields: [] },
     {
-      kind: "LimitRange",
-      live: named(limits, expected.limits),
-      expected: expected.limits,
-      part: field("spec"),
-      exact: false,
-    },
-    {
-      kind: "NetworkPolicy",
-      live: named(policies, expected.defaultDeny),
-      expected: expected.defaultDeny,
-      part: field("spec"),
-      exact: true,
-    },
-    {
-      kind: "ServiceAccount",
-      live: named(accounts, expected.account),
+      resource: "serviceaccounts",
+      among: accounts,
       expected: expected.account,
-      part: field("automountServiceAccountToken"),
-      exact: true,
+      fields: ["automountServiceAccountToken"],
     },
     {
-      kind: "RoleBinding",
-      live: named(bindings, expected.secretsAccess),
+      resource: "rolebindings",
+      among: bindings,
       expected: expected.secretsAccess,
-      part: field("roleRef"),
-      exact: false,
-    },
-    {
-      kind: "RoleBinding",
-      live: named(bindings, expected.secretsAccess),
-      expected: expected.secretsAccess,
-      part: field("subjects"),
-      exact: false,
+      fields: ["roleRef", "subjects"],
     },
   ];
   const labels = namespace?.metadata.labels ?? {};
-  const expectedLabels = expected.namespace.metadata.labels ?? {};
-  const altered = Object.entries(expectedLabels).filter(([key, value]) => labels[key] !== value).map((
-    [key],
-  ) => key);
-  const texts = guards.flatMap((guard) => {
-    const fault = faultOfGuard(guard, permitId);
-    return fault === null ? [] : [fault];
-  });
-  if (altered.length > 0) {
-    texts.unshift(`Namespace ${permitName(permitId)} has other labels: ${altered.join(", ")}`);
-  }
-  return [...new Set(texts)];
+  const altered = Object.entries(expected.namespace.metadata.labels ?? {})
+    .filter(([key, value]) => labels[key] !== value).map(([key]) => key);
+  return [
+    ...(altered.length > 0
+      ? [`Namespace ${permitName(permitId)} has other labels: ${altered.join(", ")}`]
+      : []),
+    ...guards.flatMap((guard) => faultOfGuard(guard, snapshot) ?? []),
+  ];
 }
 
-function faultOfGuard({ kind, live, expected, part, exact }: Guard, permitId: string): string | null {
-  const name = `${kind} ${expected.metadata.name}`;
-  if (live === null) return `${name} is missing`;
-  if (!isOurs(live, permitId)) return `${name} is not WPS's`;
-  if (live.metadata.deletionTimestamp !== undefined) return `${name} is being deleted`;
-  const has = part(live), wants = part(expected);
-  const fits = exact ? canonicalJson(has) === canonicalJson(wants) : holds(has, wants);
-  return fits ? null : `${name} is altered`;
+function faultOfGuard({ resource, among, expected, fields }: Guard, snapshot: Snapshot): string | null {
+  const { name } = expected.metadata;
+  const text = `${RESOURCES[resource].kind} ${name}`;
+  const live = among.find(({ metadata }) => metadata.name === name);
+  if (live === undefined) return `${text} is missing`;
+  if (!isOurs(live, snapshot.permitId)) return `${text} is not WPS's`;
+  if (live.metadata.deletionTimestamp !== undefined) return `${text} is being deleted`;
+  const fits = resource === "networkpolicies"
+    ? isDefaultDenyIntact(snapshot)
+    : fields.every((field) => holds(Reflect.get(live, field), Reflect.get(expected, field)));
+  return fits ? null : `${text} is altered`;
 }
 
 /** Whether the namespace's default-deny stands exactly as written: what `shut` without an own policy rests on. */
