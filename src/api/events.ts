@@ -1,5 +1,5 @@
 /** `/events`: taking the Permit Manager's events in, and reading what was recorded. */
-import { OpenAPIHono, z } from "@hono/zod-openapi";
+import { OpenAPIHono } from "@hono/zod-openapi";
 import { getEvent, getEventBody, listEvents } from "../store/events.ts";
 import { json, problems } from "./answers.ts";
 import { route } from "./auth.ts";
@@ -9,6 +9,7 @@ import { eventView } from "./event_view.ts";
 import { type Answer, once } from "./idempotency.ts";
 import { ProblemError } from "./problem.ts";
 import { callerOf, readBody, requireService } from "./request.ts";
+import { IdempotencyHeader } from "./schemas/common.ts";
 import { EventDetail, EventPage, EventPath, EventQuery, EventReceipt } from "./schemas/events.ts";
 
 /** What the intake takes; one byte more is read, so that it can record that the body was longer. */
@@ -24,11 +25,7 @@ const postRoute = route("events:write", {
   description:
     "The canonical form, or CloudEvents 1.0 structured or binary (headers ce-id, ce-source, ce-type …).",
   request: {
-    headers: z.object({
-      "idempotency-key": z.string().optional().openapi({
-        description: "Makes a repetition harmless for 24 h",
-      }),
-    }),
+    headers: IdempotencyHeader,
     body: {
       required: true,
       description: "At most 1 MiB",

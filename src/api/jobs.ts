@@ -16,6 +16,7 @@ import { streamJob } from "./job_stream.ts";
 import { jobView, stepView, usualDurationMs } from "./job_view.ts";
 import { ProblemError } from "./problem.ts";
 import { callerOf, readNothing, requireService } from "./request.ts";
+import { IdempotencyHeader } from "./schemas/common.ts";
 import { JobDetail, JobPage, JobPath, JobQuery, JobReceipt, STEPS_MAX } from "./schemas/jobs.ts";
 
 const listRoute = route("jobs:read", {
@@ -52,7 +53,7 @@ const retryRoute = route("jobs:write", {
   path: "/jobs/{id}/retry",
   tags: ["jobs"],
   summary: "Run a waiting job now, or a failed one again",
-  request: { params: JobPath },
+  request: { params: JobPath, headers: IdempotencyHeader },
   responses: { 202: json(JobReceipt, "The job that will run"), ...problems },
 });
 
@@ -61,7 +62,7 @@ const cancelRoute = route("jobs:write", {
   path: "/jobs/{id}/cancel",
   tags: ["jobs"],
   summary: "Cancel a job: queued at once, running at its next step boundary",
-  request: { params: JobPath },
+  request: { params: JobPath, headers: IdempotencyHeader },
   responses: { 202: json(JobReceipt, "The job"), ...problems },
 });
 

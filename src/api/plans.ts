@@ -14,7 +14,7 @@ import { isOpen, jobView } from "./job_view.ts";
 import { planSteps, planView } from "./plan_view.ts";
 import { ProblemError } from "./problem.ts";
 import { callerOf, readNothing, requireService } from "./request.ts";
-import { PermitPath } from "./schemas/common.ts";
+import { IdempotencyHeader, PermitPath } from "./schemas/common.ts";
 import { JobReceipt } from "./schemas/jobs.ts";
 import { DriftView, PlanQuery, PlanView } from "./schemas/plans.ts";
 import { requireSnapshot } from "./workspaces.ts";
@@ -42,7 +42,7 @@ const repairRoute = route("jobs:write", {
   path: "/permits/{permitId}/drift",
   tags: ["plans"],
   summary: "Repair what differs",
-  request: { params: PermitPath },
+  request: { params: PermitPath, headers: IdempotencyHeader },
   responses: {
     202: json(JobReceipt, "The job that repairs it; an open job of the permit does so as well"),
     ...problems,

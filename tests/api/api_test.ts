@@ -55,6 +55,8 @@ Deno.test("GET /openapi.json: OpenAPI 3.1 whose references resolve and whose par
           { name },
         ) => name);
         assert.deepEqual(named, inPath, `${method} ${path}`);
+        const keyed = operation.parameters?.some(({ name }) => name === "idempotency-key") ?? false;
+        assert.equal(keyed, method === "post", `${method} ${path}: every POST takes an Idempotency-Key`);
         assert.ok(
           path.endsWith("z") || path.endsWith("openapi.json") || operation.responses["default"],
           `${method} ${path} declares problems`,

@@ -207,6 +207,12 @@ Deno.test("permit ids in paths: arbitrary text, percent-encoded, slashes include
       const shown = await (await service.ask(`/api/v1/permits/${encodeURIComponent(permitId)}`)).json();
       assert.equal(shown.permitId, permitId);
     }
+    // A URL's path cannot have these as a segment, encoded or not (WHATWG URL 4.1); the list reaches them.
+    for (const permitId of [".", ".."]) {
+      await service.ask("/api/v1/events", post({ permitId, ...statusEvent("ANALYSIS_ACTIVE", PEOPLE) }));
+      const listed = await (await service.ask(`/api/v1/workspaces?permitId=${permitId}`)).json();
+      assert.deepEqual(listed.items.map((item: { permitId: string }) => item.permitId), [permitId, permitId]);
+    }
   }));
 
 async function permitOf({ db }: Service): Promise<Parameters<Service["journey"]["reach"]>[0]> {

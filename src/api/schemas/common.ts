@@ -26,6 +26,12 @@ export const PermitPath = z.object({
   permitId: z.string().min(1).max(PERMIT_ID_MAX).openapi({ example: "permit-001" }),
 });
 
+/** The header of every POST; `once` checks and uses it. */
+export const IdempotencyHeader = z.object({
+  "idempotency-key": z.string().optional()
+    .openapi({ description: "Makes a repetition harmless for 24 h: 1 to 255 visible ASCII characters" }),
+});
+
 /** The query parameters of every list. */
 export const pageQuery = {
   limit: z.coerce.number().int().min(1).max(PAGE_MAX).default(PAGE_DEFAULT)
