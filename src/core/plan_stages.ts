@@ -199,7 +199,7 @@ function startOf(workspace: DesiredWorkspace, give: GiveInput): StepDraft {
   const ready: Condition[] = [{ is: "ready", workspace: workspace.key }];
   // Behind a wait the object will have another version: the next plan starts it.
   if (!give.clear) {
-    return laterStep("start", workspace.key, why, [{ is: "instances-gone", workspaces: barrier }], ready);
+    return laterStep("start", workspace.key, why, barrierOf(barrier), ready);
   }
   return startStep(workspace, existing?.compute ?? null, barrier, why);
 }

@@ -195,6 +195,11 @@ export function identityStep(workspace: DesiredWorkspace, rotate: boolean, why: 
   return { do: "apply", kind: action.kind, target: workspace.key, why, before: [], after: [], action };
 }
 
+/** The barrier of invariant 2 as a condition; none where no workspace is in the way. */
+export function barrierOf(workspaces: string[]): Condition[] {
+  return workspaces.length === 0 ? [] : [{ is: "instances-gone", workspaces }];
+}
+
 /** Compute on. `before` is what the runner asserts on its observation: the barrier of invariant 2. */
 export function startStep(
   workspace: DesiredWorkspace,
@@ -204,7 +209,7 @@ export function startStep(
 ): StepDraft {
   const before: Condition[] = [
     { is: "network-shut", workspaces: [workspace.key] },
-    { is: "instances-gone", workspaces: barrier },
+    ...barrierOf(barrier),
     { is: "nothing-foreign" },
   ];
   const after: Condition[] = [{ is: "ready", workspace: workspace.key }];
