@@ -50,7 +50,7 @@ export async function loadSetup(path: string | undefined): Promise<Setup> {
 function problemsError(what: string, problems: Problem[]): CliError {
   return new CliError(EXIT.usage, `Cannot use this site: ${what}`, {
     details: problems.map(problemLine),
-    advice: ["Correct it and run wps config check"],
+    advice: ["Correct it, or name another one with --config FILE, then run wps config check"],
   });
 }
 

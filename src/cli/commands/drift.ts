@@ -13,7 +13,7 @@ import type { Context } from "../context.ts";
 import { CliError, EXIT, type ExitCode } from "../exit.ts";
 import { listAll } from "../paging.ts";
 import { jobHeadLines } from "../render/job.ts";
-import { driftLines } from "../render/plan.ts";
+import { driftLines, driftListLines } from "../render/plan.ts";
 
 /** Permits that are looked at in one call: each is a full observation of the platform. */
 const PERMITS_MAX = 10_000;
@@ -71,13 +71,5 @@ async function showAll(client: ServiceClient, json: boolean, context: Context): 
       ),
     );
   }
-  const differing = found.filter(({ differs }) => differs);
-  const drifted = differing.filter(({ jobId }) => jobId === null).length;
-  return context.show(json, found, (views) => [
-    ...views.filter(({ differs }) => differs).flatMap((drift) => [...driftLines(drift, context), ""]),
-    `${found.length} permit${found.length === 1 ? "" : "s"} looked at: ${drifted} drifted, ${
-      differing.length - drifted
-    } being changed, ` +
-    `${found.length - differing.length} as they should be`,
-  ]);
+  return context.show(json, found, (views) => driftListLines(views, context));
 }

@@ -18,7 +18,7 @@ export function jobListLines(jobs: JobView[], { style, surroundings }: Context):
     job.kind,
     stateWord(style, job.state),
     `${job.attempt}`,
-    `${job.progress.percent} %`,
+    isHopeful(job) ? `${job.progress.percent} %` : NOTHING,
     ago(job.createdAt, nowMs),
     spanText(job, nowMs) ?? NOTHING,
     job.waitingFor ?? job.message ?? "",
@@ -27,10 +27,15 @@ export function jobListLines(jobs: JobView[], { style, surroundings }: Context):
   return table(style, header, rows);
 }
 
+/** Whether progress says anything: the last steps of a failed job are those that took it back. */
+function isHopeful({ state }: JobView): boolean {
+  return state === "queued" || state === "running" || state === "succeeded";
+}
+
 /** One job with its steps. */
 export function jobLines(job: JobDetail, context: Context): string[] {
   const { style } = context;
-  return [...jobHeadLines(job, context), "", ...stepTable(style, job.steps, context.surroundings.nowMs())];
+  return [...jobHeadLines(job, context), "", ...stepTable(style, job, context.surroundings.nowMs())];
 }
 
 /** One job without its steps. */
@@ -50,23 +55,25 @@ export function jobHeadLines(job: JobView, { style, surroundings }: Context): st
   return [
     `${style.bold(`job ${job.id}`)}  ${job.kind} of ${job.permitId}  ${stateWord(style, job.state)}`,
     style.dim(`  ${facts.filter((fact) => fact !== null).join(", ")}`),
-    `  ${progressText(style, job)}`,
+    ...(isHopeful(job) ? [`  ${progressText(style, job)}`] : []),
     ...(activity === null ? [] : [`  ${activity}`]),
     ...troubleLines(style, trouble, surroundings.terminal.columns),
   ];
 }
 
-function stepTable(style: Style, steps: StepView[], nowMs: number): string[] {
+function stepTable(style: Style, { steps, startedAt }: JobDetail, nowMs: number): string[] {
   if (steps.length === 0) return ["No steps yet."];
+  const beganMs = Date.parse(startedAt ?? steps[0]?.startedAt ?? "");
   const rows = steps.map((step) => [
-    `${step.attempt}.${step.wave}`,
+    `${step.attempt}`,
+    `+${duration(Date.parse(step.startedAt) - beganMs)}`,
     outcomeWord(style, step.outcome),
     step.kind,
     step.target,
     stepSpan(step, nowMs),
     step.detail ?? step.why,
   ]);
-  return table(style, ["WAVE", "OUTCOME", "STEP", "TARGET", "TOOK", "DETAIL"], rows);
+  return table(style, ["ATTEMPT", "BEGAN", "OUTCOME", "STEP", "TARGET", "TOOK", "DETAIL"], rows);
 }
 
 /** One step on a line of its own, for following. `whole`: with what the platform said. */

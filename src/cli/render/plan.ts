@@ -3,6 +3,7 @@ import type { PlanView } from "../../api/schemas/plans.ts";
 import type { DriftView } from "../../api/schemas/plans.ts";
 import type { Context } from "../context.ts";
 import type { Style } from "../style.ts";
+import { table } from "../table.ts";
 import { pad, widthOf } from "../text.ts";
 import { troubleLines } from "./trouble.ts";
 
@@ -63,6 +64,23 @@ export function driftLines(drift: DriftView, context: Context): string[] {
     ...blocked(style, drift.obstacles, terminal.columns),
     "",
     said,
+  ];
+}
+
+/** The drift of many permits: one line for each that differs, and a count. */
+export function driftListLines(drifts: DriftView[], { style }: Context): string[] {
+  const differing = drifts.filter(({ differs }) => differs);
+  const rows = differing.map(({ permitId, differences, obstacles, jobId }) => [
+    permitId,
+    jobId === null ? style.yellow("drifted") : `job ${jobId} is at work`,
+    `${differences.length}`,
+    obstacles[0]?.message ?? differences[0]?.id ?? "",
+  ]);
+  const drifted = differing.filter(({ jobId }) => jobId === null).length;
+  return [
+    ...table(style, ["PERMIT", "STATE", "STEPS", "FIRST"], rows),
+    `${drifts.length} permit${drifts.length === 1 ? "" : "s"} looked at: ${drifted} drifted, ` +
+    `${differing.length - drifted} being changed, ${drifts.length - differing.length} as they should be`,
   ];
 }
 

@@ -16,9 +16,7 @@ export function progressText(style: Style, { progress }: Pick<JobView, "progress
 /** What an open job is doing right now; null: it has ended. */
 export function activityText(job: JobView, nowMs: number): string | null {
   if (job.waitingFor !== null) {
-    const since = job.waitingSince === null
-      ? ""
-      : ` (since ${duration(nowMs - Date.parse(job.waitingSince))})`;
+    const since = job.waitingSince === null ? "" : ` (for ${duration(nowMs - Date.parse(job.waitingSince))})`;
     return `waits for ${job.waitingFor}${since}`;
   }
   if (job.state === "running") return "works";
