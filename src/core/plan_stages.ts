@@ -5,6 +5,7 @@ import type { Observed, ObservedTask, ObservedVolume, ObservedWorkspace } from "
 import type { PlanInput } from "./plan_input.ts";
 import {
   awaitStep,
+  barrierOf,
   consolidateStep,
   destroyScopeStep,
   destroyVolumeStep,
