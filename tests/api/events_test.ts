@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { getJob } from "../../src/store/jobs.ts";
+import type { PostedEvent } from "../../src/api/deps.ts";
 import { KEY, PEOPLE, PERMIT, post, statusEvent, withService } from "./service.ts";
 
 const EVENTS = "/api/v1/events";
@@ -153,6 +154,34 @@ Deno.test("POST /events: over TCP the channel is http and the actor the key", ()
     const { seq } = await response.json();
     assert.equal((await (await service.ask(`${EVENTS}/${seq}`)).json()).channel, "http");
   }));
+
+Deno.test("POST /events: the intake gets CloudEvents' attributes and no credentials", async () => {
+  const seen: PostedEvent[] = [];
+  await withService(async (service) => {
+    const headers = {
+      Authorization: `Bearer ${KEY}`,
+      Cookie: "a=b",
+      "ce-specversion": "1.0",
+      "X-Request-Id": "r-1",
+    };
+    await service.ask(EVENTS, post({}, headers), "tcp");
+  }, {
+    deps: ({ accept }) => ({
+      accept: (event, within) => {
+        seen.push(event);
+        assert.ok(accept !== null);
+        return accept(event, within);
+      },
+    }),
+  });
+  const { headers, channel, actor, requestId } = seen[0] ?? {};
+  assert.deepEqual({ headers, channel, actor, requestId }, {
+    headers: { "ce-specversion": "1.0" },
+    channel: "http",
+    actor: { kind: "api", id: "configured-key" },
+    requestId: "r-1",
+  });
+});
 
 Deno.test("GET /events/{seq}: an unknown one, and numbers that are none", () =>
   withService(async (service) => {

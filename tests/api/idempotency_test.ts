@@ -184,4 +184,9 @@ Deno.test("once: orders about jobs run once, too", () =>
     assert.equal((await listJobs(service.db, {}, PAGE)).items.length, 2, "one new job");
     assert.deepEqual(service.woken, [PERMIT], "the runner was woken by the first alone");
     assert.equal((await retry("r2")).status, 409, "the failed job has a successor now");
+    const cancel = await service.ask("/api/v1/jobs/2/cancel", {
+      method: "POST",
+      headers: { "Idempotency-Key": "r1" },
+    });
+    assert.equal(cancel.status, 422, "the same empty body to another path is another request");
   }));

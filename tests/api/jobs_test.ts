@@ -51,7 +51,7 @@ Deno.test("GET /jobs/{id}: progress, estimate from jobs alike, what it waits for
       await service.db.write((tx) => progressJob(tx, claim, { done: 10, total: 10 }));
       await service.db.write((tx) => succeedJob(tx, claim, clock.now() + durationMs));
     };
-    for (const [permitId, durationMs] of [["a", 40_000], ["b", 60_000], ["c", 600_000]] as const) {
+    for (const [permitId, durationMs] of [["a", 60_000], ["b", 40_000], ["c", 600_000]] as const) {
       await service.ask("/api/v1/events", post({ permitId, ...statusEvent("ANALYSIS_ACTIVE", PEOPLE) }));
       await finish(durationMs);
     }
@@ -184,6 +184,13 @@ Deno.test("GET /jobs/{id}/events: what is, then each change once, then the end",
     service.deps.feed?.changed(PERMIT);
     const [kind, began] = await next();
     assert.deepEqual([kind, began["outcome"]], ["step", "running"]);
+    await service.db.write((tx) => progressJob(tx, claim, { done: 1, total: 4 }));
+    const [news, moved] = await next();
+    assert.deepEqual(
+      [news, moved["progress"]],
+      ["job", { done: 1, total: 4, percent: 25, estimateMs: null }],
+      "no step twice",
+    );
     await service.db.write(async (tx) => {
       await endSteps(tx, [{ id, endedAtMs: 9, outcome: "done", detail: "done" }]);
       await succeedJob(tx, claim, 10);

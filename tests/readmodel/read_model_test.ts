@@ -133,6 +133,21 @@ Deno.test("startReadModel: a write that fails is tried again at a calm pace, and
     assert.equal((await model.health()).state, "ok");
   }));
 
+Deno.test("startReadModel: a change whose write failed is not forgotten", () =>
+  withModel(async ({ service, cache, model, passUntil }) => {
+    await service.event(statusEvent("AWAITING_INGRESS"));
+    cache.become({ is: "connected" });
+    await passUntil("rebuilt", () => wordOf(cache) === "NONE");
+    cache.failing = "OOM command not allowed when used memory > 'maxmemory'";
+    await service.event(statusEvent("ARCHIVED"));
+    model.changed(PERMIT);
+    let turns = 0;
+    await passUntil("tried in vain", () => ++turns > 30);
+    assert.equal((await model.health()).detail, `1 permits to be written: ${cache.failing}`);
+    cache.failing = null;
+    await passUntil("written", () => wordOf(cache) === "ARCHIVED");
+  }));
+
 Deno.test("startReadModel: a connection made during a rebuild is followed by another rebuild", () =>
   withModel(async ({ service, cache, passUntil }) => {
     await service.event(statusEvent("AWAITING_INGRESS"));
