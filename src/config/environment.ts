@@ -7,7 +7,7 @@ import type { JsonSchema } from "./schema.ts";
 const PREFIX = "WPS_";
 
 /** Not keys: where the configuration is, and what the tests use. */
-const RESERVED = /^WPS_(CONFIG$|TEST_)/;
+const RESERVED = /^WPS_(CONFIG$|DEBUG$|TEST_)/;
 
 /** Kubernetes gives every pod such variables for each Service of its namespace; one may be named wps. */
 const SERVICE_LINK =
