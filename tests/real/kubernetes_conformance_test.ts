@@ -18,13 +18,14 @@ function start(): Promise<{ cluster: Cluster; world: RunningWorld }> {
   return running;
 }
 
+const rounds = new Rounds();
+
 Deno.test.afterAll(async () => {
+  await rounds.stop();
   const started = await running;
   await started?.world.close();
   await started?.cluster.stop();
 });
-
-const rounds = new Rounds();
 
 for (const { name, needs, run } of DRIVER_CASES) {
   const wait = rounds.add(async () => {
