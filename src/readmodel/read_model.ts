@@ -47,106 +47,125 @@ const IDLE_MS = 60_000;
 
 /** Starts writing; returns at once. */
 export function startReadModel(deps: ReadModelDeps): ReadModel {
-  const { cache, clock, log } = deps;
-  const stopping = new AbortController();
-  const changed = new Set<string>();
+  const writer = new Writer(deps);
+  const looping = writer.run();
+  return {
+    changed: (permitId) => writer.changed(permitId),
+    health: () => Promise.resolve(writer.health()),
+    async close(): Promise<void> {
+      writer.stop();
+      await deps.cache.close();
+      await looping;
+    },
+  };
+}
+
+class Writer {
+  readonly #deps: ReadModelDeps;
+  readonly #stopping = new AbortController();
+  readonly #changed = new Set<string>();
   // Rebuilds asked for, and how many of them are done: a connection made during one asks for another.
-  const rebuilds = { asked: 1, done: 0 };
-  let failure: string | null = null;
-  let state: ReadModelHealth["state"] | null = null;
-  let sinceMs = clock.now();
-  let alarm = new AbortController();
+  readonly #rebuilds = { asked: 1, done: 0 };
+  #alarm = new AbortController();
+  #failure: string | null = null;
+  #state: ReadModelHealth["state"] | null = null;
+  #sinceMs: number;
 
-  const ring = (): void => alarm.abort();
-  const isRebuilding = (): boolean => rebuilds.done < rebuilds.asked;
-  cache.onChange(({ is }) => {
-    if (is === "connected") rebuilds.asked++;
-    ring();
-  });
-
-  async function wait(ms: number): Promise<void> {
-    const until = AbortSignal.any([alarm.signal, stopping.signal]);
-    await clock.sleep(ms, until);
-    alarm = new AbortController();
+  constructor(deps: ReadModelDeps) {
+    this.#deps = deps;
+    this.#sinceMs = deps.clock.now();
+    deps.cache.onChange(({ is }) => {
+      if (is === "connected") this.#rebuilds.asked++;
+      this.#alarm.abort();
+    });
   }
 
-  async function work(): Promise<void> {
-    if (isRebuilding()) {
-      const { asked } = rebuilds;
-      changed.clear();
-      await rebuild(deps);
-      rebuilds.done = asked;
+  changed(permitId: string): void {
+    if (this.#changed.size >= CHANGED_MAX) {
+      this.#changed.clear();
+      this.#rebuilds.asked++;
+    } else this.#changed.add(permitId);
+    this.#alarm.abort();
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  health(): ReadModelHealth {
+    this.#note();
+    const state = this.#judge();
+    const behind = this.#isRebuilding() ? "all permits" : `${this.#changed.size} permits`;
+    const detail = state === "ok" ? "in step" : `${behind} to be written: ${this.#whyNot()}`;
+    return { state, detail, since: toInstant(this.#sinceMs) };
+  }
+
+  async run(): Promise<void> {
+    const { cache, clock } = this.#deps;
+    while (!this.#stopping.signal.aborted) {
+      const hasWork = this.#isRebuilding() || this.#changed.size > 0;
+      if (cache.state().is !== "connected" || !hasWork) {
+        this.#note();
+        await clock.sleep(IDLE_MS, AbortSignal.any([this.#alarm.signal, this.#stopping.signal]));
+        this.#alarm = new AbortController();
+        continue;
+      }
+      try {
+        await this.#work();
+        this.#failure = null;
+      } catch (thrown) {
+        this.#failure = thrown instanceof Error ? thrown.message : String(thrown);
+      }
+      this.#note();
+      await clock.sleep(this.#failure === null ? COALESCE_MS : RETRY_MS, this.#stopping.signal);
+    }
+  }
+
+  async #work(): Promise<void> {
+    if (this.#isRebuilding()) {
+      const { asked } = this.#rebuilds;
+      this.#changed.clear();
+      await rebuild(this.#deps);
+      this.#rebuilds.done = asked;
       return;
     }
-    const ids = [...changed].slice(0, BATCH);
-    for (const id of ids) changed.delete(id);
+    const ids = [...this.#changed].slice(0, BATCH);
+    for (const id of ids) this.#changed.delete(id);
     try {
-      await cache.write(await Promise.all(ids.map((id) => currentWrite(deps, id))));
+      await this.#deps.cache.write(await Promise.all(ids.map((id) => currentWrite(this.#deps, id))));
     } catch (thrown) {
-      for (const id of ids) changed.add(id);
+      for (const id of ids) this.#changed.add(id);
       throw thrown;
     }
   }
 
-  function judge(): ReadModelHealth["state"] {
-    if (cache.state().is === "away") return "down";
-    return failure === null && !isRebuilding() ? "ok" : "degraded";
+  #isRebuilding(): boolean {
+    return this.#rebuilds.done < this.#rebuilds.asked;
   }
 
-  function note(): void {
-    const now = judge();
-    if (now === state || cache.state().is === "connecting") return;
-    [state, sinceMs] = [now, clock.now()];
+  #judge(): ReadModelHealth["state"] {
+    if (this.#deps.cache.state().is === "away") return "down";
+    return this.#failure === null && !this.#isRebuilding() ? "ok" : "degraded";
+  }
+
+  /** Notes a turn of the state; the log has one line when readers fall behind and one when they are in step again. */
+  #note(): void {
+    const { cache, clock, log } = this.#deps;
+    const now = this.#judge();
+    const before = this.#state;
+    const isCatchingUp = now === "degraded" && this.#failure === null;
+    if (now === before || isCatchingUp || cache.state().is === "connecting") return;
+    [this.#state, this.#sinceMs] = [now, clock.now()];
     if (now === "ok") log.info("The read model is in step");
-    else log.warn("The read model is behind; its readers see older answers", { why: whyNot() });
-  }
-
-  function whyNot(): string {
-    const connection = cache.state();
-    return connection.is === "away" ? connection.why : failure ?? "writing";
-  }
-
-  async function loop(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      const hasWork = isRebuilding() || changed.size > 0;
-      if (cache.state().is !== "connected" || !hasWork) {
-        note();
-        await wait(IDLE_MS);
-        continue;
-      }
-      try {
-        await work();
-        failure = null;
-      } catch (thrown) {
-        failure = thrown instanceof Error ? thrown.message : String(thrown);
-      }
-      note();
-      await clock.sleep(failure === null ? COALESCE_MS : RETRY_MS, stopping.signal);
+    else if (before === null || before === "ok") {
+      log.warn("The read model is behind; its readers see older answers", { why: this.#whyNot() });
     }
   }
 
-  const looping = loop();
-  return {
-    changed(permitId: string): void {
-      if (changed.size >= CHANGED_MAX) {
-        changed.clear();
-        rebuilds.asked++;
-      } else changed.add(permitId);
-      ring();
-    },
-    health(): Promise<ReadModelHealth> {
-      note();
-      const is = judge();
-      const behind = isRebuilding() ? "all permits" : `${changed.size} permits`;
-      const detail = is === "ok" ? "in step" : `${behind} to be written: ${whyNot()}`;
-      return Promise.resolve({ state: is, detail, since: toInstant(sinceMs) });
-    },
-    async close(): Promise<void> {
-      stopping.abort();
-      await cache.close();
-      await looping;
-    },
-  };
+  #whyNot(): string {
+    const connection = this.#deps.cache.state();
+    return connection.is === "away" ? connection.why : this.#failure ?? "writing";
+  }
 }
 
 /** What the cache should have of a permit, as the database has it now. */
