@@ -19,8 +19,8 @@ CGROUP=wps-test           # parent of every pod's cgroup
 in_node() { nsenter --net=/run/netns/$NETNS "$@"; } # not `ip netns exec`: that hides the cgroup mounts
 k() { "$CACHE/kube" kubectl --kubeconfig "$RUN/admin.kubeconfig" "$@"; }
 
-# A process is remembered as "pid starttime", so that a recycled pid is never taken for it.
-started() { cut -d' ' -f22 "/proc/$1/stat" 2>/dev/null; }
+# A process is remembered as "pid starttime", so that a recycled pid is never taken for it, nor a zombie for alive.
+started() { awk '{ sub(/^.*\) /, "") } $1 != "Z" { print $20 }' "/proc/$1/stat" 2>/dev/null; }
 remember() { echo "$1 $(started "$1")" >"$RUN/$2"; } # PID FILE
 living() {                                           # FILE: prints the pid when that very process lives
   local pid start
