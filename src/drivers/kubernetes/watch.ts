@@ -72,101 +72,101 @@ export async function watchResource(
   changed: (permitId: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, random } = surroundings;
-  let version: string | null = null;
+  const watch = new ResourceWatch(client, resource, surroundings, changed);
   let failures = 0;
   while (!signal.aborted) {
     try {
-      version ??= await relist(client, resource, changed, signal);
-      version = await follow(client, resource, version, surroundings, changed, signal);
+      await watch.round(signal);
       failures = 0;
     } catch (thrown) {
-      const fault = toFault(thrown);
-      if (signal.aborted || fault.disposition === "cancelled") return;
-      // Too old (410): what happened in between is found by listing. Anything else goes on where it was.
-      if (fault instanceof GapFault) version = null;
-      const waitMs = Math.min(BACKOFF_FIRST_MS * 2 ** failures, BACKOFF_MAX_MS) * (1 + random.next());
+      const { disposition, retryAfterMs } = toFault(thrown);
+      if (signal.aborted || disposition === "cancelled") return;
+      if (watch.heard) failures = 0;
+      const waitMs = Math.min(BACKOFF_FIRST_MS * 2 ** failures, BACKOFF_MAX_MS) *
+        (1 + surroundings.random.next());
       failures++;
-      await clock.sleep(fault.retryAfterMs ?? waitMs, signal);
+      await surroundings.clock.sleep(retryAfterMs ?? waitMs, signal);
     }
   }
 }
 
-/** The watch's version is too old: only a list can tell what happened since. */
-class GapFault extends Fault {}
+/** How far one kind has been watched. */
+class ResourceWatch {
+  /** The version that was reached; null: only a list can tell what happened since. */
+  #version: string | null = null;
+  /** Whether the last round brought anything before it ended. */
+  heard = false;
 
-function gap(resource: Resource): GapFault {
-  return new GapFault("retry", "conflict", `Cannot watch ${resource}: the version is too old`, {
-    advice: "None needed: WPS lists again",
-  });
-}
+  constructor(
+    private readonly client: Client,
+    private readonly resource: Resource,
+    private readonly surroundings: WatchSurroundings,
+    private readonly changed: (permitId: string) => void,
+  ) {}
 
-/** Names every permit there is, and returns the version from which to watch. */
-async function relist(
-  client: Client,
-  resource: Resource,
-  changed: (permitId: string) => void,
-  signal: AbortSignal,
-): Promise<string> {
-  const { items, resourceVersion } = await client.listMetadata(resource, { labels: OURS_SELECTOR }, signal);
-  for (const permitId of new Set(items.flatMap((item) => note(item, NOTE.permitId) ?? []))) changed(permitId);
-  return resourceVersion;
-}
-
-/** Reads one watch to its end; returns the last version it reached. Silence, a broken body and ERROR throw. */
-async function follow(
-  client: Client,
-  resource: Resource,
-  from: string,
-  { silenceMs = SILENCE_MAX_MS, watchSeconds = WATCH_SECONDS }: WatchSurroundings,
-  changed: (permitId: string) => void,
-  signal: AbortSignal,
-): Promise<string> {
-  const silence = new AbortController();
-  const both = AbortSignal.any([signal, silence.signal]);
-  let timer = setTimeout(() => silence.abort(), silenceMs);
-  const touch = (): void => {
-    clearTimeout(timer);
-    timer = setTimeout(() => silence.abort(), silenceMs);
-  };
-  let version = from;
-  try {
-    const query = { labels: OURS_SELECTOR, resourceVersion: from, timeoutSeconds: watchSeconds };
-    const body = await client.openWatch(resource, query, both);
-    for await (const line of linesOf(body, touch)) {
-      const event = parseEvent(line);
-      if (event.type === "ERROR") {
-        throw event.object.code === 410
-          ? gap(resource)
-          : broken(resource, "the server ended it with an error");
+  /** Watches until the server ends it. Throws a Fault when it broke, fell silent or began at too old a version. */
+  async round(signal: AbortSignal): Promise<void> {
+    this.heard = false;
+    const version = this.#version ?? await this.#list(signal);
+    const { silenceMs = SILENCE_MAX_MS, watchSeconds = WATCH_SECONDS } = this.surroundings;
+    const silence = new AbortController();
+    let timer = setTimeout(() => silence.abort(), silenceMs);
+    const touch = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(() => silence.abort(), silenceMs);
+    };
+    try {
+      const both = AbortSignal.any([signal, silence.signal]);
+      const query = { labels: OURS_SELECTOR, resourceVersion: version, timeoutSeconds: watchSeconds };
+      const body = await this.client.openWatch(this.resource, query, both);
+      for await (const line of linesOf(body, touch)) this.#take(parseEvent(line));
+    } catch (thrown) {
+      // The server refuses an old version by its answer, or by an event.
+      if (thrown instanceof Fault && thrown.reason === "conflict") this.#version = null;
+      if (silence.signal.aborted && !signal.aborted) {
+        throw this.#broken(`nothing was heard for ${silenceMs} ms`);
       }
-      version = event.object.metadata.resourceVersion ?? version;
-      const permitId = event.object.metadata.annotations?.[NOTE.permitId];
-      if (event.type !== "BOOKMARK" && permitId !== undefined) changed(permitId);
+      throw thrown instanceof Fault
+        ? thrown
+        : this.#broken(thrown instanceof Error ? thrown.message : `${thrown}`);
+    } finally {
+      clearTimeout(timer);
+      silence.abort(); // ends the connection, whatever way this was left
     }
-    return version;
-  } catch (thrown) {
-    if (signal.aborted) return version;
-    if (silence.signal.aborted) throw new SilenceFault(resource, silenceMs);
-    // The server answers an old version with 410 before any event, or with 400 when it never existed.
-    if (thrown instanceof Fault && thrown.reason === "conflict") throw gap(resource);
-    throw thrown instanceof Fault
-      ? thrown
-      : broken(resource, thrown instanceof Error ? thrown.message : `${thrown}`);
-  } finally {
-    clearTimeout(timer);
-    silence.abort(); // ends the connection whatever way this was left
   }
-}
 
-class SilenceFault extends Fault {
-  constructor(resource: Resource, silenceMs: number) {
-    super("retry", "unavailable", `Cannot watch ${resource}: nothing was heard for ${silenceMs} ms`);
+  /** Names every permit there is: what happened before the watch is not told otherwise. */
+  async #list(signal: AbortSignal): Promise<string> {
+    const { items, resourceVersion } = await this.client.listMetadata(
+      this.resource,
+      { labels: OURS_SELECTOR },
+      signal,
+    );
+    for (const permitId of new Set(items.flatMap((item) => note(item, NOTE.permitId) ?? []))) {
+      this.changed(permitId);
+    }
+    this.#version = resourceVersion;
+    return resourceVersion;
   }
-}
 
-function broken(resource: Resource, why: string): Fault {
-  return new Fault("retry", "unavailable", `Cannot watch ${resource}: ${why}`);
+  #take({ type, object }: WatchEvent): void {
+    if (type === "ERROR") {
+      const isGap = object.code === 410;
+      throw new Fault(
+        "retry",
+        isGap ? "conflict" : "unavailable",
+        `Cannot watch ${this.resource}: the server says ${object.code ?? "error"}`,
+      );
+    }
+    this.heard = true;
+    this.#version = object.metadata.resourceVersion ?? this.#version;
+    const permitId = object.metadata.annotations?.[NOTE.permitId];
+    if (type !== "BOOKMARK" && permitId !== undefined) this.changed(permitId);
+  }
+
+  #broken(why: string): Fault {
+    return new Fault("retry", "unavailable", `Cannot watch ${this.resource}: ${why}`);
+  }
 }
 
 function parseEvent(line: string): WatchEvent {

@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { Fault } from "../../../src/core/fault.ts";
+import { clientOf, startDouble, status, stored } from "./double.ts";
+
+const PLACE = { namespace: "a", name: "b" };
+const { signal } = new AbortController();
+
+async function faultOf(promise: Promise<unknown>): Promise<Fault> {
+  try {
+    await promise;
+  } catch (thrown) {
+    assert.ok(thrown instanceof Fault, `${thrown}`);
+    return thrown;
+  }
+  return assert.fail("it must be refused");
+}
+
+Deno.test("Transport: a refused token is read again and the request sent once more", async () => {
+  const tokens = ["old", "new"];
+  await using server = startDouble(
+    (request) =>
+      request.headers.get("authorization") === "Bearer new"
+        ? Response.json(stored("Pod", "b"))
+        : status(401, "Unauthorized", "Unauthorized"),
+    { user: "{ tokenFile: token }", files: { "/token": () => tokens.shift() ?? "none left" } },
+  );
+  assert.equal((await server.client.get("pods", PLACE, signal))?.metadata.name, "b");
+  assert.deepEqual(server.requests.map(({ headers }) => headers.get("authorization")), [
+    "Bearer old",
+    "Bearer new",
+  ]);
+});
+
+Deno.test("Transport: a token that stays refused is a fault after one repetition, not a loop", async () => {
+  await using server = startDouble(() => status(401, "Unauthorized", "Unauthorized"));
+  const fault = await faultOf(server.client.get("pods", PLACE, signal));
+  assert.deepEqual([fault.disposition, fault.reason], ["retry", "denied"]);
+  assert.equal(server.requests.length, 2);
+});
+
+Deno.test("Transport: a token's file is read again after a minute, because kubelet renews it", async () => {
+  let nowMs = 0, reads = 0;
+  await using server = startDouble(() => Response.json(stored("Pod", "b")), {
+    user: "{ tokenFile: token }",
+    files: { "/token": () => `t${++reads}` },
+    clock: { now: () => nowMs, sleep: () => Promise.resolve() },
+  });
+  for (const at of [0, 59_000, 61_000]) {
+    nowMs = at;
+    await server.client.get("pods", PLACE, signal);
+  }
+  assert.deepEqual(server.requests.map(({ headers }) => headers.get("authorization")), [
+    "Bearer t1",
+    "Bearer t1",
+    "Bearer t2",
+  ]);
+});
+
+Deno.test("Transport: no answer in time is a timeout; the write may have been done", async () => {
+  const held = Promise.withResolvers<Response>();
+  await using server = startDouble(() => held.promise, { timeoutMs: 50 });
+  const fault = await faultOf(server.client.get("pods", PLACE, signal));
+  assert.deepEqual([fault.disposition, fault.reason], ["retry", "timeout"]);
+  held.resolve(new Response());
+});
+
+Deno.test("Transport: an answer that stalls in its middle is a timeout, too", async () => {
+  let release = (): void => {};
+  await using server = startDouble(
+    () =>
+      new Response(
+        new ReadableStream({
+          start: (controller) => {
+            controller.enqueue(new TextEncoder().encode('{"kind":"Pod",'));
+            release = () => controller.close();
+          },
+        }),
+      ),
+    { timeoutMs: 50 },
+  );
+  assert.equal((await faultOf(server.client.get("pods", PLACE, signal))).reason, "timeout");
+  release();
+});
+
+Deno.test("Transport: the caller's abort is cancelled, before and during the request", async () => {
+  const held = Promise.withResolvers<Response>();
+  await using server = startDouble(() => held.promise);
+  assert.equal((await faultOf(server.client.get("pods", PLACE, AbortSignal.abort()))).reason, "cancelled");
+  const stop = new AbortController();
+  const asked = faultOf(server.client.get("pods", PLACE, stop.signal));
+  stop.abort();
+  assert.equal((await asked).reason, "cancelled");
+  held.resolve(new Response());
+});
+
+Deno.test("Transport: a server that is not there is unavailable, and the way back needs nothing", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { client, transport } = clientOf(`http://127.0.0.1:${listener.addr.port}`);
+  listener.close();
+  const fault = await faultOf(client.get("pods", PLACE, signal));
+  assert.deepEqual([fault.disposition, fault.reason], ["retry", "unavailable"]);
+  assert.match(fault.message, /refused/i);
+  await transport.close();
+});
+
+Deno.test("Transport: an answer that is no JSON, or no object, is not believed", async () => {
+  const answers = ["<html>", "{}", '{"metadata":{"name":"b"}}'];
+  await using server = startDouble(() => new Response(answers.shift()));
+  for (let index = 0; index < 3; index++) {
+    assert.equal((await faultOf(server.client.get("pods", PLACE, signal))).reason, "unavailable");
+  }
+});
+
+Deno.test("Transport: an object larger than etcd takes is refused before it is sent", async () => {
+  await using server = startDouble(() => Response.json({}));
+  const data = { big: "x".repeat(1_600_000) };
+  const fault = await faultOf(server.client.apply("secrets", { metadata: PLACE, data }, signal));
+  assert.deepEqual([fault.disposition, fault.reason], ["stalled", "invalid"]);
+  assert.equal(server.requests.length, 0);
+});
+
+Deno.test("Client.list: pages are followed; an expired continuation begins anew, once", async () => {
+  const seen: string[] = [];
+  let expired = false;
+  await using server = startDouble((request) => {
+    const next = new URL(request.url).searchParams.get("continue");
+    seen.push(next ?? "first");
+    if (next === "page-2" && !expired) {
+      expired = true;
+      return status(410, "Expired", "The provided continue parameter is too old");
+    }
+    const metadata = next === null ? { resourceVersion: "5", continue: "page-2" } : { resourceVersion: "5" };
+    return Response.json({ kind: "PodList", metadata, items: [stored("Pod", next ?? "first")] });
+  });
+  const pods = await server.client.list("pods", { namespace: "a" }, signal);
+  assert.deepEqual(pods.map(({ metadata }) => metadata.name), ["first", "page-2"]);
+  assert.deepEqual(seen, ["first", "page-2", "first", "page-2"]);
+});
+
+Deno.test("Client.list: a list without end is refused", async () => {
+  await using server = startDouble(() =>
+    Response.json({ kind: "PodList", metadata: { resourceVersion: "5", continue: "more" }, items: [] })
+  );
+  const fault = await faultOf(server.client.list("pods", {}, signal));
+  assert.deepEqual([fault.disposition, fault.reason], ["stalled", "invalid"]);
+});
+
+Deno.test("Client: a read of Secrets asks for metadata alone", async () => {
+  await using server = startDouble(() =>
+    Response.json({ kind: "List", metadata: { resourceVersion: "1" }, items: null })
+  );
+  await server.client.listMetadata("secrets", { namespace: "a" }, signal);
+  assert.match(server.requests[0]?.headers.get("accept") ?? "", /as=PartialObjectMetadataList/);
+});
+
+Deno.test("Client.remove: absent is done; what is there goes with its preconditions", async () => {
+  const bodies: unknown[] = [];
+  await using server = startDouble(async (request) => {
+    bodies.push(await request.json());
+    return bodies.length === 1
+      ? Response.json({ kind: "Status", status: "Success" })
+      : status(404, "NotFound", "gone");
+  });
+  const preconditions = { uid: "u", resourceVersion: "3" };
+  assert.equal(await server.client.remove("jobs", PLACE, preconditions, signal, { foreground: true }), true);
+  assert.equal(await server.client.remove("jobs", PLACE, preconditions, signal), false);
+  assert.deepEqual(bodies, [
+    { kind: "DeleteOptions", apiVersion: "v1", preconditions, propagationPolicy: "Foreground" },
+    { kind: "DeleteOptions", apiVersion: "v1", preconditions, propagationPolicy: "Background" },
+  ]);
+});
