@@ -1,28 +1,53 @@
 /** Shell completion: @optique writes the scripts, which call `wps completion SHELL WORD…` for what fits. */
-import { bash, fish, zsh } from "@optique/core/completion";
-import { runParser } from "@optique/core/facade";
-import { type CommandParser, either } from "./args.ts";
+import { bash, fish, type ShellCompletion, zsh } from "@optique/core/completion";
+import { type Suggestion, suggestSync } from "@optique/core/parser";
+import type { PermitPage } from "../api/schemas/permits.ts";
+import { either } from "./args.ts";
 import { COMMANDS } from "./commands.ts";
 import type { Context } from "./context.ts";
-import { EXIT, type ExitCode } from "./exit.ts";
+import { CliError, EXIT, type ExitCode } from "./exit.ts";
 
-/** The shells that are known. */
-export const SHELLS = ["bash", "zsh", "fish"] as const;
+const SHELLS: Readonly<Record<string, ShellCompletion>> = { bash, zsh, fish };
+/** Commands whose first argument is a permit. */
+const ABOUT_PERMIT: readonly string[] = ["status", "plan", "drift", "connection"];
+/** More would fill the screen. */
+const PERMITS_MAX = 100;
 
 /** Prints the script of a shell, or with further words what could stand in the place of the last one. */
-export async function complete(args: readonly string[], { terminal }: Context): Promise<ExitCode> {
-  const others = COMMANDS.filter(({ name }) => name !== "completion");
-  const parsers = await Promise.all(others.map(async ({ load }) => (await load()).command));
-  let code: ExitCode = EXIT.done;
-  runParser<CommandParser, void, void>(either(parsers), "wps", ["completion", ...args], {
-    completion: { command: true, shells: { bash, zsh, fish }, onShow: () => {} },
-    help: { option: { names: ["-h", "--help"] }, onShow: () => {} },
-    aboveError: "none",
-    stdout: (text) => terminal.out(`${text}\n`),
-    stderr: (text) => terminal.err(`${text}\n`),
-    onError: () => {
-      code = EXIT.usage;
-    },
-  });
-  return code;
+export async function complete(args: readonly string[], context: Context): Promise<ExitCode> {
+  const [name = "", first, ...others] = args;
+  const shell = Object.hasOwn(SHELLS, name) ? SHELLS[name] : undefined;
+  if (shell === undefined) {
+    throw new CliError(EXIT.usage, `Unknown shell ${name}`, { advice: ["Run wps completion --help"] });
+  }
+  if (first === undefined) {
+    context.terminal.out(`${shell.generateScript("wps", ["completion", name])}\n`);
+    return EXIT.done;
+  }
+  const suggestions = await suggest([first, ...others], context);
+  context.terminal.out([...shell.encodeSuggestions(suggestions)].join(""));
+  return EXIT.done;
+}
+
+async function suggest(words: readonly [string, ...string[]], context: Context): Promise<Suggestion[]> {
+  const parsers = await Promise.all(COMMANDS.map(async ({ load }) => (await load()).command));
+  const known = suggestSync(either(parsers), words);
+  return known.length > 0 ? [...known] : await permitIds(words, context);
+}
+
+/** Permits whose id begins like the last word, where one is expected; none while the service is away. */
+async function permitIds(words: readonly string[], context: Context): Promise<Suggestion[]> {
+  const [command = "", ...others] = words;
+  const last = others.at(-1) ?? "";
+  const isFirstArgument = ABOUT_PERMIT.includes(command) && others.length === 1;
+  if (!isFirstArgument && others.at(-2) !== "--permit") return [];
+  try {
+    const client = context.surroundings.connect({ json: false });
+    const { items } = await client.getLive<PermitPage>(`/permits?limit=${PERMITS_MAX}`);
+    return items.filter(({ permitId }) => permitId.startsWith(last))
+      .map(({ permitId }) => ({ kind: "literal", text: permitId }));
+  } catch {
+    // A completion that fails must not write over the line that is being typed.
+    return [];
+  }
 }

@@ -2,7 +2,7 @@
 import type { ServiceClient } from "./client.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
 import { type Style, styleOf } from "./style.ts";
-import type { Terminal } from "./terminal.ts";
+import type { Environment, Terminal } from "./terminal.ts";
 import { jsonText, visible, visibleText } from "./text.ts";
 
 /** Options that every command takes. */
@@ -19,7 +19,7 @@ export interface ServiceOptions extends CommonOptions {
 /** The surroundings of a command: nothing else of the machine is reached for. */
 export interface Surroundings {
   terminal: Terminal;
-  environment(name: string): string | undefined;
+  environment: Environment;
   nowMs(): number;
   /** The client for this command's options. */
   connect(options: ServiceOptions): ServiceClient;

@@ -2,26 +2,27 @@
 import { createLog } from "../log.ts";
 import { MACHINE_CLOCK } from "../machine.ts";
 import type { CommonOptions, Context } from "./context.ts";
-import { play, type PlayOptions } from "./demo/play.ts";
+import { play } from "./demo/play.ts";
 import { recordNarrator } from "./demo/record.ts";
 import { screenNarrator } from "./demo/screen.ts";
 import { ACTS } from "./demo/script.ts";
+import type { StageOptions } from "./demo/stage.ts";
 import type { ExitCode } from "./exit.ts";
 
-/** Plays. `change`: see {@link PlayOptions}. */
+/** Plays; the stage is the usual one but in tests. */
 export async function demo(
   common: CommonOptions,
   context: Context,
-  change?: PlayOptions["change"],
+  stage: StageOptions = {},
 ): Promise<ExitCode> {
   const { terminal, surroundings } = context;
   const leaving = new AbortController();
   const release = surroundings.onInterrupt(() => leaving.abort());
-  const level = surroundings.environment("WPS_DEBUG") ? "debug" : "error";
+  const level = surroundings.environment["WPS_DEBUG"] ? "debug" : "error";
   const log = createLog({ level, format: "text", clock: MACHINE_CLOCK, write: (line) => terminal.err(line) });
   const narrator = common.json ? recordNarrator(terminal) : screenNarrator(context);
   try {
-    return await play({ acts: ACTS, narrator, log, signal: leaving.signal, change });
+    return await play({ acts: ACTS, narrator, log, signal: leaving.signal, ...stage });
   } finally {
     release();
   }

@@ -3,6 +3,7 @@ import { toFault } from "../core/fault.ts";
 import type { OfflineApi } from "./client.ts";
 import type { ServiceOptions } from "./context.ts";
 import { CliError, EXIT, toCliError } from "./exit.ts";
+import type { Environment } from "./terminal.ts";
 
 /**
  * Opens the stopped service's database. `down` says how the service is known to be down; CliError with exit code 4
@@ -10,6 +11,7 @@ import { CliError, EXIT, toCliError } from "./exit.ts";
  */
 export async function openStopped(
   options: ServiceOptions,
+  environment: Environment,
   down: string,
   warn: (line: string) => void,
 ): Promise<OfflineApi> {
@@ -18,7 +20,7 @@ export async function openStopped(
     const { openOffline } = await import("../app.ts");
     const { createLog } = await import("../log.ts");
     const { MACHINE_CLOCK } = await import("../machine.ts");
-    const { config, phases } = await loadSetup(options.config);
+    const { config, phases } = await loadSetup(options.config, environment);
     const log = createLog({ level: "warn", format: "text", clock: MACHINE_CLOCK, write: warn });
     return await openOffline({ config, phases, log });
   } catch (thrown) {

@@ -135,7 +135,7 @@ function explain(error: CliError, { terminal, surroundings }: Context): ExitCode
     ...error.advice.map((line) => `  -> ${line}`),
   ];
   terminal.err(lines.map((line) => `${visibleText(line)}\n`).join(""));
-  if (surroundings.environment("WPS_DEBUG") && error.cause instanceof Error) {
+  if (surroundings.environment["WPS_DEBUG"] && error.cause instanceof Error) {
     terminal.err(`${error.cause.stack ?? error.cause.message}\n`);
   }
   return error.code;

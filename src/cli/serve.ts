@@ -11,8 +11,8 @@ import { loadSetup } from "./setup.ts";
  * CliError or Fault leaves when configuration, phases, state directory or addresses cannot be used.
  */
 export async function serve(common: CommonOptions, context: Context): Promise<ExitCode> {
-  const { config, phases } = await loadSetup(common.config);
   const { terminal, surroundings } = context;
+  const { config, phases } = await loadSetup(common.config, surroundings.environment);
   const log = createLog({
     level: config.log.level,
     format: common.json ? "json" : config.log.format,

@@ -7,6 +7,7 @@ import { disagreements, type PhaseNames } from "../config/site.ts";
 import type { PhaseSet } from "../core/phase.ts";
 import { BUILT_IN_PHASES, loadPhases, type PhaseResult } from "../phases/load.ts";
 import { CliError, EXIT } from "./exit.ts";
+import type { Environment } from "./terminal.ts";
 
 /** A site that breaks no rule. */
 export interface Setup {
@@ -15,8 +16,8 @@ export interface Setup {
 }
 
 /** `--config`, else WPS_CONFIG, else the default file; every problem in the result. */
-export async function readConfig(path: string | undefined): Promise<ConfigResult> {
-  return await loadConfig({ path: path ?? null, environment: Deno.env.toObject(), files: disk });
+export async function readConfig(path: string | undefined, environment: Environment): Promise<ConfigResult> {
+  return await loadConfig({ path: path ?? null, environment, files: disk });
 }
 
 /** The built-in phases with the site's own over them; null: the built-in ones alone. */
@@ -30,15 +31,18 @@ export function jointProblems(config: Config, phases: PhaseSet, file: string | n
 }
 
 /** A {@link readConfig} without problems; a CliError with every problem otherwise. */
-export async function requireConfig(path: string | undefined): Promise<ConfigResult & { config: Config }> {
-  const read = await readConfig(path);
+export async function requireConfig(
+  path: string | undefined,
+  environment: Environment,
+): Promise<ConfigResult & { config: Config }> {
+  const read = await readConfig(path, environment);
   if (read.config === null) throw problemsError("the configuration is not as it should be", read.problems);
   return read;
 }
 
 /** Configuration and phases, or a CliError with every problem as "file:line:column: key: expected". */
-export async function loadSetup(path: string | undefined): Promise<Setup> {
-  const { config, file } = await requireConfig(path);
+export async function loadSetup(path: string | undefined, environment: Environment): Promise<Setup> {
+  const { config, file } = await requireConfig(path, environment);
   const { phases, problems } = await readPhases(config.phases.directory);
   if (phases === null) throw problemsError("the phases are not as they should be", problems);
   const joint = jointProblems(config, phases, file);

@@ -1,5 +1,6 @@
 /** Finds the service's socket without loading the whole configuration: a client command must start fast. */
 import { CliError, EXIT } from "./exit.ts";
+import type { Environment } from "./terminal.ts";
 
 /** Where the configuration is looked for when nobody says (DESIGN 10). */
 const CONFIG_DEFAULT = "/etc/wps/wps.yaml";
@@ -12,7 +13,7 @@ export interface SocketSource {
   socket: string | undefined;
   /** `--config`. */
   config: string | undefined;
-  environment(name: string): string | undefined;
+  environment: Environment;
 }
 
 /**
@@ -20,9 +21,9 @@ export interface SocketSource {
  * default one, which may be absent), else the default. CliError when the file that was named cannot be read.
  */
 export async function findSocket(source: SocketSource): Promise<string> {
-  const given = source.socket ?? (source.environment("WPS_LISTEN_SOCKET") || undefined);
+  const given = source.socket ?? (source.environment["WPS_LISTEN_SOCKET"] || undefined);
   if (given !== undefined) return given;
-  const named = source.config ?? (source.environment("WPS_CONFIG") || undefined);
+  const named = source.config ?? (source.environment["WPS_CONFIG"] || undefined);
   const path = named ?? CONFIG_DEFAULT;
   let text: string;
   try {

@@ -4,7 +4,7 @@ import type { ServiceOptions, Surroundings } from "./context.ts";
 import { CliError, EXIT } from "./exit.ts";
 import { openStopped } from "./offline.ts";
 import { findSocket } from "./socket.ts";
-import { processTerminal, type Terminal } from "./terminal.ts";
+import { type Environment, processTerminal, type Terminal } from "./terminal.ts";
 
 /** What the machine gives; {@link close} lets go of what was opened. */
 export interface ProcessSurroundings extends Surroundings {
@@ -13,7 +13,7 @@ export interface ProcessSurroundings extends Surroundings {
 
 /** The surroundings of this process; a test gives its own terminal and environment. */
 export function processSurroundings(
-  environment: (name: string) => string | undefined = (name) => Deno.env.get(name),
+  environment: Environment = Deno.env.toObject(),
   terminal: Terminal = processTerminal(environment),
 ): ProcessSurroundings {
   const clients: ServiceClient[] = [];
@@ -24,9 +24,9 @@ export function processSurroundings(
     connect(options: ServiceOptions): ServiceClient {
       const client = new ServiceClient({
         socket: () => findSocket({ socket: options.socket, config: options.config, environment }),
-        offline: (down) => openStopped(options, down, (line) => terminal.err(line)),
+        offline: (down) => openStopped(options, environment, down, (line) => terminal.err(line)),
         warn: (line) => terminal.err(`wps: ${line}\n`),
-        operator: environment("SUDO_USER") ?? environment("LOGNAME") ?? environment("USER"),
+        operator: environment["SUDO_USER"] ?? environment["LOGNAME"] ?? environment["USER"],
         newKey: () => crypto.randomUUID(),
       });
       clients.push(client);

@@ -1,6 +1,9 @@
 /** Where output goes, and what it can show there. */
 import { OutputClosed } from "./exit.ts";
 
+/** Environment variables by name. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
 /** The two streams of a command, and what is known of the first. */
 export interface Terminal {
   /** Writes text as it is. Throws {@link OutputClosed} once nobody reads any more. */
@@ -18,7 +21,7 @@ export interface Terminal {
 const COLUMNS_DEFAULT = 80;
 
 /** This process's own streams. */
-export function processTerminal(environment: (name: string) => string | undefined): Terminal {
+export function processTerminal(environment: Environment): Terminal {
   const isTerminal = Deno.stdout.isTerminal();
   return {
     out: (text) => write(Deno.stdout, text),
@@ -30,7 +33,7 @@ export function processTerminal(environment: (name: string) => string | undefine
       }
     },
     isTerminal,
-    hasColour: isTerminal && !environment("NO_COLOR") && environment("TERM") !== "dumb",
+    hasColour: isTerminal && !environment["NO_COLOR"] && environment["TERM"] !== "dumb",
     get columns(): number {
       return isTerminal ? consoleColumns() : Number.POSITIVE_INFINITY;
     },

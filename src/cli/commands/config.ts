@@ -19,7 +19,7 @@ const check = localCommand(
   async (_given, common, context) => {
     const { jointProblems, readConfig, readPhases } = await import("../setup.ts");
     const { problemLine } = await import("../../config/problem.ts");
-    const read = await readConfig(common.config);
+    const read = await readConfig(common.config, context.surroundings.environment);
     const problems = [...read.problems];
     if (read.config !== null) {
       const { phases, problems: wrong } = await readPhases(read.config.phases.directory);
@@ -53,7 +53,7 @@ const show = localCommand(
   async (_given, common, context) => {
     const { requireConfig } = await import("../setup.ts");
     const { describeConfig } = await import("../../config/describe.ts");
-    const { config, file, overridden } = await requireConfig(common.config);
+    const { config, file, overridden } = await requireConfig(common.config, context.surroundings.environment);
     const shown = describeConfig(config);
     if (common.json) return context.show(true, shown, () => []);
     const { stringify } = await import("yaml");

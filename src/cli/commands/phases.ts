@@ -6,6 +6,7 @@ import { argument } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
 import { branch, choiceOption, type CommandParser, localCommand } from "../args.ts";
 import { CliError, EXIT } from "../exit.ts";
+import type { Environment } from "../terminal.ts";
 
 const check = localCommand(
   {
@@ -27,7 +28,7 @@ const check = localCommand(
   async ({ directory }, common, context) => {
     const { readPhases } = await import("../setup.ts");
     const { problemLine } = await import("../../config/problem.ts");
-    const site = directory ?? await configuredDirectory(common.config);
+    const site = directory ?? await configuredDirectory(common.config, context.surroundings.environment);
     const { phases, overridden, problems } = await readPhases(site);
     const names = phases === null ? null : {
       statuses: [...phases.statuses.keys()],
@@ -79,7 +80,9 @@ const show = localCommand(
     const { problemLine } = await import("../../config/problem.ts");
     const { didYouMean } = await import("../../config/nearest.ts");
     const { describeLines, describePhase } = await import("../../phases/describe.ts");
-    const { phases, problems } = await readPhases(directory ?? await configuredDirectory(common.config));
+    const { phases, problems } = await readPhases(
+      directory ?? await configuredDirectory(common.config, context.surroundings.environment),
+    );
     if (phases === null) {
       throw new CliError(EXIT.failed, "Cannot show the phases: they are not as they should be", {
         details: problems.map(problemLine),
@@ -126,10 +129,13 @@ export const command: CommandParser = branch(
 );
 
 /** `phases.directory` of the configuration; null without a configuration or where it names none. */
-async function configuredDirectory(path: string | undefined): Promise<string | null> {
+async function configuredDirectory(
+  path: string | undefined,
+  environment: Environment,
+): Promise<string | null> {
   const { readConfig } = await import("../setup.ts");
   const { problemLine } = await import("../../config/problem.ts");
-  const read = await readConfig(path);
+  const read = await readConfig(path, environment);
   if (read.config !== null) return read.config.phases.directory;
   // Nobody named a configuration and there is none: an engineer at work on phase files alone.
   if (path === undefined && read.file === null) return null;

@@ -1,6 +1,5 @@
 /** Plays one permit's whole life and judges each act by what is really so. */
 import type { JobView } from "../../api/schemas/jobs.ts";
-import type { Driver } from "../../core/driver.ts";
 import { toInstant } from "../../core/clock.ts";
 import { sha256Hex } from "../../core/sha256.ts";
 import { type PermitSnapshot, snapshotOf } from "../../drivers/lab/snapshot.ts";
@@ -11,7 +10,7 @@ import type { Act } from "./act.ts";
 import { DemoApi } from "./api.ts";
 import { masked, type Narrator } from "./narrator.ts";
 import { PERMIT_ID } from "./people.ts";
-import { openStage, type Stage } from "./stage.ts";
+import { openStage, type Stage, type StageOptions } from "./stage.ts";
 import { type Check, checkBatches, checkKept, checkProbes, checkTruth } from "./verify.ts";
 
 /** An act takes half a second; one that takes this long will never end. */
@@ -21,21 +20,19 @@ const REST_MAX_MS = 2_000;
 const REST_POLL_MS = 10;
 
 /** What the demo is played with. */
-export interface PlayOptions {
+export interface PlayOptions extends StageOptions {
   acts: readonly Act[];
   narrator: Narrator;
   log: Log;
   /** Ends the play early. */
   signal: AbortSignal;
-  /** Put between service and cluster; a test plants a defect there. */
-  change?: (driver: Driver) => Driver;
 }
 
 /** Exit code 0 only when every check of every act held. A CliError leaves when an act does not end; nothing stays. */
 export async function play(options: PlayOptions): Promise<ExitCode> {
   const { acts, narrator, signal } = options;
   const startedMs = MACHINE_CLOCK.now();
-  const stage = await openStage(options.log, options.change);
+  const stage = await openStage(options.log, options);
   const tally = { checks: 0, failed: 0 };
   try {
     narrator.begins(PERMIT_ID, acts.length);

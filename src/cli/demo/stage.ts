@@ -40,9 +40,17 @@ const DELAYS = {
   namespace: "40ms",
 } as const;
 
-/** Starts it. `change` puts something between service and cluster: a test plants a defect there. */
-export async function openStage(log: Log, change: (driver: Driver) => Driver = same): Promise<Stage> {
-  const directory = await Deno.makeTempDir({ prefix: "wps-demo-" });
+/** How a stage may differ from the usual one. */
+export interface StageOptions {
+  /** Put between service and cluster: a test plants a defect there. */
+  change?: (driver: Driver) => Driver;
+  /** Where its folder is made, instead of the system's place for such. */
+  below?: string;
+}
+
+/** Starts it. */
+export async function openStage(log: Log, { change = same, below }: StageOptions): Promise<Stage> {
+  const directory = await Deno.makeTempDir({ dir: below, prefix: "wps-demo-" });
   const removeFolders = (): Promise<void> => Deno.remove(directory, { recursive: true });
   let destroys = false;
   try {

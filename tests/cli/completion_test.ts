@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { wps } from "./capture.ts";
+
+async function suggestions(...words: string[]): Promise<string[]> {
+  const { stdout } = await wps(["completion", "bash", ...words]);
+  return stdout.split("\n").filter((line) => line !== "");
+}
+
+Deno.test("wps completion: a script for each shell, which asks wps again", async () => {
+  for (
+    const [shell, mark] of [["bash", /complete .*wps/], ["zsh", /compdef .*wps/], ["fish", /complete -c wps/]]
+  ) {
+    const { code, stdout, stderr } = await wps(["completion", `${shell}`]);
+    assert.deepEqual([code, stderr], [0, ""], `${shell}`);
+    assert.match(stdout, new RegExp(mark ?? ""), `${shell}`);
+    assert.match(stdout, /wps.*completion/, `${shell} asks for what fits`);
+  }
+});
+
+Deno.test("wps completion: commands, subcommands, options and their values", async () => {
+  const has = async (words: string[], expected: string[], reason: string): Promise<void> => {
+    const found = await suggestions(...words);
+    for (const word of expected) assert.ok(found.includes(word), `${reason}: ${word} in ${found.join(" ")}`);
+  };
+  await has(["st"], ["status"], "commands");
+  await has([""], ["status", "jobs", "serve", "completion"], "every command");
+  await has(["jobs", ""], ["list", "show", "retry", "cancel"], "subcommands");
+  await has(["jobs", "list", "--st"], ["--state"], "options");
+  await has(["jobs", "list", "--state", ""], ["queued", "failed"], "values of an option");
+  await has(["completion", ""], ["bash", "zsh", "fish"], "shells");
+});

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { CapturedTerminal, wps } from "./capture.ts";
+import { TestSite } from "./site.ts";
+
+Deno.test("wps serve: starts, says its self-check, answers, refuses a second one, stops on order", async () => {
+  await using site = await TestSite.make("", "log: { format: text }");
+  const terminal = new CapturedTerminal();
+  const { promise, resolve } = Promise.withResolvers<() => void>();
+  const serving = site.wps(["serve"], { terminal, interrupts: resolve });
+  const order = await promise;
+  await terminal.until("service started");
+  assert.match(terminal.stderr, /self-check: ok .*lab cluster/);
+  assert.equal((await site.wps(["permits"])).stdout, "No permits.\n");
+
+  const second = await site.wps(["serve"]);
+  assert.equal(second.code, 1);
+  assert.match(second.stderr, /Cannot use state directory .*: process \d+ is using it\n {2}-> /);
+  assert.equal((await site.wps(["permits"])).code, 0, "the first one goes on");
+
+  order();
+  const { code, stdout, stderr } = await serving;
+  assert.deepEqual([code, stdout], [0, ""]);
+  assert.match(stderr, /service stopped\n$/);
+  assert.match((await site.wps(["permits"])).stderr, /the service is not running/);
+});
+
+Deno.test("wps serve: an order to stop that comes during the start is obeyed", async () => {
+  await using site = await TestSite.make();
+  const { code, stderr } = await site.wps(["serve"], { interrupts: (order) => order() });
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /service stopped/);
+});
+
+Deno.test("wps serve: what a person must mend ends with 2 and names file, line, column and key", async () => {
+  await using site = await TestSite.make("", "listen2: {}\nrunner: { parallelPermits: 0 }");
+  const { code, stdout, stderr } = await site.wps(["serve"]);
+  assert.deepEqual([code, stdout], [2, ""]);
+  assert.match(stderr, /wps\.yaml:5:1: listen2: unknown key; .*did you mean "listen"\?/);
+  assert.match(stderr, /wps\.yaml:6:\d+: runner\.parallelPermits: expected a whole number/);
+  assert.match(stderr, /-> .*wps config check/);
+  const check = await site.wps(["config", "check"]);
+  assert.equal(check.code, 1);
+  assert.match(check.stdout, /wps\.yaml:5:1: listen2: unknown key/);
+  assert.match(check.stdout, /^2 wrong in /m);
+});
+
+Deno.test("wps config show: what is in force, without secrets", async () => {
+  await using site = await TestSite.make("", "broker: { url: amqps://wps:geheim@broker/spe }");
+  for (const args of [["config", "show"], ["config", "show", "--json"]]) {
+    const { code, stdout } = await site.wps(args, { environment: { WPS_RUNNER_PARALLEL_PERMITS: "3" } });
+    assert.equal(code, 0);
+    assert.doesNotMatch(stdout, /geheim/);
+    assert.match(stdout, /parallelPermits"?: 3/);
+  }
+});
+
+Deno.test("wps phases check: a site's folder, with file, line, column and reason", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const file = `${directory}/open.yaml`;
+    await Deno.writeTextFile(
+      file,
+      "status: ANALYSIS_ACTIVE\ntitle: Analysis\nworkspaces:\n  - kind: research\n    for: each researcher\n" +
+        "    network: open\n    mounts:\n      - { volume: prepared, path: /data, mode: ro }\n",
+    );
+    const { code, stdout } = await wps(["phases", "check", directory]);
+    assert.equal(code, 1);
+    assert.match(stdout, new RegExp(`^${file}:\\d+:\\d+: .*\\(invariant 1\\)$`, "m"));
+    const shown = await wps(["phases", "show", "ANALYSIS_ACTIVE", "--dir", directory]);
+    assert.equal(shown.code, 1, "a set that breaks an invariant is not explained");
+    await Deno.writeTextFile(
+      file,
+      "status: PAUSED\ntitle: Paused\ndescription: Nothing runs.\nworkspaces: []\n",
+    );
+    const good = await wps(["phases", "check", directory]);
+    assert.equal(good.code, 0, good.stdout);
+    assert.match((await wps(["phases", "show", "PAUSED", "--dir", directory])).stdout, /^PAUSED: Paused$/m);
+    const unknown = await wps(["phases", "show", "PAUSD", "--dir", directory]);
+    assert.equal(unknown.code, 3);
+    assert.match(unknown.stderr, /did you mean "PAUSED"\?/);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});

@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { type ServerSentEvent, serverSentEvents } from "../../src/cli/sse.ts";
+
+function streamOf(chunks: string[]): ReadableStream<Uint8Array> {
+  return ReadableStream.from(chunks.map((chunk) => new TextEncoder().encode(chunk)));
+}
+
+async function read(chunks: string[]): Promise<ServerSentEvent[]> {
+  return await Array.fromAsync(serverSentEvents(streamOf(chunks)));
+}
+
+Deno.test("serverSentEvents: however the bytes are cut", async () => {
+  const whole = 'event: job\ndata: {"a":"ä"}\n\n: still here\n\nevent: end\ndata: {}\n\n';
+  const expected = [{ event: "job", data: '{"a":"ä"}' }, { event: "end", data: "{}" }];
+  assert.deepEqual(await read([whole]), expected, "in one piece");
+  assert.deepEqual(await read([...whole]), expected, "character by character");
+  assert.deepEqual(await read([whole.replaceAll("\n", "\r\n")]), expected, "CR LF");
+  const bytes = new TextEncoder().encode(whole);
+  const split = ReadableStream.from([bytes.slice(0, 24), bytes.slice(24)]);
+  assert.deepEqual(await Array.fromAsync(serverSentEvents(split)), expected, "within a letter");
+});
+
+Deno.test("serverSentEvents: what has no end is no event", async () => {
+  assert.deepEqual(await read(["event: job\ndata: {}\n"]), [], "the stream broke");
+  assert.deepEqual(
+    await read(["data: a\ndata: b\n\n"]),
+    [{ event: "message", data: "a\nb" }],
+    "two lines of data",
+  );
+  await assert.rejects(read(["data: ".padEnd(1_000_100, "x")]), /does not end/);
+});
