@@ -1,6 +1,7 @@
 /** Requests to one API server over native fetch: pooled HTTP/2, bounded in time and size, credentials renewed. */
 import type { Fault } from "../../core/fault.ts";
 import { type AccessSurroundings, BearerToken, readAccess } from "./access.ts";
+import { chunksOf } from "./chunks.ts";
 import {
   type Answer,
   type Asked,
@@ -77,7 +78,7 @@ export class Transport {
     try {
       const response = await this.#fetch(request, signal, true);
       if (response.ok && response.body !== null) return response.body;
-      const text = await readBounded(response);
+      const text = await readBounded(response, signal);
       throw faultOfAnswer(request.asked, this.#answer(response, text));
     } catch (thrown) {
       if (signal.aborted) throw faultOfAbort(request.asked);
@@ -99,7 +100,7 @@ export class Transport {
   async #exchange(request: ApiRequest, signal: AbortSignal): Promise<{ response: Response; text: string }> {
     try {
       const response = await this.#fetch(request, signal, false);
-      return { response, text: await readBounded(response) };
+      return { response, text: await readBounded(response, signal) };
     } catch (thrown) {
       throw isFault(thrown) ? thrown : faultOfConnection(request.asked, thrown);
     }
@@ -201,11 +202,11 @@ function parseBody(asked: Asked, text: string): unknown {
   }
 }
 
-async function readBounded(response: Response): Promise<string> {
+async function readBounded(response: Response, signal: AbortSignal): Promise<string> {
   if (response.body === null) return "";
   const decoder = new TextDecoder();
   let text = "", bytes = 0;
-  for await (const chunk of response.body) {
+  for await (const chunk of chunksOf(response.body, signal)) {
     bytes += chunk.byteLength;
     if (bytes > RESPONSE_MAX_BYTES) throw new Error(`the answer has more than ${RESPONSE_MAX_BYTES} bytes`);
     text += decoder.decode(chunk, { stream: true });

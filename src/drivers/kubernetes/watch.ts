@@ -5,6 +5,7 @@
 import { z } from "zod";
 import type { Clock, Random } from "../../core/clock.ts";
 import { Fault, toFault } from "../../core/fault.ts";
+import { chunksOf } from "./chunks.ts";
 import type { Client } from "./client.ts";
 import { NOTE, note, OURS_SELECTOR } from "./marks.ts";
 import type { Resource } from "./wire.ts";
@@ -119,7 +120,7 @@ class ResourceWatch {
       const both = AbortSignal.any([signal, silence.signal]);
       const query = { labels: OURS_SELECTOR, resourceVersion: version, timeoutSeconds: watchSeconds };
       const body = await this.client.openWatch(this.resource, query, both);
-      for await (const line of linesOf(body, touch)) this.#take(parseEvent(line));
+      for await (const line of linesOf(chunksOf(body, both), touch)) this.#take(parseEvent(line));
     } catch (thrown) {
       // The server refuses an old version by its answer, or by an event.
       if (thrown instanceof Fault && thrown.reason === "conflict") this.#version = null;
@@ -173,11 +174,11 @@ function parseEvent(line: string): WatchEvent {
   return eventSchema.parse(JSON.parse(line));
 }
 
-/** Lines of a byte stream, each bounded; `touch` is called for every chunk. */
-export async function* linesOf(body: ReadableStream<Uint8Array>, touch: () => void): AsyncGenerator<string> {
+/** Lines of bytes in chunks, each bounded; `touch` is called for every chunk. */
+export async function* linesOf(chunks: AsyncIterable<Uint8Array>, touch: () => void): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   let pending = "";
-  for await (const chunk of body) {
+  for await (const chunk of chunks) {
     touch();
     pending += decoder.decode(chunk, { stream: true });
     const lines = pending.split("\n");

@@ -1,4 +1,6 @@
 /** A double of the API server for what a real one cannot be made to do on demand: break, stall, shed load. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { Clock } from "../../../src/core/clock.ts";
 import { Client } from "../../../src/drivers/kubernetes/client.ts";
 import { kubernetesSettings } from "../../../src/drivers/kubernetes/settings.ts";
@@ -94,4 +96,14 @@ export function stored(
 ): object {
   const { metadata, ...rest } = more;
   return { kind, metadata: { name, uid: `uid-${name}`, resourceVersion: "10", ...metadata }, ...rest };
+}
+
+/** Collects garbage until nothing more is found: what only garbage holds must not be needed any more. */
+export async function collectGarbage(): Promise<void> {
+  setFlagsFromString("--expose-gc");
+  const collect: () => void = runInNewContext("gc");
+  for (let round = 0; round < 5; round++) {
+    collect();
+    await new Promise((resolve) => setTimeout(resolve, 5)); // weak references live until the end of a turn
+  }
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Clock } from "../../../src/core/clock.ts";
 import { OURS_SELECTOR } from "../../../src/drivers/kubernetes/marks.ts";
 import { watchResource } from "../../../src/drivers/kubernetes/watch.ts";
-import { clientOf, type Double, startDouble, status } from "./double.ts";
+import { clientOf, collectGarbage, type Double, startDouble, status } from "./double.ts";
 
 const random = { next: () => 0, bytes: (length: number) => new Uint8Array(length) };
 
@@ -247,4 +247,27 @@ Deno.test("watchResource: an abort ends it at once, also in the middle of a sile
   }, stop.signal);
   silent.close();
   assert.equal(server.requests.length, 2);
+});
+
+Deno.test("watchResource: an abort ends it although garbage was collected meanwhile", async () => {
+  const silent = openBody(event("ADDED", "8", "a"));
+  const heard = Promise.withResolvers<void>();
+  const stop = new AbortController();
+  await using server = startDouble((request) => isWatch(request) ? silent.response : listOf("7"));
+  const clock = { now: () => 0, sleep: () => Promise.resolve() };
+  const watching = watchResource(server.client, "pods", { clock, random }, (permitId) => {
+    if (permitId === "a") heard.resolve();
+  }, stop.signal);
+  await heard.promise;
+  await collectGarbage();
+  stop.abort();
+  let hangs = false;
+  const late = setTimeout(() => {
+    hangs = true;
+    silent.close();
+  }, 5_000);
+  await watching;
+  clearTimeout(late);
+  silent.close();
+  assert.ok(!hangs, "the watch went on until the server ended it");
 });
