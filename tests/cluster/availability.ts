@@ -19,7 +19,7 @@ export const LEFT_OUT_FILE = "WPS_TEST_LEFT_OUT";
 export const BUILD_OUTCOME = "WPS_TEST_BUILD_OUTCOME";
 
 const BUILD =
-  "Run tests/cluster/build.sh as root (Debian packages, Go programs; about 7 minutes the first time)";
+  "Run tests/cluster/build.sh as root (Debian packages, Go programs; about 10 minutes the first time)";
 const MACHINE =
   "Use a Debian machine or container where you are root with CAP_SYS_ADMIN and CAP_NET_ADMIN, " +
   "or name a cluster of your own: WPS_TEST_KUBECONFIG=/path/to/kubeconfig";
