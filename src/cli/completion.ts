@@ -2,8 +2,6 @@
 import { bash, fish, type ShellCompletion, zsh } from "@optique/core/completion";
 import { type Suggestion, suggestSync } from "@optique/core/parser";
 import type { PermitPage } from "../api/schemas/permits.ts";
-import { either } from "./args.ts";
-import { COMMANDS } from "./commands.ts";
 import type { Context } from "./context.ts";
 import { CliError, EXIT, type ExitCode } from "./exit.ts";
 
@@ -30,8 +28,15 @@ export async function complete(args: readonly string[], context: Context): Promi
 }
 
 async function suggest(words: readonly [string, ...string[]], context: Context): Promise<Suggestion[]> {
-  const parsers = await Promise.all(COMMANDS.map(async ({ load }) => (await load()).command));
-  const known = suggestSync(either(parsers), words);
+  const [name, ...others] = words;
+  if (others.length === 0) {
+    return context.commands.filter((command) => command.name.startsWith(name))
+      .map((command) => ({ kind: "literal", text: command.name }));
+  }
+  const entry = context.commands.find((command) => command.name === name);
+  if (entry === undefined) return [];
+  const { command } = await entry.load();
+  const known = suggestSync(command, words);
   return known.length > 0 ? [...known] : await permitIds(words, context);
 }
 

@@ -1,4 +1,5 @@
 /** What a command gets beside its own arguments. */
+import type { Parser } from "@optique/core/parser";
 import type { ServiceClient } from "./client.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
 import { type Style, styleOf } from "./style.ts";
@@ -29,12 +30,20 @@ export interface Surroundings {
   readInput(bytesMax: number): Promise<Uint8Array<ArrayBuffer>>;
 }
 
+/** A command as completion sees it. */
+export interface CompletableCommand {
+  name: string;
+  /** Loads its arguments. */
+  load(): Promise<{ command: Parser<"sync", unknown, unknown> }>;
+}
+
 /** The surroundings with what commands need again and again. */
 export class Context {
   readonly terminal: Terminal;
   readonly style: Style;
 
-  constructor(readonly surroundings: Surroundings) {
+  /** `commands`: all of them, for completion. */
+  constructor(readonly surroundings: Surroundings, readonly commands: readonly CompletableCommand[] = []) {
     this.terminal = surroundings.terminal;
     this.style = styleOf(surroundings.terminal);
   }

@@ -17,7 +17,7 @@ const HELP_COLUMNS = 100;
 
 /** Runs one command line; never throws. */
 export async function runCli(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
-  const context = new Context(surroundings);
+  const context = new Context(surroundings, COMMANDS);
   try {
     return await dispatch(args, context);
   } catch (thrown) {
