@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { PERMISSIONS } from "../../deploy/compile.ts";
 import { overlay } from "../../src/config/environment.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { problemLine } from "../../src/config/problem.ts";
@@ -11,6 +12,7 @@ const TEXT = readRepository("compose.yaml");
 const COMPOSE = readCompose(TEXT);
 const SERVICES = Object.entries(COMPOSE.services);
 const SECRETS_SCRIPT = readRepository("deploy/compose-secrets.sh");
+const ENTRY = readRepository("deploy/wps.sh");
 const CONTAINERFILE = readRepository("deploy/Containerfile");
 
 /** What deploy/compose-secrets.sh puts into the files, as far as WPS reads them. */
@@ -97,9 +99,9 @@ Deno.test("compose.yaml: no password stands in it, and none has a default", () =
   assert.match(readRepository(".gitignore"), /^\/secrets\/$/m);
   const [all, ...sent] = readRepository(".dockerignore").split("\n").filter((line) => /^[^#]/.test(line));
   assert.equal(all, "*", "the image is built from what is named, secrets are not");
-  const copied = [...CONTAINERFILE.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, names = ""]) =>
-    names.split(" ")
-  );
+  const copied = [...CONTAINERFILE.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap((
+    [, names = ""],
+  ) => names.split(" "));
   assert.deepEqual(sent.sort(), copied.map((name) => `!${name}`).sort());
 });
 
@@ -133,4 +135,12 @@ Deno.test("compose.yaml, deploy/Containerfile: images are pinned by a whole vers
     deno.exec(readRepository(".ci/run"))?.[1],
     "one Deno everywhere",
   );
+});
+
+Deno.test("deploy/wps.sh: asks for what the executable asks for, and fetches nothing", () => {
+  const [, ...words] = ENTRY.replaceAll("\\\n", " ").split("\n").at(-2)?.split(/ +/) ?? [];
+  const permissions = words.filter((word) => /^--(allow|no-prompt)/.test(word));
+  assert.deepEqual(permissions, [...PERMISSIONS]);
+  assert.ok(words.includes("--cached-only") && words.includes("--frozen"));
+  assert.equal(words.at(-2), `${/^WORKDIR \/out(\S+)$/m.exec(CONTAINERFILE)?.[1]}/main.ts`);
 });
