@@ -20,6 +20,7 @@ function deliveryOf(event: PostedEvent, within: Parameters<AcceptEvent>[1]): Del
     raw: { body, contentType, contentEncoding, headers, routingKey: null, messageId: null },
     channel,
     redelivered: false,
+    recordedBefore: 0,
     actor,
     requestId,
     within: (tx, receipt) => within(tx, recordedOf(receipt)),

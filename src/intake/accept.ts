@@ -53,7 +53,7 @@ async function acceptOne(tx: Tx, delivery: Delivery, rules: AcceptRules, nowMs: 
   const parsed = parseMessage(delivery.raw, (type) => effectOf(type, rules.phases));
   const decision = parsed.kind === "rejected"
     ? { verdict: "rejected" as const, errors: parsed.errors }
-    : await judge(tx, parsed.event, delivery.redelivered, rules, nowMs);
+    : await judge(tx, parsed.event, delivery, rules, nowMs);
   const seen = parsed.kind === "event" ? parsed.event : { ...parsed, revision: null, time: null };
   const reasons = reasonsOf(decision);
   const receipt: Receipt = {
@@ -91,7 +91,7 @@ async function acceptOne(tx: Tx, delivery: Delivery, rules: AcceptRules, nowMs: 
 async function judge(
   tx: Tx,
   event: PermitEvent,
-  redelivered: boolean,
+  { redelivered, recordedBefore }: Delivery,
   rules: AcceptRules,
   nowMs: number,
 ): Promise<Decision> {
@@ -103,7 +103,7 @@ async function judge(
   const permit = await getPermit(tx, permitId);
   const seen = id === null ? null : await findEvent(tx, source, id);
   const twins = id === null && redelivered ? await findUnackedTwins(tx, permitId, type, bodyHash) : [];
-  const unackedTwins = twins.map(({ seq }) => seq);
+  const unackedTwins = twins.map(({ seq }) => seq).filter((seq) => seq <= recordedBefore);
   const decision = decideEvent({ event, permit, seen, redelivered, unackedTwins, phases, tiers });
   if (decision.verdict !== "accepted") return decision;
   try {

@@ -8,6 +8,7 @@ import { backoffMs, type RetryLimits } from "../core/retry.ts";
 import type { Log } from "../log.ts";
 import type { Db } from "../store/db.ts";
 import { newestEventSeq } from "../store/events.ts";
+import { AckNotes } from "./acks.ts";
 import type { Broker, BrokerMessage, Session } from "./broker.ts";
 import type { Delivery } from "./delivery.ts";
 import { type Intake, isStoreFault } from "./group.ts";
@@ -114,14 +115,21 @@ class BrokerConsumer implements Consumer {
     try {
       session = await this.#deps.broker.open({
         message: (message) => inbox.add(message),
-        lost: (why) => inbox.end(why),
+        lost: (why) => {
+          inbox.end(why);
+          // At once: a commit in progress may take a while before the loop sees it.
+          this.#say("down", asFault(why));
+        },
         blocked: (reason) => this.#noteBlocked(reason),
       });
       if (signal.aborted) return null;
       signal.addEventListener("abort", stop, { once: true });
       this.#say("connected", null);
       this.#deps.log.info("Consuming the broker's queue");
-      await this.#consume(session, inbox);
+      const acks = new AckNotes(session, this.#deps.intake, this.#deps.clock, over.signal);
+      const recordedBefore = await newestEventSeq(this.#deps.db);
+      void acks.settleEarlier(recordedBefore);
+      await this.#consume(session, inbox, acks, recordedBefore);
       return null;
     } catch (thrown) {
       return signal.aborted ? null : asFault(thrown);
@@ -152,25 +160,20 @@ class BrokerConsumer implements Consumer {
   }
 
   /** Until stopped; throws why the session ended otherwise. */
-  async #consume(session: Session, inbox: Inbox): Promise<void> {
+  async #consume(session: Session, inbox: Inbox, acks: AckNotes, recordedBefore: number): Promise<void> {
     const { intake, clock } = this.#deps;
-    // Rows written before this session: whatever of them the broker may deliver again comes before anything new.
-    let earlier = await newestEventSeq(this.#deps.db);
     for (;;) {
       const messages = await inbox.take();
       if (messages.length === 0) break;
-      const group = await this.#record(messages, inbox);
+      const deliveries = messages.map((message) => toDelivery(message, recordedBefore));
+      const group = await this.#record(messages, deliveries, inbox);
       if (group.some(({ outcome }) => "fault" in outcome)) {
         await clock.sleep(POISON_PAUSE_MS, this.#stopping.signal);
       }
-      await settleGroup(session, group, intake, clock.now());
-      if (earlier > 0 && messages.some(({ redelivered }) => !redelivered)) {
-        intake.noteAllAcked(earlier);
-        earlier = 0;
-      }
+      await settleGroup(session, group, acks, clock.now());
     }
     // The broker has the last acknowledgements, and we have noted that it has, before the connection closes.
-    await session.barrier();
+    await acks.settleNow();
     await intake.drain();
   }
 
@@ -178,36 +181,47 @@ class BrokerConsumer implements Consumer {
    * Records messages in their order. While the store is unavailable they stay with us, unacknowledged, and are tried
    * again; a message that fails alone keeps its fault.
    */
-  async #record(messages: readonly BrokerMessage[], inbox: Inbox): Promise<Settled[]> {
+  async #record(
+    messages: readonly BrokerMessage[],
+    deliveries: readonly Delivery[],
+    inbox: Inbox,
+  ): Promise<Settled[]> {
     const { intake, clock, random, log } = this.#deps;
-    const settled = new Map<number, Settled>();
-    let open = messages;
+    const settled: Settled[] = [];
+    // Deliveries that are open: always the last ones, because the intake lets nothing pass one that waits.
+    let from = 0;
     for (let attempt = 1;; attempt++) {
-      const outcomes = await intake.submit(open.map(toDelivery));
-      const again: BrokerMessage[] = [];
-      let fault: Fault | null = null;
-      for (const [index, message] of open.entries()) {
-        const outcome = outcomes[index];
-        if (outcome === undefined) continue;
-        if ("fault" in outcome && isStoreFault(outcome.fault)) {
-          again.push(message);
-          fault = outcome.fault;
-        } else settled.set(message.tag, { message, outcome });
+      const outcomes = await intake.submit(deliveries.slice(from));
+      const failed = outcomes.findIndex((outcome) => "fault" in outcome && isStoreFault(outcome.fault));
+      const recorded = failed < 0 ? outcomes : outcomes.slice(0, failed);
+      for (const outcome of recorded) {
+        const message = messages[from++];
+        if (message !== undefined) settled.push({ message, outcome });
       }
-      if (fault === null) break;
+      const waiting = outcomes[failed];
+      if (waiting === undefined || !("fault" in waiting)) return settled;
       inbox.throwIfLost();
-      if (this.#stopping.signal.aborted) throw fault;
-      log.error("Events wait: the store does not take them", { error: fault, waiting: again.length });
+      if (this.#stopping.signal.aborted) throw waiting.fault;
+      log.error("Events wait: the store does not take them", {
+        error: waiting.fault,
+        waiting: messages.length - from,
+      });
       await clock.sleep(backoffMs(attempt, STORE_PAUSE, random.next(), null), this.#stopping.signal);
-      open = again;
     }
-    return messages.flatMap(({ tag }) => settled.get(tag) ?? []);
   }
 }
 
-function toDelivery(message: BrokerMessage): Delivery {
+function toDelivery(message: BrokerMessage, recordedBefore: number): Delivery {
   const { redelivered } = message;
-  return { raw: message, channel: "amqp", redelivered, actor: null, requestId: null, within: null };
+  return {
+    raw: message,
+    channel: "amqp",
+    redelivered,
+    recordedBefore,
+    actor: null,
+    requestId: null,
+    within: null,
+  };
 }
 
 function asFault(thrown: unknown): Fault {

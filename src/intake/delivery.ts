@@ -11,6 +11,11 @@ export interface Delivery {
   channel: Channel;
   /** The broker delivered it before, perhaps to us. */
   redelivered: boolean;
+  /**
+   * The newest event when the broker's session began. Only of events up to this one may the acknowledgement be lost:
+   * what a session delivered it does not deliver again. Of no interest but for redeliveries.
+   */
+  recordedBefore: number;
   /** Who is behind it; null: the event's own source. */
   actor: Actor | null;
   requestId: string | null;

@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../core/clock.ts";
 import { Fault, toFault } from "../core/fault.ts";
-import type { Db, Tx } from "../store/db.ts";
+import type { Db } from "../store/db.ts";
 import { markAcked, markAllAcked } from "../store/events.ts";
 import { acceptBatch, type AcceptRules } from "./accept.ts";
 import type { Delivery, Receipt } from "./delivery.ts";
@@ -18,7 +18,7 @@ export interface Intake {
   submit(deliveries: readonly Delivery[]): Promise<Outcome[]>;
   /** Notes with the next commit that the broker has the acknowledgements of these events. */
   noteAcked(seqs: readonly number[]): void;
-  /** The same of all up to `seq`, see `markAllAcked`. */
+  /** The same of all without an id up to `seq`. */
   noteAllAcked(seq: number): void;
   /** Resolves once everything submitted and noted so far is settled. */
   drain(): Promise<void>;
@@ -60,6 +60,8 @@ class GroupingIntake implements Intake {
   readonly #queue: Waiting[] = [];
   #acked: number[] = [];
   #allAcked = 0;
+  /** How many at the head of the queue are to be committed one by one. */
+  #alone = 0;
   #running: Promise<void> | null = null;
 
   constructor(deps: IntakeDeps) {
@@ -104,6 +106,10 @@ class GroupingIntake implements Intake {
   }
 
   #takeGroup(): Waiting[] {
+    if (this.#alone > 0) {
+      this.#alone--;
+      return this.#queue.splice(0, 1);
+    }
     let bytes = 0;
     const end = this.#queue.findIndex(({ delivery }, index) => {
       bytes += delivery.raw.body.byteLength;
@@ -121,23 +127,30 @@ class GroupingIntake implements Intake {
     try {
       const receipts = await this.#deps.db.write(async (tx) => {
         const nowMs = clock.now();
-        await noteAcks(tx, acked, allAcked, nowMs);
+        if (allAcked > 0) await markAllAcked(tx, allAcked, nowMs);
+        await markAcked(tx, acked, nowMs);
         return await acceptBatch(tx, group.map(({ delivery }) => delivery), this.#deps.rules, nowMs);
       });
       this.#announce(group, receipts);
     } catch (thrown) {
       const fault = toFault(thrown);
-      if (group.length > 1 && !isStoreFault(fault)) {
-        this.#acked.push(...acked);
-        this.#allAcked = Math.max(this.#allAcked, allAcked);
-        for (const waiting of group) await this.#commit([waiting]);
-        return;
-      }
-      // Those behind fail with them, so that whoever tries again keeps the order. The notes are lost, which is safe: a
-      // row may absorb one redelivery too many until the next session.
-      const behind = isStoreFault(fault) ? this.#queue.splice(0) : [];
-      for (const { settle } of [...group, ...behind]) settle({ fault });
+      if (isStoreFault(fault)) return this.#refuse(group, fault);
+      if (group.length <= 1) return group[0]?.settle({ fault });
+      this.noteAcked(acked);
+      this.noteAllAcked(allAcked);
+      // At the head of the queue again, one at a time: should the store go away meanwhile, the rest fails with it.
+      this.#queue.unshift(...group);
+      this.#alone = group.length;
     }
+  }
+
+  /**
+   * Those behind fail too, so that whoever tries again keeps the order. The notes of the failed commit are lost, which
+   * is safe: a row may absorb one redelivery too many until a later session has lasted.
+   */
+  #refuse(group: Waiting[], fault: Fault): void {
+    this.#alone = 0;
+    for (const { settle } of [...group, ...this.#queue.splice(0)]) settle({ fault });
   }
 
   #announce(group: Waiting[], receipts: Receipt[]): void {
@@ -149,11 +162,6 @@ class GroupingIntake implements Intake {
       if (receipt !== undefined) settle({ receipt });
     }
   }
-}
-
-async function noteAcks(tx: Tx, acked: readonly number[], allAcked: number, nowMs: number): Promise<void> {
-  if (allAcked > 0) await markAllAcked(tx, allAcked, nowMs);
-  await markAcked(tx, acked, nowMs);
 }
 
 function overloaded(): Fault {

@@ -2,8 +2,8 @@
 import { toInstant } from "../core/clock.ts";
 import { Fault } from "../core/fault.ts";
 import type { BrokerMessage, Session } from "./broker.ts";
-import type { Receipt } from "./delivery.ts";
-import type { Intake, Outcome } from "./group.ts";
+import type { AckNotes } from "./acks.ts";
+import type { Outcome } from "./group.ts";
 
 /** A message and what became of it. */
 export interface Settled {
@@ -19,7 +19,7 @@ export interface Settled {
 export async function settleGroup(
   session: Session,
   group: readonly Settled[],
-  intake: Intake,
+  acks: AckNotes,
   nowMs: number,
 ): Promise<void> {
   const failed = new Map<number, unknown>();
@@ -38,7 +38,7 @@ export async function settleGroup(
   // One frame for all, where nothing in between is left open. Groups are settled in order, so nothing earlier is.
   if (failed.size === 0 && last !== undefined) session.ack(last.message.tag, true);
   else for (const { message } of recorded) session.ack(message.tag, false);
-  noteOnceAcked(session, recorded, intake);
+  acks.sent(recorded.map(({ outcome }) => outcome));
   for (const [tag, thrown] of failed) {
     const why = thrown instanceof Error ? thrown.message : String(thrown);
     throw new Fault("retry", "unavailable", `Cannot store the dead letter of delivery ${tag}: ${why}`, {
@@ -46,17 +46,4 @@ export async function settleGroup(
       cause: thrown,
     });
   }
-}
-
-/** Only rows without an id ever ask whether their acknowledgement arrived. */
-function noteOnceAcked(session: Session, recorded: readonly Settled[], intake: Intake): void {
-  const seqs = recorded.map(({ outcome }) => receiptOf(outcome))
-    .filter((receipt) => receipt !== null && receipt.id === null).map((receipt) => receipt?.seq ?? 0);
-  if (seqs.length === 0) return;
-  // What was sent before the barrier has been processed when it answers; a lost session leaves the rows as they are.
-  session.barrier().then(() => intake.noteAcked(seqs), () => {});
-}
-
-function receiptOf(outcome: Outcome): Receipt | null {
-  return "receipt" in outcome ? outcome.receipt : null;
 }

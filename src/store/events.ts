@@ -155,7 +155,7 @@ export async function markAcked(tx: Tx, seqs: readonly number[], atMs: number): 
 }
 
 /**
- * Notes the same of every row without an id up to `seq`: once the broker delivers something new, all that it had to
+ * Notes the same of every row without an id up to `seq`: once a session with the broker has lasted, all that it had to
  * deliver again has come. Returns how many there were.
  */
 export async function markAllAcked(tx: Tx, seq: number, atMs: number): Promise<number> {

@@ -239,7 +239,7 @@ Deno.test("acceptBatch: a redelivery without an id is absorbed once per row whos
   await withStore(async (db) => {
     const stop = { type: "permit.workspace.stop_requested", permitId: "p" };
     const start = { type: "permit.workspace.start_requested", permitId: "p" };
-    const again = { redelivered: true };
+    const again = { redelivered: true, recordedBefore: 100 };
     await one(db, minimal("p", "ANALYSIS_ACTIVE"));
     const first = await one(db, stop);
     await one(db, start);
@@ -254,6 +254,28 @@ Deno.test("acceptBatch: a redelivery without an id is absorbed once per row whos
       "accepted",
       "every row had its acknowledgement: a new wish",
     );
+    assert.equal((await getPermit(db, "p"))?.stopRequested, true);
+  });
+});
+
+Deno.test("acceptBatch: what one session delivered absorbs nothing of the same session", async () => {
+  await withStore(async (db) => {
+    const [stop, start] = ["stop", "start"].map((word) => ({
+      type: `permit.workspace.${word}_requested`,
+      permitId: "p",
+    }));
+    // Received by a session that was lost before it recorded anything: all come again, the same body rightly twice.
+    const receipts = await accept(
+      db,
+      [stop, start, stop].map((body) => delivery(body, { redelivered: true, recordedBefore: 0 })),
+    );
+    assert.deepEqual(receipts.map(({ verdict }) => verdict), ["accepted", "accepted", "accepted"]);
+    // And again by the next one, whose session began after them.
+    const again = await accept(
+      db,
+      [stop, start, stop].map((body) => delivery(body, { redelivered: true, recordedBefore: 3 })),
+    );
+    assert.deepEqual(again.map(({ verdict }) => verdict), ["duplicate", "duplicate", "duplicate"]);
     assert.equal((await getPermit(db, "p"))?.stopRequested, true);
   });
 });

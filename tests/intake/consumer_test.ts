@@ -240,7 +240,7 @@ Deno.test("Consumer: a message that alone cannot be recorded goes back to the qu
   }, { broker, through });
 });
 
-Deno.test("Consumer: rows without an id are noted as acknowledged, older ones once something new comes", async () => {
+Deno.test("Consumer: rows without an id are noted as acknowledged, older ones once a session has lasted", async () => {
   const broker = new PaperBroker();
   await withStation(async (station) => {
     const { db, intake } = station;

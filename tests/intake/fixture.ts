@@ -21,6 +21,7 @@ export function delivery(body: unknown, given: Partial<Delivery> = {}): Delivery
     raw: rawMessage(body, { routingKey: "permit.status.updated" }),
     channel: "amqp",
     redelivered: false,
+    recordedBefore: 0,
     actor: null,
     requestId: null,
     within: null,
