@@ -169,13 +169,14 @@ export async function openNetwork(
 ): Promise<ApplyResult> {
   const { client, permitId, signal } = writing;
   const pod = await findInstance(writing, workspace.key, instanceUid);
-  const manifest = openPolicyManifest(permitId, workspace, rulesOf(workspace, site), instanceUid);
-  // The policy first: a refused one (somebody cut in between) leaves nothing behind, and a label alone opens nothing.
-  const stored = await applySeen(writing, "networkpolicies", manifest, seen);
-  requireWritten(stored, openSpec(manifest.metadata.name, rulesOf(workspace, site), instanceUid));
+  const rules = rulesOf(workspace, site);
+  const manifest = openPolicyManifest(permitId, workspace, rules, instanceUid);
+  // The label first: alone it opens nothing, and then the conditional write of the policy alone decides.
   await client.merge("pods", { namespace: permitName(permitId), name: pod.metadata.name }, {
     metadata: { uid: instanceUid, labels: { [LABEL.opened]: instanceUid } },
   }, signal);
+  const stored = await applySeen(writing, "networkpolicies", manifest, seen);
+  requireWritten(stored, openSpec(manifest.metadata.name, rules, instanceUid));
   return { detail: `${workspace.posture}: open for pod ${pod.metadata.name}` };
 }
 
