@@ -126,6 +126,10 @@ function reasonToTake(workspace: ObservedWorkspace, desired: Desired): Taking["w
   if (wanted.power === "stopped") return { text: "the phase wants it stopped", stop: true };
   const difference = reasonToReplace(workspace, wanted);
   if (difference !== null) return { text: difference, stop: true };
+  // A start must find nothing of it, nor of whoever shares a volume with it: also what ends already is waited for.
+  if (instances.length > 0 && (power !== "running" || workspace.specHash !== specHash(wanted))) {
+    return { text: "its old pod has not ended yet", stop: true };
+  }
   if (workspace.network.state !== "open") return null;
   const live = liveInstance(workspace);
   if (live !== null && workspace.network.openedFor === live.uid) return null;

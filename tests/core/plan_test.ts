@@ -185,3 +185,24 @@ Deno.test("plan: a network opened for a pod that is gone is shut before the new 
   );
   assertReached(trip, permit, "rescheduled");
 });
+
+Deno.test("plan: an old pod that still ends is waited for by all who share a volume, whatever its power says", () => {
+  for (const power of ["stopped", "running"] as const) {
+    const trip = journey(phases);
+    trip.reach(permitOf({ status: "WORKSPACE_SETUP_PENDING" }));
+    for (const workspace of trip.platform.state.workspaces.values()) {
+      workspace.power = power;
+      workspace.network = { state: "shut", seen: { uid: "policy", version: "1" } };
+      // One researcher's pod is gone already, the other's takes its grace period.
+      if (workspace.owner === "j.virtanen") workspace.instances = [];
+      else for (const instance of workspace.instances) instance.state = "terminating";
+    }
+    const { steps } = trip.planFor(permitOf({ status: "ANALYSIS_ACTIVE" }));
+    const kinds = steps.map(({ kind }) => kind);
+    assert.ok(kinds.indexOf("await-gone") >= 0, `${power}: ${kinds.join(" ")}`);
+    const early = steps.slice(0, kinds.indexOf("await-gone")).map(({ id }) => id);
+    assert.deepEqual(early, power === "running" ? ["stop research/l.maes"] : [], power);
+    const waits = steps.filter(({ kind }) => kind === "await-gone").map(({ after }) => after);
+    assert.deepEqual(waits, [[{ is: "instances-gone", workspaces: ["research/l.maes"] }]], power);
+  }
+});
