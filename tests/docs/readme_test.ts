@@ -10,6 +10,7 @@ import { effectOf } from "../../src/core/merge.ts";
 import type { RawMessage } from "../../src/intake/envelope.ts";
 import { CIDRS_MAX, HOLDERS_MAX, KEYS_MAX } from "../../src/intake/fields.ts";
 import { parseMessage } from "../../src/intake/message.ts";
+import { readKubeconfig } from "../../src/drivers/kubernetes/kubeconfig.ts";
 import { memoryFiles } from "../config/memory_files.ts";
 import { rawMessage } from "../intake/messages.ts";
 import { loadBuiltIn } from "../phases/site.ts";
@@ -105,6 +106,12 @@ Deno.test("documents: each task, path and configuration key that they name exist
   }
   assert.deepEqual(wrong, []);
 });
+
+/** The names of the self-check's lines, as its sources write them. */
+const CHECKS = listRepository("src/drivers/kubernetes/check").flatMap((path) =>
+  [...readRepository(path).matchAll(/(?:const check = |check: |guarded\(|failed\()"([a-z ]+)"/g)]
+    .map(([, name = ""]) => name)
+).filter((name) => name !== "storage");
 
 const SCHEMA = configJsonSchema();
 /** "runner.waits": a path of at least two words that begins with a section, and is no file or host. */
@@ -208,6 +215,24 @@ Deno.test("documents: each configuration that they show starts a service", async
     const { config, problems } = await loadConfig({ path: null, environment: {}, files });
     assert.ok(config !== null, `${place}\n${problems.map(problemLine).join("\n")}`);
   }
+});
+
+Deno.test("docs/kubernetes.md: names each setting and check; its kubeconfig is one that WPS reads", async () => {
+  const kubernetes = named("docs/kubernetes.md");
+  const codes = new Set(kubernetes.spans.map(({ code }) => code));
+  const settings = SCHEMA.properties?.["drivers"]?.properties?.["kubernetes"]?.properties ?? {};
+  for (const key of Object.keys(settings)) assert.ok(codes.has(key), key);
+  assert.ok(CHECKS.length >= 8, CHECKS.join());
+  for (const check of CHECKS) assert.ok(codes.has(check), check);
+  const [example] = kubernetes.blocks.filter(({ tags }) => tags.includes("kubeconfig"));
+  const read = (path: string): Promise<string> =>
+    Promise.resolve(path === "/etc/wps/kubeconfig" ? example?.text ?? "" : "PEM");
+  const access = await readKubeconfig("/etc/wps/kubeconfig", undefined, read);
+  assert.deepEqual([access.server, access.caPem, access.tokenFile], [
+    "https://10.20.0.2:6443",
+    "PEM",
+    "/etc/wps/token",
+  ]);
 });
 
 Deno.test("README.md: its layout names what is there, all of it", () => {
