@@ -48,6 +48,8 @@ export type AttemptEnd =
 const ROUND_MAX = 5_000;
 /** Conflicts in a row that are answered by looking again at once; a busy controller settles within three. */
 const CONFLICT_MAX = 8;
+/** A pod that starts is told of a dozen times within a second; looks of one wait are at least this far apart. */
+const LOOK_PAUSE_MS = 150;
 /** The same steps planned again and again although the platform acknowledged them. */
 const REPEAT_MAX = 5;
 
@@ -132,6 +134,7 @@ async function observe(
   signal: AbortSignal,
   waits: Waits,
 ): Promise<Observed | null> {
+  deps.bell.hush(job.permitId);
   try {
     return await deps.driver.observe(job.permitId, signal);
   } catch (thrown) {
@@ -261,12 +264,18 @@ async function pause(
   ms: number,
   signal: AbortSignal,
 ): Promise<AttemptEnd | null> {
+  const restUntilMs = deps.clock.now() + LOOK_PAUSE_MS;
   held.slot.release();
   deps.bell.ring(CLAIM_LOOP);
   await deps.bell.wait(job.permitId, ms, signal);
-  if (signal.aborted) return { kind: "stopping" };
-  const wanted = await deps.ledger.wanted();
-  if (wanted !== "go on") return endedBy(wanted);
+  for (;;) {
+    if (signal.aborted) return { kind: "stopping" };
+    const wanted = await deps.ledger.wanted();
+    if (wanted !== "go on") return endedBy(wanted);
+    const restMs = restUntilMs - deps.clock.now();
+    if (restMs <= 0) break;
+    await deps.clock.sleep(restMs, signal);
+  }
   const slot = await deps.slots.acquire(job.priority <= URGENT_PRIORITY_MAX, signal);
   if (slot === null) return { kind: "stopping" };
   held.slot = slot;

@@ -7,6 +7,8 @@ import type { Clock } from "../core/clock.ts";
 /** Rings and waits by permit id; the empty id is the claim loop's own. */
 export interface Bell {
   ring(permitId: string): void;
+  /** Forgets a ring that nobody waited for: who is about to look needs no telling. */
+  hush(permitId: string): void;
   /** Resolves at the next ring for this permit, after `ms`, or when `signal` aborts. Never rejects. */
   wait(permitId: string, ms: number, signal: AbortSignal): Promise<void>;
 }
@@ -23,6 +25,9 @@ export function createBell(clock: Clock): Bell {
       const wake = waiting.get(permitId);
       if (wake === undefined) rung.add(permitId);
       else wake();
+    },
+    hush(permitId: string): void {
+      rung.delete(permitId);
     },
     async wait(permitId: string, ms: number, signal: AbortSignal): Promise<void> {
       if (rung.delete(permitId) || signal.aborted) return;
