@@ -64,7 +64,8 @@ export class KubernetesDriver implements Driver {
 
   /** Does one action; returns when the API server has acknowledged its last write. */
   async apply(action: Action, context: ApplyContext): Promise<ApplyResult> {
-    const writing: Writing = { client: this.#client, permitId: context.permitId, signal: context.signal };
+    const { permitId, signal } = context;
+    const writing: Writing = { client: this.#client, permitId, signal, clock: this.surroundings.clock };
     switch (action.kind) {
       case "cut-network":
         return await cutNetwork(writing, action);

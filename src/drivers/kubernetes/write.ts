@@ -2,6 +2,7 @@
  * The four ways to write: only create, only over what was seen (invariant 9), over whatever is ours, and delete.
  * All are server-side applies of the whole object by one manager, so that its managed fields stay whole.
  */
+import type { Clock } from "../../core/clock.ts";
 import { Fault } from "../../core/fault.ts";
 import type { Seen } from "../../core/observed.ts";
 import { type Client, isConflict } from "./client.ts";
@@ -30,6 +31,7 @@ export interface Writing {
   client: Client;
   permitId: string;
   signal: AbortSignal;
+  clock: Clock;
 }
 
 /** Where a manifest goes. */

@@ -25,6 +25,9 @@ import {
 
 type Of<K extends Action["kind"]> = Extract<Action, { kind: K }>;
 
+/** 20 ms doubled seven times: 5 s in all, far more than a healthy API server's watch lags. */
+const GRANT_FIRST_WAIT_MS = 20;
+const GRANT_LAST_WAIT_MS = 2_560;
 /** A stop that meets a rival write is repeated; each further round needs another rival. */
 const ROUNDS_MAX = 8;
 
@@ -107,10 +110,27 @@ export async function ensureIdentity(
   ]);
   const secret = secretManifest(writing.permitId, workspace, { password, hostKey });
   await Promise.all([
-    applyOwned(writing, "secrets", secret),
+    onceGranted(writing, () => applyOwned(writing, "secrets", secret)),
     applyOwned(writing, "services", serviceManifest(writing.permitId, workspace, site)),
   ]);
   return { detail: rotate ? "Secret with a new password, Service" : "Secret, Service" };
+}
+
+/**
+ * Does something with Secrets. The namespace's own RoleBinding may have been written a moment ago, and each API server
+ * learns of it by a watch of its own: a refusal is asked again for a while before it counts.
+ */
+async function onceGranted<T>({ clock, signal }: Writing, write: () => Promise<T>): Promise<T> {
+  for (let waitMs = GRANT_FIRST_WAIT_MS;; waitMs *= 2) {
+    try {
+      return await write();
+    } catch (thrown) {
+      const isRefused = thrown instanceof Fault && thrown.disposition === "stalled" &&
+        thrown.reason === "denied";
+      if (!isRefused || waitMs > GRANT_LAST_WAIT_MS || signal.aborted) throw thrown;
+      await clock.sleep(waitMs, signal);
+    }
+  }
 }
 
 /**
