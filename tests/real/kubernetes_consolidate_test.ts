@@ -1,0 +1,309 @@
+/** consolidate.sh under BusyBox, as an account without rights, on folders as volumes are. */
+import assert from "node:assert/strict";
+import { sha256Hex } from "../../src/core/sha256.ts";
+
+const BUSYBOX = "/bin/busybox";
+const SCRIPT = new URL("../../src/drivers/kubernetes/consolidate.sh", import.meta.url).pathname;
+/** Needs root, to run as somebody else, and Debian's busybox-static. */
+const ignore = Deno.uid() !== 0 || !exists(BUSYBOX);
+const HOLDER = 21001, GROUP = 30100;
+const FOLDER = "hospital-a/batch-1";
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+interface Volumes extends AsyncDisposable {
+  uploads: string;
+  raw: string;
+  scratch: string;
+  bin: string;
+}
+
+/** Uploads of the holder, a raw volume of the permit's group as kubelet hands it over, and BusyBox alone in PATH. */
+async function volumes(): Promise<Volumes> {
+  const root = await Deno.makeTempDir({ prefix: "wps-consolidate-" });
+  await Deno.chmod(root, 0o755);
+  const folder = async (name: string, uid: number, gid: number, mode: number): Promise<string> => {
+    await Deno.mkdir(`${root}/${name}`);
+    await Deno.chown(`${root}/${name}`, uid, gid);
+    await Deno.chmod(`${root}/${name}`, mode);
+    return `${root}/${name}`;
+  };
+  const bin = await folder("bin", 0, 0, 0o755);
+  const output = await new Deno.Command(BUSYBOX, { args: ["--install", "-s", bin] }).output();
+  assert.ok(output.success);
+  return {
+    uploads: await folder("uploads", HOLDER, HOLDER, 0o755),
+    raw: await folder("raw", 0, GROUP, 0o2770),
+    scratch: await folder("scratch", HOLDER, HOLDER, 0o700),
+    bin,
+    [Symbol.asyncDispose]: () => Deno.remove(root, { recursive: true }),
+  };
+}
+
+async function upload(
+  { uploads }: Volumes,
+  path: string | Uint8Array,
+  text: string,
+  mode = 0o640,
+): Promise<void> {
+  const name = typeof path === "string" ? path : new TextDecoder().decode(path);
+  const parts = name.split("/").slice(0, -1);
+  for (let depth = 1; depth <= parts.length; depth++) {
+    const parent = `${uploads}/${parts.slice(0, depth).join("/")}`;
+    await Deno.mkdir(parent, { recursive: true });
+    await Deno.chown(parent, HOLDER, HOLDER);
+  }
+  await Deno.writeTextFile(`${uploads}/${name}`, text);
+  await Deno.chown(`${uploads}/${name}`, HOLDER, HOLDER);
+  await Deno.chmod(`${uploads}/${name}`, mode);
+}
+
+interface Outcome {
+  code: number;
+  report: string;
+}
+
+/** Runs the script as the Job does: as the holder, in the permit's group, with nothing but BusyBox. */
+async function consolidate({ uploads, raw, scratch, bin }: Volumes, folder = FOLDER): Promise<Outcome> {
+  const report = `${scratch}/report`;
+  const output = await new Deno.Command("/usr/bin/setpriv", {
+    args: [
+      `--reuid=${HOLDER}`,
+      `--regid=${HOLDER}`,
+      `--groups=${GROUP}`,
+      "--inh-caps=-all",
+      `${bin}/sh`,
+      SCRIPT,
+    ],
+    clearEnv: true,
+    env: {
+      PATH: bin,
+      SOURCE: uploads,
+      TARGET: raw,
+      FOLDER: folder,
+      GROUP: `${GROUP}`,
+      SCRATCH: scratch,
+      REPORT: report,
+    },
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  const said = new TextDecoder().decode(output.stderr);
+  return { code: output.code, report: await Deno.readTextFile(report).catch(() => `no report: ${said}`) };
+}
+
+async function filesBelow(folder: string, prefix = ""): Promise<string[]> {
+  const found: string[] = [];
+  for await (const entry of Deno.readDir(`${folder}/${prefix}`)) {
+    const path = `${prefix}${entry.name}`;
+    found.push(entry.isDirectory ? `${path}/` : path);
+    if (entry.isDirectory) found.push(...await filesBelow(folder, `${path}/`));
+  }
+  return found.sort();
+}
+
+const NAMES: Record<string, string> = {
+  "plain.csv": "1,2\n",
+  "with blank 'and\" quotes": "a",
+  "-rf": "a dash",
+  "--help": "two",
+  ".hidden": "a dot",
+  "ünïcode/患者.txt": "text",
+  "tab\there": "b",
+  "back\\slash": "c",
+  "deep/er/and/deeper": "d",
+  "*?[x]": "a pattern",
+  "$(reboot)": "a command",
+  "empty": "",
+};
+
+Deno.test(
+  "consolidate.sh: copies whatever names there are, with hash, owner and mode, and leaves the uploads",
+  { ignore },
+  async () => {
+    await using given = await volumes();
+    for (const [path, text] of Object.entries(NAMES)) await upload(given, path, text);
+    await Deno.mkdir(`${given.uploads}/empty folder`);
+    const { code, report } = await consolidate(given);
+    assert.equal(code, 0, report);
+    const batch = `${given.raw}/${FOLDER}`;
+    assert.deepEqual(await filesBelow(batch), await filesBelow(given.uploads));
+    for (const [path, text] of Object.entries(NAMES)) {
+      assert.equal(await Deno.readTextFile(`${batch}/${path}`), text, path);
+      const { uid, gid, mode } = await Deno.stat(`${batch}/${path}`);
+      assert.deepEqual([uid, gid, (mode ?? 0) & 0o777], [HOLDER, GROUP, 0o640], path);
+    }
+    for (const folder of ["", "/deep", "/empty folder"]) {
+      const { gid, mode } = await Deno.stat(batch + folder);
+      assert.deepEqual([gid, (mode ?? 0) & 0o777], [GROUP, 0o750], folder);
+    }
+    const manifest = await Deno.readTextFile(`${batch}.sha256`);
+    const expected = Object.entries(NAMES).map(([path, text]) => {
+      const isEscaped = path.includes("\\");
+      return `${isEscaped ? "\\" : ""}${sha256Hex(text)}  ./${
+        isEscaped ? path.replaceAll("\\", "\\\\") : path
+      }`;
+    });
+    assert.deepEqual(manifest.trimEnd().split("\n").sort(), expected.sort());
+    const bytes = Object.values(NAMES).reduce((sum, text) => sum + new TextEncoder().encode(text).length, 0);
+    assert.deepEqual(JSON.parse(report), {
+      files: Object.keys(NAMES).length,
+      bytes,
+      manifest: sha256Hex(manifest),
+    });
+    assert.deepEqual(
+      (await filesBelow(`${given.raw}/hospital-a`)).filter((path) => /partial/.test(path)),
+      [],
+    );
+  },
+);
+
+Deno.test("consolidate.sh: its manifest is what sha256sum -c reads", { ignore }, async () => {
+  await using given = await volumes();
+  for (const [path, text] of Object.entries(NAMES)) await upload(given, path, text);
+  await consolidate(given);
+  const check = await new Deno.Command("/usr/bin/sha256sum", {
+    args: ["--check", "--quiet", "--strict", "../batch-1.sha256"],
+    cwd: `${given.raw}/${FOLDER}`,
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  assert.equal(
+    check.code,
+    0,
+    new TextDecoder().decode(check.stdout) + new TextDecoder().decode(check.stderr),
+  );
+});
+
+Deno.test("consolidate.sh: again verifies and changes nothing; a copy that changed is reported by name", {
+  ignore,
+}, async () => {
+  await using given = await volumes();
+  await upload(given, "a.csv", "1");
+  const first = await consolidate(given);
+  const before = await Deno.stat(`${given.raw}/${FOLDER}/a.csv`);
+  assert.deepEqual(await consolidate(given), first);
+  assert.deepEqual((await Deno.stat(`${given.raw}/${FOLDER}/a.csv`)).mtime, before.mtime);
+  await Deno.writeTextFile(`${given.raw}/${FOLDER}/a.csv`, "2");
+  const spoilt = await consolidate(given);
+  assert.equal(spoilt.code, 3);
+  assert.match(spoilt.report, /exists and differs from the uploads; nothing is overwritten: .*a\.csv/);
+  assert.equal(await Deno.readTextFile(`${given.raw}/${FOLDER}/a.csv`), "2");
+});
+
+Deno.test("consolidate.sh: what an interrupted run left is no obstacle", { ignore }, async () => {
+  await using given = await volumes();
+  await upload(given, "a.csv", "1");
+  const partial = `${given.raw}/hospital-a/.batch-1.partial`;
+  await Deno.mkdir(partial, { recursive: true });
+  await Deno.chown(`${given.raw}/hospital-a`, HOLDER, GROUP);
+  await Deno.writeTextFile(`${partial}/half`, "x");
+  await Deno.chown(partial, HOLDER, GROUP);
+  await Deno.chown(`${partial}/half`, HOLDER, GROUP);
+  assert.equal((await consolidate(given)).code, 0);
+  assert.deepEqual(await filesBelow(given.raw), [
+    "hospital-a/",
+    "hospital-a/batch-1.sha256",
+    "hospital-a/batch-1/",
+    "hospital-a/batch-1/a.csv",
+  ]);
+});
+
+Deno.test("consolidate.sh: another batch and another holder stay as they are", { ignore }, async () => {
+  await using given = await volumes();
+  await upload(given, "a.csv", "1");
+  assert.equal((await consolidate(given)).code, 0);
+  await upload(given, "a.csv", "2");
+  assert.equal((await consolidate(given, "hospital-a/batch-2")).code, 0);
+  assert.equal((await consolidate(given, "hospital-b/batch-1")).code, 0);
+  const read = (path: string): Promise<string> => Deno.readTextFile(`${given.raw}/${path}/a.csv`);
+  assert.deepEqual(
+    await Promise.all(["hospital-a/batch-1", "hospital-a/batch-2", "hospital-b/batch-1"].map(read)),
+    ["1", "2", "2"],
+  );
+});
+
+const REFUSED: { why: string; spoil: (given: Volumes) => Promise<void>; report: RegExp }[] = [
+  {
+    why: "a symbolic link",
+    spoil: ({ uploads }) => Deno.symlink("/etc/passwd", `${uploads}/link`),
+    report: /links, devices or sockets: \.\/link/,
+  },
+  {
+    why: "a link to a folder",
+    spoil: ({ uploads }) => Deno.symlink("/", `${uploads}/all`),
+    report: /links, devices or sockets: \.\/all/,
+  },
+  {
+    why: "a named pipe, which would be read for ever",
+    spoil: async ({ uploads }) => {
+      await new Deno.Command(BUSYBOX, { args: ["mkfifo", `${uploads}/pipe`] }).output();
+    },
+    report: /\.\/pipe/,
+  },
+  {
+    why: "a line break in a name",
+    spoil: (given) => upload(given, "two\nlines", "x"),
+    report: /line break: \.\/two/,
+  },
+  {
+    why: "a file that the holder may not read",
+    spoil: async ({ uploads }) => {
+      await Deno.writeTextFile(`${uploads}/secret.csv`, "x");
+      await Deno.chmod(`${uploads}/secret.csv`, 0o600);
+    },
+    report: /Cannot read the uploads: .*secret\.csv.*Permission denied/,
+  },
+  {
+    why: "a folder that the holder may not enter",
+    spoil: async ({ uploads }) => {
+      await Deno.mkdir(`${uploads}/closed`);
+      await Deno.chmod(`${uploads}/closed`, 0o700);
+    },
+    report: /closed.*Permission denied/,
+  },
+  {
+    why: "a raw volume that cannot be written",
+    spoil: ({ raw }) => Deno.chmod(raw, 0o500),
+    report: /Cannot make .*Permission denied/,
+  },
+];
+
+for (const { why, spoil, report } of REFUSED) {
+  Deno.test(`consolidate.sh: refuses ${why}, says so, and leaves nothing behind`, { ignore }, async () => {
+    await using given = await volumes();
+    await upload(given, "a.csv", "1");
+    await spoil(given);
+    const before = await filesBelow(given.uploads);
+    const outcome = await consolidate(given);
+    assert.equal(outcome.code, 3, outcome.report);
+    assert.match(outcome.report, report);
+    assert.ok(new TextEncoder().encode(outcome.report).length <= 4096);
+    assert.deepEqual(await filesBelow(given.uploads), before);
+    assert.deepEqual((await filesBelow(given.raw)).filter((path) => path.includes("batch")), []);
+  });
+}
+
+Deno.test("consolidate.sh: a full volume is reported, and nothing half-made shows", { ignore }, async () => {
+  await using given = await volumes();
+  await upload(given, "big.bin", "x".repeat(3_000_000));
+  const mounted = await new Deno.Command("/bin/mount", {
+    args: ["-t", "tmpfs", "-o", `size=1m,mode=2770,gid=${GROUP}`, "tmpfs", given.raw],
+  }).output();
+  assert.ok(mounted.success, "root may mount");
+  try {
+    const { code, report } = await consolidate(given);
+    assert.equal(code, 3);
+    assert.match(report, /Cannot copy the uploads: .*No space left/);
+    assert.deepEqual(await filesBelow(given.raw), ["hospital-a/"]);
+  } finally {
+    await new Deno.Command("/bin/umount", { args: [given.raw] }).output();
+  }
+});
