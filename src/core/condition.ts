@@ -54,6 +54,16 @@ export function unmet(condition: Condition, observed: Observed): string[] {
         const volume = observed.volumes.find((candidate) => candidate.key === key);
         return volume === undefined ? [] : [volume.detail ?? `volume ${volume.name} is ${volume.state}`];
       });
+    case "volumes-retained":
+      return condition.volumes.flatMap((key) => {
+        const volume = observed.volumes.find((candidate) => candidate.key === key);
+        return volume?.state === "bound" && volume.retained ? [] : [`volume ${key} is not retained yet`];
+      });
+    case "tasks-gone":
+      return condition.tasks.flatMap((key) => {
+        const task = observed.tasks.find((candidate) => candidate.key === key);
+        return task === undefined ? [] : [task.terminating ?? `consolidation of ${key} still exists`];
+      });
     case "consolidated":
       return condition.uploads.flatMap((key) => {
         const task = observed.tasks.find((candidate) => candidate.key === key);
@@ -97,6 +107,10 @@ export function describeCondition(condition: Condition): string {
       return `usable: ${condition.volumes.join(", ")}`;
     case "volumes-gone":
       return `claim and backing volume gone: ${condition.volumes.join(", ")}`;
+    case "volumes-retained":
+      return `retained: ${condition.volumes.join(", ")}`;
+    case "tasks-gone":
+      return `consolidation gone: ${condition.tasks.join(", ")}`;
     case "consolidated":
       return `verified in the target: ${condition.uploads.join(", ")}`;
     case "ready":

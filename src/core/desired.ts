@@ -66,9 +66,14 @@ export function desire(input: DesireInput): Desired {
   }
   const consolidations = phase?.consolidatesInto ? consolidationsInto(input, phase.consolidatesInto) : [];
   const running = workspaces.filter((workspace) => workspace.power === "running");
+  const bound = new Set(input.observedVolumes.filter(({ state }) => state === "bound").map(({ key }) => key));
+  const sources = consolidations.filter(({ fromKey }) => !bound.has(fromKey)).map(({ from }) => ({
+    id: from,
+  }));
   const ids = [
     ...running.flatMap((workspace) => workspace.mounts),
     ...consolidations.map(({ into }) => into),
+    ...sources,
   ];
   const volumes = new Map(
     ids.map((mount) => {
@@ -212,7 +217,10 @@ function desiredVolume(input: DesireInput, id: VolumeId, sensitive: ReadonlySet<
   };
 }
 
-/** One consolidation per uploads volume that exists and whose ingress is closed. */
+/**
+ * One consolidation per uploads volume whose ingress is closed: of those that stand, and of those that stood and were
+ * not destroyed by WPS, so that lost ones are noticed and never worked without.
+ */
 function consolidationsInto(input: DesireInput, target: string): Consolidation[] {
   const { permit } = input;
   const into = desiredVolume(
@@ -220,22 +228,35 @@ function consolidationsInto(input: DesireInput, target: string): Consolidation[]
     currentVolume(input, ruleOf(input.phases, target), null, false),
     new Set(),
   );
-  return input.observedVolumes.filter((volume) => {
-    const isUpload = input.phases.volumes.get(volume.id.volume)?.per === "dataHolder";
-    const isOpen = permit.ingressOpen && volume.id.generation === permit.ingressBatch;
-    return isUpload && !isOpen && volume.state !== "terminating" && volume.id.owner !== null;
-  }).map((volume) => {
-    const holder = volume.id.owner ?? "";
-    const { uid, gid } = accountOf(permit, permit.holders[holder] ?? holder);
-    return {
-      from: volume.id,
-      fromKey: volume.key,
-      into,
-      uid,
-      gid,
-      fsGroup: permit.fsGroup,
-      folder: `${holder}/batch-${volume.id.generation}`,
-      holder,
-    };
-  });
+  const destroyed = new Set(input.records.filter((record) => record.destroyed).map(({ key }) => key));
+  const known = [...input.observedVolumes, ...input.records.filter(({ bound }) => bound)].map(({ key }) =>
+    key
+  );
+  return [...new Set(known)].filter((key) => !destroyed.has(key) || isStanding(input, key)).map(
+    parseVolumeKey,
+  )
+    .filter((id) => {
+      const isUpload = input.phases.volumes.get(id.volume)?.per === "dataHolder" && id.owner !== null;
+      return isUpload && !(permit.ingressOpen && id.generation === permit.ingressBatch);
+    }).map((id) => consolidation(permit, id, into));
+}
+
+/** Not on its way out: a destruction that was only intended when a crash came is planned again. */
+function isStanding(input: DesireInput, key: string): boolean {
+  return input.observedVolumes.some((volume) => volume.key === key && volume.state !== "terminating");
+}
+
+function consolidation(permit: Permit, from: VolumeId, into: DesiredVolume): Consolidation {
+  const holder = from.owner ?? "";
+  const { uid, gid } = accountOf(permit, permit.holders[holder] ?? holder);
+  return {
+    from,
+    fromKey: volumeKey(from),
+    into,
+    uid,
+    gid,
+    fsGroup: permit.fsGroup,
+    folder: `${holder}/batch-${from.generation}`,
+    holder,
+  };
 }

@@ -47,7 +47,7 @@ export function mergeMembers(
 }
 
 /**
- * The permit after an accepted event. Says nothing of accounts: who is new gets one from the store.
+ * The permit after an accepted event. Who is new and came without a uid has no account yet: the store leases one.
  * Halt and deletion take no fields, so that nothing in a message can stand in their way; a deleted permit takes none
  * at all.
  */
@@ -57,6 +57,7 @@ export function applyUpdate(permit: Permit, event: PermitEvent, phases: PhaseSet
   const fields = takesFields ? withFields(permit, event, phases) : permit;
   return {
     ...fields,
+    accounts: settleAccounts(fields).accounts,
     ...flagsOf(fields, effect),
     lastRevision: laterRevision(permit.lastRevision, event.revision),
     lastTime: laterInstant(permit.lastTime, event.time),

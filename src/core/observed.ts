@@ -93,6 +93,8 @@ export interface ObservedTask {
   message: string | null;
   /** Pods of it that are not gone, by name. */
   pods: string[];
+  /** It is being deleted already; text names it. */
+  terminating: string | null;
   seen: Seen;
 }
 

@@ -16,7 +16,7 @@ import {
   awaitStep,
   cutStep,
   numberWaves,
-  removeStep,
+  retainStep,
   scopeStep,
   type StepDraft,
   stopStep,
@@ -42,7 +42,8 @@ export function plan(input: PlanInput): Plan {
     const why = reasonToTake(workspace, desired);
     return why === null ? [] : [{ workspace, why }];
   });
-  const waves: StepDraft[][] = [...healGuards(input, desired), ...takeAway(takings)];
+  const taking = takeAway(takings);
+  const waves: StepDraft[][] = [secure(input, desired), ...taking];
   if (desired.mode === "destroy") waves.push(...planDestroy(observed, desired.volumes));
   if (desired.mode === "apply") {
     const keys = (stop: boolean): Set<string> =>
@@ -54,19 +55,25 @@ export function plan(input: PlanInput): Plan {
       shutting: keys(false),
       blocked: obstacles.length > 0,
     };
-    waves.push(...planGive({ ...give, clear: waves.length === 0 }));
+    waves.push(...planGive({ ...give, clear: taking.length === 0 }));
   }
   const steps: Step[] = numberWaves(waves);
   return { permitId: permit.permitId, version: permit.version, steps, obstacles };
 }
 
 /**
- * An altered guard may itself be what opens the networks: healing it takes away, so it comes before everything
- * else, also while halted or blocked.
+ * What comes before everything else, also while halted or blocked: an altered guard may itself be what opens the
+ * networks, and a bound volume that is not retained is one deletion away from being lost (DESIGN 8).
  */
-function healGuards({ permit, observed: { scope } }: PlanInput, desired: Desired): StepDraft[][] {
-  if (scope.state !== "incomplete" || desired.mode === "destroy") return [];
-  return [[scopeStep(permit.fsGroup, scope.seen, scope.detail ?? "a guard of the namespace is missing")]];
+function secure({ permit, observed: { scope, volumes } }: PlanInput, desired: Desired): StepDraft[] {
+  if (desired.mode === "destroy") return [];
+  const heal = scope.state === "incomplete"
+    ? [scopeStep(permit.fsGroup, scope.seen, scope.detail ?? "a guard of the namespace is missing")]
+    : [];
+  return [
+    ...heal,
+    ...volumes.filter(({ state, retained }) => state === "bound" && !retained).map(retainStep),
+  ];
 }
 
 /**
@@ -74,11 +81,11 @@ function healGuards({ permit, observed: { scope } }: PlanInput, desired: Desired
  * serves people stays, volumes are never touched, networks stay shut.
  */
 export function planRollback(observed: Observed): Step[] {
-  const halfMade = observed.workspaces.filter(({ network }) => network.state !== "open");
+  const halfMade = observed.workspaces.filter(({ network, power }) =>
+    network.state !== "open" && power === "running"
+  );
   const why = { text: "provisioning failed; half-made compute is taken back", stop: true };
-  const removals = halfMade.filter(({ terminating }) => terminating === null)
-    .map((workspace) => removeStep(workspace, why.text));
-  return numberWaves([...takeAway(halfMade.map((workspace) => ({ workspace, why }))), removals]);
+  return numberWaves(takeAway(halfMade.map((workspace) => ({ workspace, why }))));
 }
 
 interface Taking {
@@ -88,10 +95,12 @@ interface Taking {
 
 /** Cut, see that it is cut, stop, see that the pods are gone: in that order, for the whole permit. */
 function takeAway(takings: Taking[]): StepDraft[][] {
-  const open = takings.filter(({ workspace }) => workspace.network.state !== "shut");
-  const stopping = takings.filter(({ workspace, why }) =>
-    why.stop && (workspace.power === "running" || workspace.instances.some((i) => i.state !== "terminating"))
+  // What somebody else opens is cut once, with the stop; cutting again would never change it.
+  const open = takings.filter(({ workspace: { network, power } }) =>
+    network.state === "open" || (network.state === "breached" && power === "running")
   );
+  // Whose power is off needs no second stop: its pods end by themselves, or are waited for by name.
+  const stopping = takings.filter(({ workspace, why }) => why.stop && workspace.power === "running");
   const leaving = takings.filter(({ workspace, why }) => why.stop && workspace.instances.length > 0);
   const keys = (list: Taking[]): string[] => list.map(({ workspace }) => workspace.key);
   const gone = [...new Set([...keys(stopping), ...keys(leaving)])];

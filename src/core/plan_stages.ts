@@ -18,14 +18,13 @@ import {
   removeStep,
   removeTaskStep,
   replaceStep,
-  retainStep,
   scopeStep,
   startStep,
   type StepDraft,
   taintStep,
   volumeStep,
 } from "./plan_steps.ts";
-import type { Condition } from "./step.ts";
+import type { Condition, Consolidation } from "./step.ts";
 import { type DesiredWorkspace, identityHash, specHash } from "./workspace.ts";
 
 /** What {@link planGive} needs beside the plan's input. */
@@ -55,13 +54,15 @@ export function planGive(give: GiveInput): StepDraft[][] {
   return [
     removals,
     ...scopeWaves,
+    volumeWaits(give),
     [...storageStage(give), ...(desired.consolidations.length > 0 ? [] : identityStage(give, starting))],
     ...consolidationStage(give),
     desired.consolidations.length > 0 ? identityStage(give, starting) : [],
     starting.map((workspace) => startOf(workspace, give)),
     ...replaceStage(give),
     ...reachStage(give, starting),
-    [...cleanupStage(give), ...awaitRemoved(leftOver.filter(({ terminating }) => terminating !== null))],
+    cleanupStage(give),
+    [...awaitRemoved(leftOver.filter(({ terminating }) => terminating !== null)), ...awaitDestroyed(give)],
     desired.missing.length === 0 ? [] : [
       awaitStep("members", "permit", "the phase asks for a person nobody has named yet", [
         { is: "members-named", roles: desired.missing },
@@ -108,16 +109,23 @@ function scopeStage(give: GiveInput): StepDraft[][] {
   ]];
 }
 
-/** Claims, rebinding, taint. A volume that is being deleted by somebody is waited for, by name. */
+/** A volume that is being deleted by somebody is waited for, by name, before anything else of it is done. */
+function volumeWaits(give: GiveInput): StepDraft[] {
+  return give.desired.volumes.filter(({ key }) =>
+    findVolume(give.input.observed, key)?.state === "terminating"
+  )
+    .map(({ key }) => {
+      const why = "somebody deleted its claim; what it holds is kept and bound again";
+      return awaitStep("volume", key, why, [{ is: "volumes-gone", volumes: [key] }]);
+    });
+}
+
+/** Claims, rebinding, taint. */
 function storageStage(give: GiveInput): StepDraft[] {
   const { input: { observed }, desired } = give;
   return desired.volumes.flatMap((volume) => {
     const existing = findVolume(observed, volume.key);
     if (existing === undefined || existing.state === "released") return [volumeStep(volume, existing)];
-    if (existing.state === "terminating") {
-      const why = "somebody deleted its claim; what it holds is kept and bound again";
-      return [awaitStep("volume", volume.key, why, [{ is: "volumes-gone", volumes: [volume.key] }])];
-    }
     return desired.newlyTainted.has(volume.key) ||
         (desired.sensitive.has(volume.key) && !existing.tainted && isTaintable(give, volume.key))
       ? [taintStep(volume, existing.seen)]
@@ -130,22 +138,21 @@ function isTaintable(give: GiveInput, key: string): boolean {
   return give.input.phases.volumes.get(name)?.sensitive === "when-tainted";
 }
 
-/** Uploads into their target, verified, and only then destroyed (invariant 4). */
+/** Uploads into their target, verified and kept there, and only then destroyed (invariant 4). */
 function consolidationStage(give: GiveInput): StepDraft[][] {
   const { observed } = give.input;
   const taskOf = (key: string): ObservedTask | null =>
     observed.tasks.find((task) => task.key === key) ?? null;
   const open = give.desired.consolidations.filter(({ fromKey }) => taskOf(fromKey)?.state !== "succeeded");
-  const verified = give.desired.consolidations.flatMap(({ fromKey }) => {
-    const task = taskOf(fromKey), volume = findVolume(observed, fromKey);
-    return task?.state === "succeeded" && volume !== undefined ? [{ task, volume }] : [];
-  });
+  const ending = open.filter(({ fromKey }) => (taskOf(fromKey)?.terminating ?? null) !== null);
+  const waiting = open.filter(({ fromKey }) =>
+    taskOf(fromKey)?.state !== "running" && !ending.some((c) => c.fromKey === fromKey)
+  );
   const uploads = open.map(({ fromKey }) => fromKey);
   const why = "uploads are destroyed only after their copies were verified";
   return [
-    open.filter(({ fromKey }) => taskOf(fromKey)?.state !== "running").map((consolidation) =>
-      consolidateStep(consolidation, taskOf(consolidation.fromKey))
-    ),
+    ending.length === 0 ? [] : [awaitTasks(ending.map(({ fromKey }) => fromKey))],
+    waiting.map((consolidation) => consolidateStep(consolidation, taskOf(consolidation.fromKey))),
     open.length === 0
       ? []
       : [awaitStep("consolidated", uploads.join(", "), why, [{ is: "consolidated", uploads }])],
@@ -154,20 +161,60 @@ function consolidationStage(give: GiveInput): StepDraft[][] {
         { is: "volumes-gone", volumes: [fromKey] },
       ])
     ),
-    verified.flatMap(({ task, volume }) => [
-      destroyVolumeStep(volume, "its copies were verified", [{ is: "consolidated", uploads: [volume.key] }]),
-      removeTaskStep(task, "it succeeded"),
-    ]),
+    give.desired.consolidations.flatMap((consolidation) =>
+      destroyVerified(consolidation, taskOf(consolidation.fromKey), observed)
+    ),
   ];
+}
+
+/** Only once the target is bound and set to be retained: it now holds the only copy. */
+function destroyVerified(
+  { fromKey, into }: Consolidation,
+  task: ObservedTask | null,
+  observed: Observed,
+): StepDraft[] {
+  const volume = findVolume(observed, fromKey), target = findVolume(observed, into.key);
+  if (task?.state !== "succeeded" || volume === undefined) return [];
+  if (target?.state !== "bound" || !target.retained) return [];
+  const before: Condition[] = [
+    { is: "consolidated", uploads: [fromKey] },
+    { is: "volumes-retained", volumes: [into.key] },
+  ];
+  return [
+    destroyVolumeStep(volume, "its copies were verified", before),
+    ...(task.terminating === null ? [removeTaskStep(task, "it succeeded")] : []),
+  ];
+}
+
+function awaitTasks(tasks: string[]): StepDraft {
+  return awaitStep("gone", tasks.join(", "), "an ended consolidation leaves before a new one", [{
+    is: "tasks-gone",
+    tasks,
+  }]);
 }
 
 /** Tasks whose uploads are gone. */
 function cleanupStage(give: GiveInput): StepDraft[] {
   const { observed } = give.input;
   return observed.tasks.filter((task) =>
-    task.state !== "running" && findVolume(observed, task.key) === undefined
+    task.state !== "running" && task.terminating === null && findVolume(observed, task.key) === undefined
+  ).map((task) => removeTaskStep(task, "its uploads are gone"));
+}
+
+/** Uploads that WPS destroyed are seen to be gone: what stays is named (DESIGN 8). */
+function awaitDestroyed(give: GiveInput): StepDraft[] {
+  const destroyed = new Set(give.input.records.filter((record) => record.destroyed).map(({ key }) => key));
+  const volumes = give.input.observed.volumes.filter(({ key, state }) =>
+    state === "terminating" && destroyed.has(key)
   )
-    .map((task) => removeTaskStep(task, "its uploads are gone"));
+    .map(({ key }) => key);
+  if (volumes.length === 0) return [];
+  return [
+    awaitStep("gone", volumes.join(", "), "gone means claim and backing volume", [{
+      is: "volumes-gone",
+      volumes,
+    }]),
+  ];
 }
 
 function needsStart(workspace: DesiredWorkspace, give: GiveInput): boolean {
@@ -236,13 +283,8 @@ function reachStage(give: GiveInput, starting: DesiredWorkspace[]): StepDraft[][
   });
   const unready = running.filter((workspace) => !settled.some((found) => found.workspace === workspace));
   const opening = settled.filter(({ network }) => network.state !== "open");
-  const kept = new Set(give.desired.volumes.map(({ key }) => key));
-  const unretained = give.input.observed.volumes.filter((v) =>
-    kept.has(v.key) && v.state === "bound" && !v.retained
-  );
   const ready = (key: string): Condition[] => [{ is: "ready", workspace: key }];
   return [
-    unretained.map(retainStep),
     opening.filter(({ workspace }) => isProven(workspace)).map(({ workspace, uid }) =>
       proveStep(workspace, uid)
     ),
@@ -266,18 +308,21 @@ function isProven(workspace: DesiredWorkspace): boolean {
 export function planDestroy(observed: Observed, volumes: boolean): StepDraft[][] {
   const why = "the permit is deleted";
   const keys = observed.workspaces.map(({ key }) => key);
+  const tasks = observed.tasks.map(({ key }) => key);
   const volumeKeys = observed.volumes.map(({ key }) => key);
   const standing = observed.volumes.filter((volume) => volume.state !== "terminating");
   const children: StepDraft[][] = [
     [
       ...observed.workspaces.filter(({ terminating }) => terminating === null).map((w) => removeStep(w, why)),
-      ...observed.tasks.map((task) => removeTaskStep(task, why)),
+      ...observed.tasks.filter(({ terminating }) => terminating === null).map((task) =>
+        removeTaskStep(task, why)
+      ),
     ],
-    keys.length === 0 ? [] : [
-      awaitStep("gone", "permit", "volumes go only after what uses them", [{
-        is: "workspaces-gone",
-        workspaces: keys,
-      }]),
+    keys.length + tasks.length === 0 ? [] : [
+      awaitStep("gone", "permit", "volumes go only after what uses them", [
+        { is: "workspaces-gone", workspaces: keys },
+        { is: "tasks-gone", tasks },
+      ]),
     ],
   ];
   if (!volumes) return children;

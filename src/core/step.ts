@@ -70,6 +70,9 @@ export type Condition =
   | { is: "scope-gone" }
   | { is: "volumes-usable"; volumes: string[] }
   | { is: "volumes-gone"; volumes: string[] }
+  /** Bound and set to be retained: what holds the only copy. */
+  | { is: "volumes-retained"; volumes: string[] }
+  | { is: "tasks-gone"; tasks: string[] }
   | { is: "consolidated"; uploads: string[] }
   | { is: "ready"; workspace: string }
   | { is: "reachable"; workspace: string }

@@ -1,13 +1,17 @@
 /** Which job a new wish needs, and how urgently: cutting access comes before giving it (DESIGN 6). */
 import { type JobKind } from "./job.ts";
-import { membersIn } from "./member.ts";
-import type { Permit } from "./permit.ts";
+import { type Account, membersIn } from "./member.ts";
+import { accountKey, type Permit } from "./permit.ts";
 import type { PhaseSet, StatusPhase, WorkspaceRule } from "./phase.ts";
-import { canonicalJson } from "./sha256.ts";
 
-/** One running workspace that the wish gives: `what` must be equal, the two lists may only shrink. */
+/** One running workspace that the wish gives: everything must be equal but the two lists, which may only shrink. */
 interface Grant {
-  what: string;
+  /** Of the phase set, so that equal means the same object. */
+  rule: WorkspaceRule;
+  username: string;
+  account: Account | null;
+  /** Whose volumes it mounts beside its own. */
+  owners: string;
   allowedCidrs: ReadonlySet<string>;
   sshPublicKeys: ReadonlySet<string>;
 }
@@ -36,12 +40,12 @@ function grants(permit: Permit, phases: PhaseSet): Map<string, Grant> {
   if (permit.halted || permit.deletion !== "none") return found;
   for (const rule of runningRules(permit, phases)) {
     for (const member of membersIn(permit.members, rule.role)) {
-      const others = rule.mounts.map((mount) => mount.of === null ? [] : membersIn(permit.members, mount.of));
-      const { network, protocol, mounts } = rule;
-      const account = permit.accounts[member.username] ?? null;
-      const owners = others.map((list) => list.map(({ owner }) => owner));
+      const owners = rule.mounts.map(({ of }) => of === null ? [] : membersIn(permit.members, of));
       found.set(`${rule.kind}/${member.owner}`, {
-        what: canonicalJson({ network, protocol, mounts, owners, username: member.username, account }),
+        rule,
+        username: member.username,
+        account: permit.accounts[accountKey(member.username)] ?? null,
+        owners: JSON.stringify(owners.map((list) => list.map(({ owner }) => owner))),
         allowedCidrs: new Set(member.allowedCidrs),
         sshPublicKeys: new Set(member.sshPublicKeys),
       });
@@ -67,8 +71,9 @@ function runningRules(permit: Permit, phases: PhaseSet): WorkspaceRule[] {
 }
 
 function within(grant: Grant, earlier: Grant | undefined): boolean {
-  return earlier !== undefined && earlier.what === grant.what &&
-    grant.allowedCidrs.isSubsetOf(earlier.allowedCidrs) &&
+  return earlier !== undefined && earlier.rule === grant.rule && earlier.username === grant.username &&
+    earlier.owners === grant.owners && earlier.account?.uid === grant.account?.uid &&
+    earlier.account?.gid === grant.account?.gid && grant.allowedCidrs.isSubsetOf(earlier.allowedCidrs) &&
     grant.sshPublicKeys.isSubsetOf(earlier.sshPublicKeys);
 }
 

@@ -103,6 +103,15 @@ Deno.test("applyUpdate: a field not given stays, a list given replaces the whole
   );
 });
 
+Deno.test("applyUpdate: a number given is an account at once, who has none waits for a lease", () => {
+  const permit = apply(
+    newPermit("p"),
+    event("status.updated", { researchers: [{ username: "given", uid: 5000 }, { username: "none" }] }),
+    event("status.updated", { researchers: [{ username: "given", uid: 5001, gid: 6000 }] }),
+  );
+  assert.deepEqual(permit.accounts, { given: { username: "given", uid: 5001, gid: 6000 } });
+});
+
 Deno.test("applyUpdate: a holder stays known after the last mention, because its uploads stay", () => {
   const permit = apply(
     newPermit("p"),

@@ -219,6 +219,7 @@ export function paperPlatform(permitId: string, phases: PhaseSet): PaperPlatform
           state: "running",
           message: null,
           pods: [],
+          terminating: null,
           seen: null,
         });
         return;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Permit } from "../../src/core/permit.ts";
 import { networkHash } from "../../src/core/workspace.ts";
 import { desire } from "../../src/core/desired.ts";
+import { nextStretch } from "../../src/runner/stretch.ts";
 import { builtInPhases, type Journey, journey, permitOf, SITE } from "./plan_fixture.ts";
 
 const phases = await builtInPhases();
@@ -206,3 +207,95 @@ Deno.test("plan: an old pod that still ends is waited for by all who share a vol
     assert.deepEqual(waits, [[{ is: "instances-gone", workspaces: ["research/l.maes"] }]], power);
   }
 });
+
+Deno.test("plan: what is lost, released or held is named or mended, never worked around or done again for ever", () => {
+  const ingress = permitOf({ status: "AWAITING_INGRESS", ingressOpen: true, ingressBatch: 1 });
+  const prepare = permitOf({ status: "DATA_PREPARATION_PENDING", ingressBatch: 1 });
+  const cases: {
+    why: string;
+    before: Permit[];
+    wish: Permit;
+    interfere(trip: Journey): void;
+    first: RegExp;
+  }[] = [
+    {
+      why: "lost uploads are never worked without",
+      before: [ingress],
+      wish: prepare,
+      interfere: (trip) => trip.platform.state.volumes.delete("uploads/hospital-a"),
+      first: /^obstacle volume-lost uploads\/hospital-a/,
+    },
+    {
+      why: "released uploads are bound again before they are consolidated",
+      before: [ingress, permitOf({ status: "ARCHIVED" })],
+      wish: prepare,
+      interfere: (trip) => setState(trip, "uploads/hospital-a", "released"),
+      first: /rebind-volume uploads\/hospital-a/,
+    },
+    {
+      why: "a claim that somebody deletes is waited for, and no password is made meanwhile",
+      before: [permitOf({ status: "WORKSPACE_SETUP_PENDING" }), permitOf({ status: "ARCHIVED" })],
+      wish: permitOf({ status: "WORKSPACE_SETUP_PENDING" }),
+      interfere: (trip) => setState(trip, "project", "terminating"),
+      first: /^await-volume project$/,
+    },
+    {
+      why: "a pod on a lost node is stopped once and then waited for",
+      before: [permitOf({ status: "ANALYSIS_ACTIVE" })],
+      wish: permitOf({ status: "ARCHIVED" }),
+      interfere: (trip) => {
+        for (const workspace of trip.platform.state.workspaces.values()) {
+          Object.assign(workspace, { power: "stopped", network: { state: "shut", seen: null } });
+          for (const instance of workspace.instances) instance.state = "unreachable";
+        }
+      },
+      first: /^await-gone permit$/,
+    },
+    {
+      why:
+        "a bound volume that is not retained is one deletion away from being lost, whatever the phase wants",
+      before: [permitOf({ status: "ANALYSIS_ACTIVE" })],
+      wish: permitOf({ status: "ARCHIVED" }),
+      interfere: (trip) =>
+        Object.assign(trip.platform.state.volumes.get("prepared") ?? {}, { retained: false }),
+      first: /^retain-volume prepared$/,
+    },
+  ];
+  for (const { why, before, wish, interfere, first } of cases) {
+    const trip = journey(phases);
+    for (const permit of before) trip.reach(permit);
+    interfere(trip);
+    const { steps, obstacles } = trip.planFor(wish);
+    const wave = steps.filter((step) => step.wave === 1).map(({ id }) => id).join(", ");
+    const said = obstacles.map(({ reason, target }) => `obstacle ${reason} ${target}`).join(", ");
+    assert.match(said === "" ? wave : said, first, `${why}: ${JSON.stringify(steps.map(({ id }) => id))}`);
+  }
+});
+
+Deno.test("plan: uploads are destroyed only once what holds their copies is retained", () => {
+  const trip = journey(phases);
+  trip.reach(permitOf({ status: "AWAITING_INGRESS", ingressOpen: true, ingressBatch: 1 }));
+  const prepare = permitOf({ status: "DATA_PREPARATION_PENDING", ingressBatch: 1 });
+  let destroyed = false;
+  for (let round = 0; round < 20 && !destroyed; round++) {
+    for (const { action } of nextStretch(trip.planFor(prepare).steps).waves.flat()) {
+      if (action.kind === "destroy-volume") {
+        destroyed = true;
+        assert.equal(
+          trip.platform.state.volumes.get("raw")?.retained,
+          true,
+          "the only copy must be retained",
+        );
+      }
+      trip.platform.apply(action);
+    }
+    trip.platform.tick();
+  }
+  assert.ok(destroyed, "the uploads were consolidated");
+});
+
+function setState(trip: Journey, key: string, state: "released" | "terminating"): void {
+  const volume = trip.platform.state.volumes.get(key);
+  assert.ok(volume !== undefined, key);
+  volume.state = state;
+}

@@ -140,6 +140,7 @@ function observeTasks(scope: LabScope): ObservedTask[] {
     state: task.state,
     message: task.message,
     pods: Object.values(scope.pods).filter(({ belongs }) => belongs.uid === task.uid).map(({ name }) => name),
+    terminating: null,
     seen: seenOf(task),
   }));
 }

@@ -3,7 +3,7 @@ import { taskName } from "../../../core/names.ts";
 import type { ObservedTask } from "../../../core/observed.ts";
 import { isOurs, LABEL, NOTE, note } from "../marks.ts";
 import type { MetadataOnly, Stored } from "../wire.ts";
-import { seenOf } from "./scope.ts";
+import { finalizersOf, seenOf } from "./scope.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** Kubernetes keeps no more of a termination message. */
@@ -30,9 +30,16 @@ export function tasksOf(snapshot: Snapshot): ObservedTask[] {
       state: job === null ? "failed" : jobState(job),
       message: job === null ? "its Job is gone, its pod is not" : messageOf(job, own),
       pods: own.filter(isLive).map(({ metadata }) => metadata.name),
+      terminating: terminatingText(job, taskName(key)),
       seen: job === null ? null : seenOf(job),
     };
   });
+}
+
+/** A Job that is gone while a pod of it runs is being deleted as well. */
+function terminatingText(job: MetadataOnly | null, name: string): string | null {
+  if (job !== null && job.metadata.deletionTimestamp === undefined) return null;
+  return `Job ${name} is Terminating: ${(job === null ? null : finalizersOf(job)) ?? "its pods are ending"}`;
 }
 
 /** A pod that has not ended may still read and write, deleted or not. */
