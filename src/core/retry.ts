@@ -1,10 +1,10 @@
 /** What follows a fault: decided here, written by the runner (DESIGN 6). */
 import type { Fault } from "./fault.ts";
-import { type Job, URGENT_PRIORITY_MAX } from "./job.ts";
+import type { Job } from "./job.ts";
 
 /** How failed attempts are spaced and how many there are. */
 export interface RetryLimits {
-  /** Attempts of a job that gives access; one that takes it away is tried without end. */
+  /** Attempts of a job; halt and deletion are tried without end. */
   attemptMax: number;
   /** Delay after the first failed attempt, in milliseconds; doubles with each. */
   backoffMs: number;
@@ -32,7 +32,10 @@ export function backoffMs(
   return Math.max(retryAfterMs ?? 0, Math.round(doubled / 2 + chance * doubled / 2));
 }
 
-/** Retry with backoff, fail for good, or cancel. What takes access away never gives up, whatever the fault. */
+/**
+ * Retry with backoff, fail for good, or cancel. Halt and deletion never give up, whatever the fault; a stop may have
+ * to give as well (an airlock with fewer addresses starts anew), so it fails like any other and drift tries again.
+ */
 export function afterFault(
   job: Job,
   fault: Fault,
@@ -41,7 +44,7 @@ export function afterFault(
   chance: number,
 ): AfterFault {
   if (fault.disposition === "cancelled") return { next: "cancel" };
-  const takesAway = job.priority <= URGENT_PRIORITY_MAX;
+  const takesAway = job.kind === "halt" || job.kind === "delete";
   if (fault.disposition === "stalled" && !takesAway) return { next: "fail" };
   if (!takesAway && job.attempt >= limits.attemptMax) return { next: "fail" };
   return { next: "retry", runAtMs: nowMs + backoffMs(job.attempt, limits, chance, fault.retryAfterMs) };

@@ -19,7 +19,8 @@ import type { Db } from "../store/db.ts";
 import { enqueueJob, latestJob, openJob } from "../store/jobs.ts";
 import { getPermit, listPermits } from "../store/permits.ts";
 import { listVolumes, upsertVolume } from "../store/volumes.ts";
-import { saveWorkspaces } from "../store/workspaces.ts";
+import { appendOutbox } from "../store/outbox.ts";
+import { saveWorkspaces, workspacesOf } from "../store/workspaces.ts";
 import { type Bell, CLAIM_LOOP } from "./bell.ts";
 import { sightingOf } from "./sighting.ts";
 
@@ -142,7 +143,9 @@ async function lookAt(deps: DriftDeps, permitId: string, signal: AbortSignal): P
     if (open !== null) return null;
     const desired = desire({ permit, records, observedVolumes: observed.volumes, phases, site });
     const sighting = sightingOf(permit, desired, observed, await latestJob(tx, permitId));
+    const before = await workspacesOf(tx, permitId);
     await saveWorkspaces(tx, permitId, sighting.rows);
+    await appendOutbox(tx, sighting.news(before), clock.now());
     for (const volume of sighting.volumes) await upsertVolume(tx, permitId, volume, clock.now());
     if (!differs(made)) return null;
     const nowMs = clock.now();

@@ -177,7 +177,9 @@ async function writeBegun(tx: Tx, deps: LedgerDeps, job: Job, steps: ApplyStep[]
 }
 
 function taintedBy({ action }: ApplyStep, phases: PhaseSet): string[] {
-  if (action.kind !== "taint-volume" && action.kind !== "ensure-volume") return [];
+  if (action.kind !== "taint-volume" && action.kind !== "ensure-volume" && action.kind !== "rebind-volume") {
+    return [];
+  }
   const { volume } = action;
   const isTaintable = phases.volumes.get(volume.id.volume)?.sensitive === "when-tainted";
   return volume.sensitive && isTaintable ? [volume.key] : [];

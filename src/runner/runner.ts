@@ -18,7 +18,9 @@ import type { Log } from "../log.ts";
 import type { Db } from "../store/db.ts";
 import { claimJob, nextRunAt, requeueOrphans } from "../store/jobs.ts";
 import { abandonOpenSteps } from "../store/steps.ts";
-import { type AttemptDeps, type AttemptEnd, runAttempt } from "./attempt.ts";
+import { runAttempt } from "./attempt.ts";
+import { endedBy } from "./patience.ts";
+import type { AttemptDeps, AttemptEnd } from "./walk.ts";
 import { type Bell, CLAIM_LOOP } from "./bell.ts";
 import { openLedger } from "./ledger.ts";
 import { isFinal, settle } from "./settle.ts";
@@ -207,6 +209,9 @@ async function takeBack(
   failed: AttemptEnd & { kind: "fault" },
   signal: AbortSignal,
 ): Promise<AttemptEnd> {
+  // A newer event's job takes over what stands; it must not wait for a way back that nobody needs.
+  const wanted = await attempt.ledger.wanted();
+  if (wanted !== "go on") return endedBy(wanted);
   const slot = await attempt.slots.acquire(false, signal);
   if (slot === null) return { kind: "stopping" };
   const makePlan = (permit: Permit, _records: VolumeRecord[], observed: Observed): Plan => ({

@@ -9,6 +9,7 @@ import type { Db, Tx } from "../store/db.ts";
 import {
   endCancelled,
   failJob,
+  isWanted,
   type JobOutcome,
   retryJob,
   succeedJob,
@@ -18,7 +19,7 @@ import { releaseLeases } from "../store/leases.ts";
 import { appendOutbox } from "../store/outbox.ts";
 import { getPermit, savePermit } from "../store/permits.ts";
 import { clearSecrets } from "../store/secrets.ts";
-import type { AttemptEnd } from "./attempt.ts";
+import type { AttemptEnd } from "./walk.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** What settling works with. */
@@ -44,7 +45,12 @@ export async function settle(deps: SettleDeps, job: Job, ledger: Ledger, end: At
     await ledger.flush(tx);
     switch (end.kind) {
       case "succeeded":
-        if (await succeedJob(tx, claim, nowMs)) await afterSuccess(tx, deps, job);
+        // An event that came after the last look has a job of its own: this one reached what nobody asks for now.
+        if (await isWanted(tx, claim) === "superseded") {
+          if (await supersedeJob(tx, claim, nowMs)) await note(tx, deps, job, "job.superseded", "done", null);
+        } else if (await succeedJob(tx, claim, nowMs)) {
+          await afterSuccess(tx, deps, job, end.version);
+        }
         return;
       case "superseded":
         if (await supersedeJob(tx, claim, nowMs)) await note(tx, deps, job, "job.superseded", "done", null);
@@ -81,10 +87,12 @@ async function afterFaultTransition(tx: Tx, deps: SettleDeps, job: Job, fault: F
 }
 
 /** A deleted permit of which nothing is left is done: its numbers are free again, its secrets forgotten. */
-async function afterSuccess(tx: Tx, deps: SettleDeps, job: Job): Promise<void> {
+async function afterSuccess(tx: Tx, deps: SettleDeps, job: Job, version: number): Promise<void> {
   await note(tx, deps, job, "job.succeeded", "done", null);
   const permit = await getPermit(tx, job.permitId);
   if (permit === null || permit.deletion !== "requested" || permit.halted) return;
+  // Only a plan that was made for the deletion itself shows by its emptiness that nothing is left.
+  if (permit.version !== version) return;
   await savePermit(tx, { ...permit, deletion: "done" }, deps.clock.now());
   await releaseLeases(tx, job.permitId);
   await clearSecrets(tx, job.permitId);
