@@ -1,20 +1,24 @@
 /** Watches a job to its end: steps as lines, and on a terminal a line beneath that shows progress. */
 import type { JobChange, JobView, StepView } from "../api/schemas/jobs.ts";
+import { Fault } from "../core/fault.ts";
+import { MACHINE_CLOCK } from "../machine.ts";
 import type { ServiceClient } from "./client.ts";
 import type { Context } from "./context.ts";
-import { EXIT, type ExitCode } from "./exit.ts";
+import { CliError, EXIT, type ExitCode } from "./exit.ts";
 import { LiveLine } from "./live.ts";
 import { jobHeadLines, stepLine } from "./render/job.ts";
 import { activityText, progressText } from "./render/progress.ts";
 import { serverSentEvents } from "./sse.ts";
 import { jsonText, visible } from "./text.ts";
 
-/** Streams that broke (a restart of the service) are opened anew this many times in a row. */
-const REOPEN_MAX = 3;
+/** A service that restarts is back within this; pauses between two looks for it. */
+const AWAY_MAX_MS = 30_000;
+const AWAY_PAUSE_MS = 500;
 
 /**
- * Follows until the job has ended, then says how: 0 when it succeeded or a newer wish took its place, else 1. An
- * interrupt ends the watching, never the job. `json`: one change a line, as the API streams it.
+ * Follows until the job has ended, then says how: 0 when it succeeded or a newer wish took its place, else 1. A
+ * restart of the service is waited for. An interrupt ends the watching, never the job. `json`: one change a line,
+ * as the API streams it.
  */
 export async function followJob(
   client: ServiceClient,
@@ -23,29 +27,43 @@ export async function followJob(
   context: Context,
 ): Promise<ExitCode> {
   const leaving = new AbortController();
+  const { signal } = leaving;
   const release = context.surroundings.onInterrupt(() => leaving.abort());
   const view = json ? jsonFollower(context) : screenFollower(context);
+  let heardMs: number | null = null;
   try {
-    for (let opened = 0; opened <= REOPEN_MAX; opened++) {
-      const stream = await client.stream(`/jobs/${id}/events`, leaving.signal);
-      for await (const { event, data } of serverSentEvents(stream)) {
-        const change = changeOf(event, data);
-        if (change === null) continue;
-        opened = 0;
-        view.show(change);
-        if (change.event === "end") return endCode(change.data);
+    while (true) {
+      try {
+        for await (
+          const { event, data } of serverSentEvents(await client.stream(`/jobs/${id}/events`, signal))
+        ) {
+          const change = changeOf(event, data);
+          if (change === null) continue;
+          heardMs = context.surroundings.nowMs();
+          view.show(change);
+          if (change.event === "end") return endCode(change.data);
+        }
+      } catch (thrown) {
+        const isOver = heardMs === null || context.surroundings.nowMs() - heardMs > AWAY_MAX_MS;
+        if (signal.aborted || isOver || !isAway(thrown)) throw thrown;
       }
+      await MACHINE_CLOCK.sleep(AWAY_PAUSE_MS, signal);
+      signal.throwIfAborted();
     }
-    context.note(`the service ended the stream; look again with wps jobs show ${id}`);
-    return EXIT.failed;
   } catch (thrown) {
-    if (!leaving.signal.aborted) throw thrown;
     view.leave();
+    if (!signal.aborted) throw thrown;
     context.note(`stopped watching; job ${id} goes on`);
     return EXIT.done;
   } finally {
     release();
   }
+}
+
+/** The service restarts: nobody listens, or the stream broke. */
+function isAway(thrown: unknown): boolean {
+  if (thrown instanceof Fault) return thrown.reason === "unavailable";
+  return !(thrown instanceof CliError);
 }
 
 /** Null for what a newer service may send and this program does not know. */

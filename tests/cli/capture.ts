@@ -55,14 +55,23 @@ export class CapturedTerminal implements Terminal {
     return this.#err.join("");
   }
 
-  /** Resolves once either stream holds the text. */
-  async until(text: string): Promise<void> {
-    while (!this.stdout.includes(text) && !this.stderr.includes(text)) {
+  /** Resolves once either stream holds the text; rejects when the command ends without having written it. */
+  async until(text: string, command: Promise<unknown>): Promise<void> {
+    const ended = command.then(() => {
+      if (this.#holds(text)) return;
+      throw new Error(`The command ended without writing "${text}":\n${this.stdout}${this.stderr}`);
+    });
+    while (!this.#holds(text)) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#waiting.add(resolve);
-      await promise;
+      await Promise.race([promise, ended]);
       this.#waiting.delete(resolve);
     }
+    ended.catch(() => {});
+  }
+
+  #holds(text: string): boolean {
+    return this.stdout.includes(text) || this.stderr.includes(text);
   }
 }
 

@@ -8,7 +8,7 @@ Deno.test("wps serve: starts, says its self-check, answers, refuses a second one
   const { promise, resolve } = Promise.withResolvers<() => void>();
   const serving = site.wps(["serve"], { terminal, interrupts: resolve });
   const order = await promise;
-  await terminal.until("service started");
+  await terminal.until("service started", serving);
   assert.match(terminal.stderr, /self-check: ok .*lab cluster/);
   assert.equal((await site.wps(["permits"])).stdout, "No permits.\n");
 

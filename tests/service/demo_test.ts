@@ -206,7 +206,7 @@ Deno.test("wps demo: an interrupt takes everything down", () =>
     });
     const playing = demo({ json: false }, context, { below });
     const interrupt = await promise;
-    await terminal.until("3/15");
+    await terminal.until("3/15", playing);
     interrupt();
     await assert.rejects(playing, /^CliError: Stopped the demo: interrupted/);
   }));
