@@ -4,6 +4,7 @@
  */
 import { startCluster } from "../tests/cluster/harness.ts";
 import { RabbitMq } from "../tests/services/rabbitmq.ts";
+import { benchIntake } from "./intake.ts";
 import { benchResume, benchStatus } from "./lifetime.ts";
 import { benchProvision, openPublisher } from "./provision.ts";
 import { Service } from "./service.ts";
@@ -21,7 +22,7 @@ for (const name of wanted) {
 }
 
 const rows: Row[] = [];
-if (wanted.includes("intake")) rows.push(...await (await import("." + "/intake.ts")).benchIntake());
+if (wanted.includes("intake")) rows.push(...await benchIntake());
 if (wanted.some((name) => name !== "intake")) rows.push(...await onCluster());
 console.log(render(rows));
 const document = {
