@@ -53,6 +53,8 @@ export interface StationOptions {
   names: Names;
   directory: string;
   prefetch?: number;
+  /** PEM of the broker's authority. */
+  ca?: string;
   broker?(real: Broker): Broker;
   db?(real: Db): Db;
 }
@@ -71,7 +73,7 @@ export async function startStation(options: StationOptions): Promise<Station> {
   const real = amqpBroker({
     url: options.url,
     ...options.names,
-    ca: null,
+    ca: options.ca ?? null,
     prefetch: options.prefetch ?? 200,
     heartbeatMs: HEARTBEAT_MS,
     connectTimeoutMs: 2_000,

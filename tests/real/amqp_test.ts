@@ -5,6 +5,7 @@ import { requireOrReport } from "../cluster/availability.ts";
 import { RabbitMq } from "../services/rabbitmq.ts";
 import { until } from "../services/until.ts";
 import { withDirectory } from "../store/fixture.ts";
+import { openTlsDoor } from "./tls_door.ts";
 import { freshNames, type Names, Publisher, startStation, type Station } from "./amqp_station.ts";
 
 // What intake does with a RabbitMQ that is well; its troubles are in amqp_recovery_test.ts.
@@ -237,3 +238,38 @@ Deno.test(
     });
   },
 );
+
+Deno.test("RabbitMQ: over TLS, with the site's own authority and with no other", { ignore }, async () => {
+  await withDirectory(async (directory) => {
+    const door = await openTlsDoor(directory, rabbit.port);
+    try {
+      const { username, password } = new URL(rabbit.url);
+      const url = `amqps://${username}:${password}@localhost:${door.port}`;
+      const names = freshNames();
+      const trusting = await startStation({ url, names, directory: `${directory}/a`, ca: door.ca });
+      try {
+        await trusting.connected();
+        await using publisher = await Publisher.connect(rabbit.url);
+        await publisher.publish(names.exchange, [{
+          type: STATUS,
+          id: "tls",
+          body: { permitId: "p", status: "ARCHIVED" },
+        }]);
+        await until("it is recorded", async () => (await trusting.events()).length === 1);
+      } finally {
+        await trusting.stop();
+      }
+      const wary = await startStation({ url, names, directory: `${directory}/b` });
+      try {
+        await until("it is down", () => wary.consumer.health().state === "down");
+        assert.match(wary.consumer.health().lastError ?? "", /certificate/i);
+        assert.match(wary.consumer.health().advice ?? "", /broker\.caFile/);
+        assert.doesNotMatch(JSON.stringify(wary.consumer.health()), new RegExp(password));
+      } finally {
+        await wary.stop();
+      }
+    } finally {
+      await door.close();
+    }
+  });
+});
