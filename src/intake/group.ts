@@ -45,9 +45,13 @@ interface Waiting {
   settle(outcome: Outcome): void;
 }
 
-/** Whether the store as a whole is in the way, so that every delivery would fail alike. */
-export function isStoreFault(fault: Fault): boolean {
-  return fault.reason === "unavailable" || fault.reason === "denied";
+/**
+ * Whether the store as a whole is in the way, so that every delivery would fail alike: away, forbidden, or damaged
+ * (a stalled `internal` fault). Messages then wait for a person instead of filling the dead letters.
+ */
+export function isStoreFault({ reason, disposition }: Fault): boolean {
+  return reason === "unavailable" || reason === "denied" ||
+    (reason === "internal" && disposition === "stalled");
 }
 
 /** Opens the door. There must be one per database. */

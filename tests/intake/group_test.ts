@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { Fault } from "../../src/core/fault.ts";
-import { createIntake, type Intake } from "../../src/intake/group.ts";
+import { type Disposition, Fault, type Reason } from "../../src/core/fault.ts";
+import { createIntake, type Intake, isStoreFault } from "../../src/intake/group.ts";
 import type { Db, Tx } from "../../src/store/db.ts";
 import { withStore } from "../store/fixture.ts";
 import { allEvents, CLOCK, delivery, minimal, receiptOf, RULES } from "./fixture.ts";
@@ -130,6 +130,21 @@ Deno.test("Intake: while the store is away everything fails, those behind too, a
     const again = await intake.submit(events(300));
     assert.ok(again.every((outcome) => receiptOf(outcome).verdict === "accepted"));
   });
+});
+
+Deno.test("isStoreFault: away, forbidden or damaged, but not what one message brings about", () => {
+  const cases: [Disposition, Reason, boolean][] = [
+    ["retry", "unavailable", true],
+    ["stalled", "unavailable", true],
+    ["stalled", "denied", true],
+    ["stalled", "internal", true],
+    ["retry", "internal", false],
+    ["retry", "conflict", false],
+    ["stalled", "invalid", false],
+  ];
+  for (const [disposition, reason, expected] of cases) {
+    assert.equal(isStoreFault(new Fault(disposition, reason, "x")), expected, `${disposition} ${reason}`);
+  }
 });
 
 Deno.test("Intake: acknowledgements are noted with the next commit, or alone when nothing comes", async () => {
