@@ -1,10 +1,9 @@
 /** The verbs of the Kubernetes API that WPS uses, typed, over {@link Transport}. */
-import { z } from "zod";
+import type { z } from "zod";
 import { Fault } from "../../core/fault.ts";
-import { type ApiRequest, type Transport } from "./transport.ts";
-import { type Asked, faultOfConnection } from "./faults.ts";
+import { asked, asMetadata, asStored, checked, isAbsent, listSchema } from "./answers.ts";
+import type { ApiRequest, Transport } from "./transport.ts";
 import {
-  describePlace,
   type Manifest,
   type MetadataOnly,
   type Models,
@@ -49,14 +48,6 @@ export type MergePatch<T> = T extends readonly unknown[] ? T
 
 const METADATA_ITEM = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-
-const objectSchema = z.looseObject({
-  metadata: z.looseObject({ name: z.string(), uid: z.string(), resourceVersion: z.string() }),
-});
-const listSchema = z.looseObject({
-  metadata: z.looseObject({ resourceVersion: z.string().default(""), continue: z.string().optional() }),
-  items: z.array(objectSchema).nullable().transform((items) => items ?? []),
-});
 
 /** The verbs. Each throws a Fault; `get` and `remove` take absence for an answer. */
 export class Client {
@@ -295,39 +286,4 @@ function selectors({ labels, fields }: ListQuery): Record<string, string> {
     ...(labels === undefined ? {} : { labelSelector: labels }),
     ...(fields === undefined ? {} : { fieldSelector: fields }),
   };
-}
-
-function asked(verb: string, resource: Resource, place: Partial<Place>): Asked {
-  return { verb, resource, target: describePlace(resource, place), secret: resource === "secrets" };
-}
-
-/** Whether a Fault says that the named object itself is not there. */
-export function isAbsent(thrown: unknown): boolean {
-  return thrown instanceof Fault && thrown.reason === "not-found";
-}
-
-/** Whether a Fault says that a precondition of invariant 9 did not hold. */
-export function isConflict(thrown: unknown): boolean {
-  return thrown instanceof Fault && thrown.reason === "conflict";
-}
-
-function checked<T>(schema: z.ZodType<T>, answer: unknown, what: Asked): T {
-  const result = schema.safeParse(answer);
-  if (result.success) return result.data;
-  throw faultOfConnection(
-    what,
-    new Error(`the answer is no Kubernetes object: ${result.error.issues[0]?.path.join(".")}`),
-  );
-}
-
-/** The identity that everything relies on is checked; the rest is the API server's own, versioned schema. */
-function asStored<R extends Resource>(answer: unknown): Stored<R> {
-  const what: Asked = { verb: "read", resource: "", target: "the API server's answer", secret: false };
-  // Beyond metadata the answer's shape is vouched for by the path: one kind of one API version.
-  return checked(objectSchema, answer, what) as unknown as Stored<R>;
-}
-
-function asMetadata(answer: unknown): MetadataOnly {
-  const what: Asked = { verb: "read", resource: "", target: "the API server's answer", secret: false };
-  return checked(objectSchema, answer, what) as MetadataOnly;
 }

@@ -3,14 +3,13 @@ import type { Clock, Random } from "../../core/clock.ts";
 import type { ApplyContext, ApplyResult, CheckLine, Driver } from "../../core/driver.ts";
 import type { Observed } from "../../core/observed.ts";
 import type { Action } from "../../core/step.ts";
+import { cutNetwork, openNetwork } from "./actions/network.ts";
 import { proveIsolation } from "./actions/prove.ts";
 import { destroyScope, ensureScope } from "./actions/scope.ts";
 import { consolidate, removeTask } from "./actions/task.ts";
 import { destroyVolume, ensureVolume, rebindVolume, retainVolume, taintVolume } from "./actions/volume.ts";
 import {
-  cutNetwork,
   ensureIdentity,
-  openNetwork,
   removeWorkspace,
   replaceInstance,
   startWorkspace,

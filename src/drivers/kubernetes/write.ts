@@ -5,7 +5,8 @@
 import type { Clock } from "../../core/clock.ts";
 import { Fault } from "../../core/fault.ts";
 import type { Seen } from "../../core/observed.ts";
-import { type Client, isConflict } from "./client.ts";
+import { isConflict } from "./answers.ts";
+import type { Client } from "./client.ts";
 import { foreignFault } from "./faults.ts";
 import { isOurs, whyForeign } from "./marks.ts";
 import {

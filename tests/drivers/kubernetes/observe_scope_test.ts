@@ -275,6 +275,7 @@ const TASKS: { why: string; jobs: Stored<"jobs">[]; pods: Stored<"pods">[]; expe
       message: null,
       pods: ["a"],
       seen: { uid: `uid-${NAME}`, version: "7" },
+      terminating: null,
     }],
   },
   {
@@ -288,6 +289,7 @@ const TASKS: { why: string; jobs: Stored<"jobs">[]; pods: Stored<"pods">[]; expe
       message: '{"files":2}',
       pods: [],
       seen: { uid: `uid-${NAME}`, version: "7" },
+      terminating: null,
     }],
   },
   {
@@ -301,6 +303,7 @@ const TASKS: { why: string; jobs: Stored<"jobs">[]; pods: Stored<"pods">[]; expe
       message: "Cannot read x",
       pods: [],
       seen: { uid: `uid-${NAME}`, version: "7" },
+      terminating: null,
     }],
   },
   {
@@ -314,6 +317,7 @@ const TASKS: { why: string; jobs: Stored<"jobs">[]; pods: Stored<"pods">[]; expe
       message: "Job has reached the specified backoff limit",
       pods: [],
       seen: { uid: `uid-${NAME}`, version: "7" },
+      terminating: null,
     }],
   },
   {
@@ -327,6 +331,7 @@ const TASKS: { why: string; jobs: Stored<"jobs">[]; pods: Stored<"pods">[]; expe
       message: "its Job is gone, its pod is not",
       pods: ["a"],
       seen: null,
+      terminating: `Job ${NAME} is Terminating: its pods are ending`,
     }],
   },
   { why: "an ended pod that outlived its Job", jobs: [], pods: [taskPod("a", "Failed", "1")], expected: [] },

@@ -7,7 +7,7 @@ import { isDefaultDenyIntact } from "../observe/scope.ts";
 import { networkOf, readPolicy } from "../observe/network.ts";
 import type { KubernetesSite } from "../settings.ts";
 import type { Writing } from "../write.ts";
-import { findInstance } from "./workspace.ts";
+import { findInstance } from "./network.ts";
 
 type Of<K extends Action["kind"]> = Extract<Action, { kind: K }>;
 

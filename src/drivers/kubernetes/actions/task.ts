@@ -4,7 +4,7 @@ import { permitName, taskName } from "../../../core/names.ts";
 import type { Action } from "../../../core/step.ts";
 import { consolidationManifest } from "../manifests/consolidation.ts";
 import type { KubernetesSite } from "../settings.ts";
-import { createOnly, removeSeen, requireOurs, type Writing } from "../write.ts";
+import { createOnly, findOurs, removeSeen, type Writing } from "../write.ts";
 
 type Of<K extends Action["kind"]> = Extract<Action, { kind: K }>;
 
@@ -28,7 +28,7 @@ export async function consolidate(
 /** Removes a Job and its pods; it stays visible until the pods are gone. */
 export async function removeTask(writing: Writing, { task }: Of<"remove-task">): Promise<ApplyResult> {
   const place = { namespace: permitName(writing.permitId), name: task.name };
-  const found = await requireOurs(writing, "jobs", place);
+  const found = await findOurs(writing, "jobs", place);
   if (found === null || task.seen === null) return { detail: "the Job is gone already" };
   if (found.metadata.deletionTimestamp !== undefined) return { detail: "the Job is being deleted already" };
   await writing.client.remove("jobs", place, { uid: task.seen.uid }, writing.signal, { foreground: true });

@@ -1,16 +1,15 @@
-/** Actions on one workspace: cut, stop, identity, start, replace, open, remove. */
+/** Actions on one workspace's identity and compute: ensure, start, stop, replace, remove. Its network is beside. */
 import type { ApplyContext, ApplyResult } from "../../../core/driver.ts";
 import { Fault } from "../../../core/fault.ts";
 import { permitName, workspaceName } from "../../../core/names.ts";
 import type { ObservedWorkspace } from "../../../core/observed.ts";
 import { canonicalJson } from "../../../core/sha256.ts";
 import type { Action } from "../../../core/step.ts";
-import { FIELD_MANAGER, isAbsent, isConflict } from "../client.ts";
-import { foreignFault } from "../faults.ts";
+import { isAbsent, isConflict } from "../answers.ts";
+import { FIELD_MANAGER } from "../client.ts";
 import { secretManifest } from "../manifests/identity.ts";
-import { openPolicyManifest, openSpec, rulesOf, shutPolicyManifest, shutSpec } from "../manifests/policy.ts";
 import { serviceManifest, statefulSetManifest } from "../manifests/workspace.ts";
-import { isOurs, LABEL, NOTE, whyForeign } from "../marks.ts";
+import { LABEL, NOTE } from "../marks.ts";
 import type { KubernetesSite } from "../settings.ts";
 import { describePlace, type Place, type Stored } from "../wire.ts";
 import {
@@ -33,44 +32,6 @@ const ROUNDS_MAX = 8;
 
 function placeOf(permitId: string, workspaceKey: string): Place {
   return { namespace: permitName(permitId), name: workspaceName(workspaceKey) };
-}
-
-/**
- * Denies both ways by the workspace's own policy. Also where none stands: then one is created, so that a late writer
- * that saw none cannot create an open one afterwards. Never fails because the policy's version moved; where the
- * permit has no namespace, or not its own, nothing of it can be open.
- */
-export async function cutNetwork(writing: Writing, { workspace }: Of<"cut-network">): Promise<ApplyResult> {
-  const { seen } = workspace.network;
-  const { permitId } = writing;
-  if (seen === null && await findOurs(writing, "namespaces", { name: permitName(permitId) }) === null) {
-    return { detail: "nothing to cut: the permit has no namespace" };
-  }
-  const manifest = shutPolicyManifest(permitId, workspace, seen?.version ?? "absent");
-  try {
-    const stored = await applyOwned(writing, "networkpolicies", manifest, seen?.uid ?? null);
-    requireWritten(stored, shutSpec(manifest.metadata.name));
-    return { detail: "its policy denies both ways" };
-  } catch (thrown) {
-    if (!isAbsent(thrown)) throw thrown;
-    return { detail: "nothing to cut: the namespace is gone" };
-  }
-}
-
-/** What the API server stored must be what was sent: a webhook, or a field of somebody else's, may have changed it. */
-function requireWritten({ metadata, spec }: Stored<"networkpolicies">, wanted: object): void {
-  if (canonicalJson(spec) === canonicalJson(wanted)) return;
-  const target = describePlace("networkpolicies", metadata);
-  throw new Fault(
-    "stalled",
-    "policy-refused",
-    `Cannot rely on ${target}: it was stored otherwise than it was written`,
-    {
-      target,
-      advice:
-        "Find out who changes NetworkPolicies (kubectl get mutatingwebhookconfigurations), then run wps jobs retry",
-    },
-  );
 }
 
 /** Scales to zero, whatever the version; the pod gets its full grace. No compute object: nothing to stop. */
@@ -176,45 +137,6 @@ export async function replaceInstance(
   const place = { namespace: permitName(permitId), name: instance.name };
   const removed = await client.remove("pods", place, { uid: instanceUid }, signal);
   return { detail: removed ? `pod ${instance.name} is being replaced` : "the pod is gone already" };
-}
-
-/**
- * The posture's rules, for exactly one pod: the policy selects by the pod's own uid, which is written on the pod as
- * a label. A pod that takes its place later is not selected, and stays shut.
- */
-export async function openNetwork(
-  writing: Writing,
-  { workspace, instanceUid, seen }: Of<"open-network">,
-  site: KubernetesSite,
-): Promise<ApplyResult> {
-  const { client, permitId, signal } = writing;
-  const pod = await findInstance(writing, workspace.key, instanceUid);
-  const rules = rulesOf(workspace, site);
-  const manifest = openPolicyManifest(permitId, workspace, rules, instanceUid);
-  // The label first: alone it opens nothing, and then the conditional write of the policy alone decides.
-  await client.merge("pods", { namespace: permitName(permitId), name: pod.metadata.name }, {
-    metadata: { uid: instanceUid, labels: { [LABEL.opened]: instanceUid } },
-  }, signal);
-  const stored = await applySeen(writing, "networkpolicies", manifest, seen);
-  requireWritten(stored, openSpec(manifest.metadata.name, rules, instanceUid));
-  return { detail: `${workspace.posture}: open for pod ${pod.metadata.name}` };
-}
-
-/** The live pod of a workspace that has this uid; a conflict Fault when it is not there or on its way out. */
-export async function findInstance(
-  { client, permitId, signal }: Writing,
-  workspaceKey: string,
-  instanceUid: string,
-): Promise<Stored<"pods">> {
-  // A StatefulSet's only pod.
-  const place = { namespace: permitName(permitId), name: `${workspaceName(workspaceKey)}-0` };
-  const pod = await client.get("pods", place, signal);
-  const target = describePlace("pods", place);
-  if (pod === null || pod.metadata.uid !== instanceUid || pod.metadata.deletionTimestamp !== undefined) {
-    throw changedFault(target);
-  }
-  if (!isOurs(pod, permitId)) throw foreignFault(target, whyForeign(pod, permitId));
-  return pod;
 }
 
 /** Compute exactly as it was seen, then what belongs to it, the policy last: as long as anything could run, it is denied. */
