@@ -183,12 +183,6 @@ Deno.test("networkOf: rules whose pod has not got its label are opened for nobod
   assert.equal(network.state === "open" ? network.openedFor : UID, null);
 });
 
-Deno.test("networkOf: rules for a pod that does not carry its label are opened for nobody", () => {
-  const other = { ...LABELS, "spe.wps/opened": "another-uid" };
-  const network = networkOf(snapshot({ policies: [denied, open()] }), KEY, [LABELS, other], site());
-  assert.equal(network.state === "open" ? network.openedFor : "not open", null);
-});
-
 Deno.test("networkOf: rules of an older configuration are open, but never the wanted ones", () => {
   const old = open(research(), site({ gateway: { cidr: "10.9.0.1/32" } }));
   const network = networkOf(snapshot({ policies: [denied, old] }), KEY, [LABELS], site());

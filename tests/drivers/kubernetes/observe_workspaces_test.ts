@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { identityHash, type Mount, specHash } from "../../../src/core/workspace.ts";
 import { parseVolumeKey } from "../../../src/core/volume.ts";
+import { openPolicyManifest, rulesOf } from "../../../src/drivers/kubernetes/manifests/policy.ts";
 import { secretManifest } from "../../../src/drivers/kubernetes/manifests/identity.ts";
 import { serviceManifest, statefulSetManifest } from "../../../src/drivers/kubernetes/manifests/workspace.ts";
 import { readPodSpec } from "../../../src/drivers/kubernetes/observe/pod_spec.ts";
@@ -313,6 +314,22 @@ Deno.test("workspacesOf: everything of a workspace is gathered by its key", () =
     terminating: null,
   });
 });
+
+const OPENINGS: { why: string; label: string | undefined; podUid: string; openedFor: string | null }[] = [
+  { why: "the pod that carries its own uid", label: "pod-uid", podUid: "pod-uid", openedFor: "pod-uid" },
+  { why: "nobody while that pod lacks the label", label: undefined, podUid: "pod-uid", openedFor: null },
+  { why: "a pod that is gone", label: undefined, podUid: "gone", openedFor: "gone" },
+];
+
+for (const { why, label, podUid, openedFor } of OPENINGS) {
+  Deno.test(`workspacesOf: a network is opened for ${why}`, () => {
+    const given = pod();
+    if (label !== undefined) Object.assign(given.metadata.labels ?? {}, { "spe.wps/opened": label });
+    const policy = asStored(openPolicyManifest(PERMIT, WORKSPACE, rulesOf(WORKSPACE, site()), podUid));
+    const [observed] = workspacesOf(snapshot({ ...whole(), pods: [given], policies: [policy] }), site());
+    assert.equal(observed?.network.state === "open" ? observed.network.openedFor : "not open", openedFor);
+  });
+}
 
 Deno.test("workspacesOf: leftovers are a workspace without compute", () => {
   const { secrets } = whole() ?? {};

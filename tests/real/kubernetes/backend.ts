@@ -18,7 +18,7 @@ export function realBackend(cluster: Cluster, world: RunningWorld): Backend {
     driver,
     outside: new RealOutside(api, world),
     clock: machineClock,
-    pollMs: 50,
+    pollMs: 100,
     limitMs: 60_000,
     holderCidr: HOST_CIDR,
     permitId: (label) => {

@@ -70,9 +70,7 @@ export function networkOf(
   }
   if (reading === null || reading.is === "shut") return { state: "shut", seen };
   const { rules, podUid } = reading;
-  // Rules without the pod's own label open nothing yet: opened for nobody, so that they are cut and opened anew.
-  const openedFor = podLabels.some((labels) => labels[LABEL.opened] === podUid) ? podUid : null;
-  return { state: "open", posture: rules.posture, hash: rulesHash(rules, site), openedFor, seen };
+  return { state: "open", posture: rules.posture, hash: rulesHash(rules, site), openedFor: podUid, seen };
 }
 
 /** Every policy of the namespace that is not exactly what WPS writes: each may open what it selects. */

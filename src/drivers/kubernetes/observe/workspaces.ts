@@ -1,6 +1,6 @@
 /** Everything of each workspace, gathered by its key. */
 import { workspaceName } from "../../../core/names.ts";
-import type { Endpoint, Instance, ObservedWorkspace } from "../../../core/observed.ts";
+import type { Endpoint, Instance, ObservedNetwork, ObservedWorkspace } from "../../../core/observed.ts";
 import { POSTURES, type Protocol } from "../../../core/phase.ts";
 import { templateHash, templateOf } from "../manifests/template.ts";
 import { CONTAINER } from "../manifests/workspace.ts";
@@ -53,7 +53,10 @@ function workspaceOf(snapshot: Snapshot, key: string, site: KubernetesSite): Obs
       : readPodSpec(template?.metadata?.annotations ?? {}, template?.spec).specHash,
     outdated: statefulSet !== null && isOutdated(statefulSet, key.slice(0, slash), site),
     identityHash: secret === null ? null : note(secret, NOTE.identityHash),
-    network: networkOf(snapshot, key, labels.length > 0 ? labels : [{ [LABEL.workspace]: name }], site),
+    network: asLabelled(
+      networkOf(snapshot, key, labels.length > 0 ? labels : [{ [LABEL.workspace]: name }], site),
+      pods,
+    ),
     instances: pods.map((pod) => instanceOf(pod, snapshot)),
     endpoint: service === null ? null : endpointOf(service, pods, site),
     compute: statefulSet === null ? null : seenOf(statefulSet),
@@ -64,6 +67,15 @@ function workspaceOf(snapshot: Snapshot, key: string, site: KubernetesSite): Obs
       ["NetworkPolicy", own(snapshot.policies)],
     ]),
   };
+}
+
+/** Rules whose pod does not carry its own label let nobody in: opened for nobody, so that they are opened anew. */
+function asLabelled(network: ObservedNetwork, pods: Stored<"pods">[]): ObservedNetwork {
+  if (network.state !== "open") return network;
+  const pod = pods.find(({ metadata }) => metadata.uid === network.openedFor);
+  return pod === undefined || pod.metadata.labels?.[LABEL.opened] === pod.metadata.uid
+    ? network
+    : { ...network, openedFor: null };
 }
 
 /** Whether image, tier or template are not what this WPS would write today; a missing setting is a difference. */
