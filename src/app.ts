@@ -97,16 +97,18 @@ async function build(options: AppOptions, releases: Releases): Promise<App> {
     readModel.changed(permitId);
   };
   const common = { db, driver, clock, random, phases, site, bell, log, bootEpoch, changed };
+  const drift = startDrift({ ...common, intervalMs: config.runner.drift.intervalMs });
+  releases.add("drift", () => drift.stop());
   const runner: Runner = await startRunner({
     ...common,
     vault: createVault(db, sealer, random, clock),
     limits: config.runner,
+    taken: (permitId) => drift.followUp(permitId),
   });
   releases.add("runner", () => runner.stop());
-  const drift = startDrift({ ...common, intervalMs: config.runner.drift.intervalMs });
-  releases.add("drift", () => drift.stop());
   const watching = driver.watch((permitId) => {
     bell.ring(permitId);
+    drift.notice(permitId);
     changed(permitId);
   }, stopping.signal);
   releases.add("watch", async () => {

@@ -32,6 +32,8 @@ export class FakeClock implements Clock {
   readonly #turns: number;
   readonly #sleepers: Sleeper[] = [];
   #moving = false;
+  /** Work outside of JavaScript that time must wait for. */
+  readonly #working = new Set<Promise<unknown>>();
 
   constructor({ startMs = START_MS, auto = false, turns = 1 }: FakeClockOptions = {}) {
     this.#nowMs = startMs;
@@ -66,6 +68,16 @@ export class FakeClock implements Clock {
     this.#sleepers.push(sleeper);
     if (this.#auto) this.#moveByItself();
     return promise;
+  }
+
+  /** Lets time stand until `work` is done, which must not sleep itself: cryptography and files count as nothing to do. */
+  async during<T>(work: Promise<T>): Promise<T> {
+    this.#working.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#working.delete(work);
+    }
   }
 
   /** Moves on by `ms`, waking whoever is due on the way, and lets each of them run until it sleeps or ends. */
@@ -116,6 +128,10 @@ export class FakeClock implements Clock {
       while (this.#auto && this.#sleepers.length > 0) {
         const before = this.#order;
         await this.#quiet();
+        if (this.#working.size > 0) {
+          await Promise.allSettled(this.#working);
+          continue;
+        }
         if (!this.#auto || before !== this.#order) continue;
         const next = this.#next(Infinity);
         if (next !== null) this.#wake(next);

@@ -24,6 +24,14 @@ export const JOB_PRIORITY: Record<JobKind, number> = {
 /** From this priority on down a job only takes access away and may use the urgent lane. */
 export const URGENT_PRIORITY_MAX = 20;
 
+/**
+ * Whether a job takes access away and gives nothing: a drift that found access which must not stand. What it is to
+ * give is left to an ordinary one behind it.
+ */
+export function takesOnly(job: Pick<Job, "kind" | "priority">): boolean {
+  return job.kind === "drift" && job.priority <= URGENT_PRIORITY_MAX;
+}
+
 /** One job. Times are epoch milliseconds. */
 export interface Job {
   id: number;

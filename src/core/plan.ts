@@ -42,8 +42,12 @@ export function plan(input: PlanInput): Plan {
     const why = reasonToTake(workspace, desired);
     return why === null ? [] : [{ workspace, why }];
   });
+  const insisted = input.insist === true && desired.mode === "hold" ? overtake(observed, takings) : [];
   const taking = takeAway(takings);
-  const waves: StepDraft[][] = [secure(input, desired), ...taking];
+  const waves: StepDraft[][] = [secure(input, desired), ...insisted, ...taking];
+  if (input.takingOnly === true) {
+    return { permitId: permit.permitId, version: permit.version, steps: numberWaves(waves), obstacles: [] };
+  }
   if (desired.mode === "destroy") waves.push(...planDestroy(observed, desired.volumes));
   if (desired.mode === "apply") {
     const keys = (stop: boolean): Set<string> =>
@@ -73,6 +77,18 @@ function secure({ permit, observed: { scope, volumes } }: PlanInput, desired: De
   return [
     ...heal,
     ...volumes.filter(({ state, retained }) => state === "bound" && !retained).map(retainStep),
+  ];
+}
+
+/** Cut and stop what is at rest already, so that a late start or opening meets another version than it saw. */
+function overtake(observed: Observed, takings: Taking[]): StepDraft[][] {
+  const why = "the permit is halted; nothing that was under way may come after this";
+  const quiet = observed.workspaces.filter((workspace) =>
+    takings.every((taking) => taking.workspace !== workspace)
+  );
+  return [
+    quiet.map((workspace) => cutStep(workspace, why)),
+    quiet.filter(({ compute }) => compute !== null).map((workspace) => stopStep(workspace, why)),
   ];
 }
 

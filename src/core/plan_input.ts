@@ -5,4 +5,11 @@ import type { Observed } from "./observed.ts";
 /** Everything a plan is made from. */
 export interface PlanInput extends Omit<DesireInput, "observedVolumes"> {
   observed: Observed;
+  /** Only what takes access away: cut, stop, heal guards. */
+  takingOnly?: boolean;
+  /**
+   * While halted, cut and stop also what is seen cut and stopped: a write of an attempt that ended before is refused
+   * once the versions that it saw have moved (invariant 9).
+   */
+  insist?: boolean;
 }

@@ -1,10 +1,10 @@
 /** What follows a fault: decided here, written by the runner (DESIGN 6). */
 import type { Fault } from "./fault.ts";
-import type { Job } from "./job.ts";
+import { type Job, takesOnly } from "./job.ts";
 
 /** How failed attempts are spaced and how many there are. */
 export interface RetryLimits {
-  /** Attempts of a job; halt and deletion are tried without end. */
+  /** Attempts of a job; what only takes away is tried without end. */
   attemptMax: number;
   /** Delay after the first failed attempt, in milliseconds; doubles with each. */
   backoffMs: number;
@@ -18,9 +18,12 @@ export type AfterFault =
   | { next: "fail" }
   | { next: "cancel" };
 
+/** Longest Retry-After that is obeyed, in milliseconds: a confused server must not park a permit for days. */
+const RETRY_AFTER_MAX_MS = 3_600_000;
+
 /**
- * Delay before the attempt after `attempt` (from 1): doubling, half fixed and half jitter, bounded, never shorter
- * than a server's Retry-After. `chance` is in [0, 1).
+ * Delay before the attempt after `attempt` (from 1): doubling, half fixed and half jitter, bounded, and not
+ * shorter than a server's Retry-After of up to an hour. `chance` is in [0, 1).
  */
 export function backoffMs(
   attempt: number,
@@ -29,12 +32,16 @@ export function backoffMs(
   retryAfterMs: number | null,
 ): number {
   const doubled = Math.min(limits.backoffMaxMs, limits.backoffMs * 2 ** Math.min(attempt - 1, 30));
-  return Math.max(retryAfterMs ?? 0, Math.round(doubled / 2 + chance * doubled / 2));
+  return Math.max(
+    Math.min(retryAfterMs ?? 0, RETRY_AFTER_MAX_MS),
+    Math.round(doubled / 2 + chance * doubled / 2),
+  );
 }
 
 /**
- * Retry with backoff, fail for good, or cancel. Halt and deletion never give up, whatever the fault; a stop may have
- * to give as well (an airlock with fewer addresses starts anew), so it fails like any other and drift tries again.
+ * Retry with backoff, fail for good, or cancel. Halt, deletion and what drift must cut never give up, whatever the
+ * fault; a stop may have to give as well (an airlock with fewer addresses starts anew), so it fails like any other and
+ * drift tries again.
  */
 export function afterFault(
   job: Job,
@@ -44,15 +51,15 @@ export function afterFault(
   chance: number,
 ): AfterFault {
   if (fault.disposition === "cancelled") return { next: "cancel" };
-  const takesAway = job.kind === "halt" || job.kind === "delete";
+  const takesAway = job.kind === "halt" || job.kind === "delete" || takesOnly(job);
   if (fault.disposition === "stalled" && !takesAway) return { next: "fail" };
   if (!takesAway && job.attempt >= limits.attemptMax) return { next: "fail" };
   return { next: "retry", runAtMs: nowMs + backoffMs(job.attempt, limits, chance, fault.retryAfterMs) };
 }
 
 /**
- * When the drift pass looks at a permit again: the interval, shifted by up to a fifth so that permits do not
- * line up. `chance` is in [0, 1).
+ * When the drift pass looks at a permit again: the interval, shifted by up to a tenth either way so that services do
+ * not line up. `chance` is in [0, 1).
  */
 export function nextDriftMs(intervalMs: number, chance: number): number {
   return Math.round(intervalMs * (0.9 + 0.2 * chance));

@@ -137,7 +137,7 @@ async function urgencyOf(
   { permit, job, priority, changed }: Decision & { verdict: "accepted" },
 ): Promise<{ kind: typeof job; priority: number }> {
   const open = changed ? null : await openJob(tx, permit.permitId);
-  return open !== null && open.priority < priority
+  return open !== null && open.kind !== "drift" && open.priority < priority
     ? { kind: open.kind, priority: open.priority }
     : { kind: job, priority };
 }

@@ -2,164 +2,163 @@
  * One attempt of one job: observe, plan, apply, look again, until nothing differs (DESIGN 2). It knows nothing of
  * transitions: how it ended is returned, and settle.ts decides what follows.
  */
+import { unmet } from "../core/condition.ts";
 import { Fault, toFault } from "../core/fault.ts";
 import type { Job } from "../core/job.ts";
 import type { Observed } from "../core/observed.ts";
-import type { ApplyStep, Plan } from "../core/step.ts";
+import type { AwaitStep, Plan } from "../core/step.ts";
+import { endedBy, hold, pause, recordWaits } from "./patience.ts";
 import type { Slot } from "./slots.ts";
 import { nextStretch, type Stretch } from "./stretch.ts";
-import { applyWave, type StepResult } from "./wave.ts";
-import { createWaits } from "./waits.ts";
-import { awaitFault, awaitNamed, endedBy, pause } from "./patience.ts";
-import { type AttemptDeps, type AttemptEnd, newTally, type Tally, type Walk } from "./walk.ts";
+import { applyStretch } from "./stretch_run.ts";
+import { createTally } from "./tally.ts";
+import { createWaits, type NamedWait, waitId, waitOf } from "./waits.ts";
+import type { AttemptDeps, AttemptEnd, Walk } from "./walk.ts";
 
-/** Stretches applied in one attempt; a deletion of 200 members takes below 50. Looks of a wait do not count. */
-const STRETCH_MAX = 500;
-/** Conflicts in a row that are answered by looking again at once; a busy controller settles within three. */
+/** Stretches applied in one attempt; a deletion of 200 members takes below 50. Waits are bounded by their deadlines. */
+const STRETCH_MAX = 5_000;
+/** Conflicts in a row that are answered by looking again; a busy controller settles within three. */
 const CONFLICT_MAX = 8;
+/** Pause after the second conflict in a row and each further one, in milliseconds. */
+const CONFLICT_PAUSE_MS = 100;
 /** The same steps planned again and again although the platform acknowledged them. */
 const REPEAT_MAX = 5;
 
-/** Runs the attempt. Never throws; `signal` aborts when the service stops. */
+/** Runs the attempt. Never throws; `signal` aborts when the service stops. The slot is given back at the end. */
 export async function runAttempt(
   deps: AttemptDeps,
   job: Job,
   slot: Slot,
   signal: AbortSignal,
 ): Promise<AttemptEnd> {
-  const walk: Walk = { deps, job, slot, signal, waits: createWaits(deps.clock, job), tally: newTally() };
+  const ear = deps.bell.listen(job.permitId);
+  const held = { slot };
   try {
-    return await rounds(walk);
+    const before = await deps.ledger.before();
+    const tally = createTally(before.done);
+    const waits = createWaits(deps.clock, deps.site.waits, before.waits);
+    return await rounds({ deps, job, ear, held, signal, tally, waits, refused: null });
   } catch (thrown) {
-    return signal.aborted ? { kind: "stopping" } : { kind: "fault", fault: toFault(thrown) };
+    if (signal.aborted) return { kind: "stopping" };
+    const fault = toFault(thrown);
+    return fault.reason === "lease-lost" ? { kind: "lost" } : { kind: "fault", fault };
   } finally {
-    walk.slot.release();
+    held.slot.release();
+    ear.close();
   }
 }
 
 async function rounds(walk: Walk): Promise<AttemptEnd> {
-  const { deps: { ledger, makePlan, sight }, tally, signal } = walk;
-  while (tally.stretches <= STRETCH_MAX) {
+  const { deps: { ledger, makePlan, sight, rereadMs }, signal, tally, waits } = walk;
+  const trials: Trials = { conflicts: 0, repeats: 0, last: "", tried: new Set() };
+  for (let stretches = 0; stretches < STRETCH_MAX;) {
     if (signal.aborted) return { kind: "stopping" };
+    // Before the wish is read, not only before the platform is: a ring after that may be of a newer wish.
+    walk.ear.hush();
     const view = await ledger.look();
     if (view.wanted !== "go on") return endedBy(view.wanted);
     const observed = await observe(walk);
-    if (observed instanceof Fault) {
-      const end = await awaitFault(walk, observed);
+    if (observed === null) {
+      const end = await pause(walk, waits.intervalMs(rereadMs));
       if (end !== null) return end;
       continue;
     }
-    const made = makePlan(view.permit, view.records, observed);
-    tally.total = tally.done + made.steps.filter((step) => step.do !== "await").length;
-    ledger.observed(sight(view.permit, view.records, observed), tally);
+    const made = makePlan(view.permit, view.records, observed, stretches === 0);
+    tally.planned(made.steps);
+    ledger.observed(sight(view.permit, view.records, observed), tally.progress());
+    endWaits(walk, made);
     const stretch = nextStretch(made.steps);
     if (stretch.waves.length === 0 && stretch.awaiting.length === 0) {
       if (made.obstacles.length > 0) throw obstacleFault(made);
       return { kind: "succeeded", version: view.permit.version };
     }
-    const end = await goOn(walk, stretch, observed);
-    if (end !== null) return end;
+    const isWaiting = stretch.waves.length === 0;
+    // What is planned anew after a wait was undone by somebody, it did not fail to come about.
+    if (isWaiting) trials.last = "";
+    const end = isWaiting
+      ? await hold(walk, stretch.awaiting.map((step) => namedWait(step, observed)))
+      : await advance(walk, stretch, observed, trials);
+    if (end === "acknowledged") stretches++;
+    else if (end !== null) return end;
   }
-  throw new Fault(
-    "retry",
-    "internal",
-    `Cannot finish ${walk.job.permitId}: still not done after ${STRETCH_MAX} rounds of changes`,
-    { advice: "Look at the job's steps for what undoes them" },
-  );
+  const message = `Cannot finish ${walk.job.permitId}: still not done after ${STRETCH_MAX} stretches`;
+  throw new Fault("retry", "internal", message);
 }
 
-/** Applies what may be applied now, or waits where the same was applied already. Null: look again. */
-async function goOn(walk: Walk, stretch: Stretch, observed: Observed): Promise<AttemptEnd | null> {
-  const { tally } = walk;
-  const signature = stretch.waves.flat().map(({ id }) => id).join("\n");
-  const isRepeated = signature === tally.lastStretch;
-  if (stretch.waves.length === 0 || (isRepeated && stretch.awaiting.length > 0)) {
-    if (stretch.waves.length === 0) tally.lastStretch = "";
-    return await awaitNamed(walk, stretch.awaiting, observed);
-  }
-  tally.repeats = isRepeated ? tally.repeats + 1 : 0;
-  tally.lastStretch = signature;
-  tally.stretches++;
-  if (tally.repeats >= REPEAT_MAX) throw unsettledFault(stretch);
-  const outcome = await applyStretch(walk, stretch, observed);
-  if (outcome instanceof Fault) return await awaitFault(walk, outcome);
-  if (outcome !== null) return outcome;
-  walk.waits.clear();
-  return tally.repeats === 0 ? null : await pause(walk, walk.deps.rereadMs);
-}
-
-/** A Fault of disposition `wait` is returned: the platform says "not yet" and names what. */
-async function observe({ deps, job, signal }: Walk): Promise<Observed | Fault> {
-  deps.bell.hush(job.permitId);
+/** Null: the platform says "not yet" and names what; the wait is recorded and bounded like any other. */
+async function observe(walk: Walk): Promise<Observed | null> {
+  const { deps: { driver }, job, signal } = walk;
   try {
-    return await deps.driver.observe(job.permitId, signal);
+    return await driver.observe(job.permitId, signal);
   } catch (thrown) {
     const fault = toFault(thrown);
     if (fault.disposition !== "wait") throw fault;
-    return fault;
-  }
-}
-
-/** Applies wave after wave; a boundary lies between them. Null: look again. A returned Fault is waited for. */
-async function applyStretch(
-  { deps, job, tally, signal }: Walk,
-  stretch: Stretch,
-  observed: Observed,
-): Promise<AttemptEnd | Fault | null> {
-  let ended: StepResult[] = [];
-  for (const wave of stretch.waves) {
-    refuseFailedTasks(wave, tally);
-    const turn = await deps.ledger.turn({ ended, next: wave, progress: tally });
-    if (turn.wanted !== "go on") return endedBy(turn.wanted);
-    ended = await applyWave(deps, job.permitId, turn.steps, observed, signal);
-    tally.done += ended.filter(({ fault }) => fault === null).length;
-    const fault = worst(ended);
-    if (fault === null) continue;
-    await deps.ledger.turn({ ended, next: [], progress: tally });
-    if (fault.disposition === "wait") return fault;
-    if (fault.reason !== "conflict" || fault.disposition !== "retry" || ++tally.conflicts > CONFLICT_MAX) {
-      throw fault;
-    }
-    // The platform refused, it did not acknowledge: this is no repetition.
-    tally.lastStretch = "";
+    await recordWaits(walk, [waitOf(fault, "platform")]);
     return null;
   }
-  tally.conflicts = 0;
-  const { wanted } = await deps.ledger.turn({ ended, next: [], progress: tally });
-  return wanted === "go on" ? null : endedBy(wanted);
 }
 
-/** A consolidation that failed while this attempt watched is this attempt's fault, not a reason to loop. */
-function refuseFailedTasks(wave: ApplyStep[], tally: Tally): void {
-  for (const { action } of wave) {
-    if (action.kind !== "consolidate" || action.task?.state !== "failed" || tally.done === 0) continue;
-    throw new Fault(
-      "retry",
-      "consolidation-failed",
-      `Cannot consolidate ${action.task.key}: ${action.task.message ?? "the task failed without a word"}`,
-      { advice: "The uploads are untouched; mend what the message names, then run wps jobs retry" },
-    );
-  }
+/** Ends the waits that the plan no longer has, except for what the platform put off a moment ago. */
+function endWaits({ deps: { ledger }, waits, refused }: Walk, made: Plan): void {
+  const ids = new Set(made.steps.filter((step) => step.do === "await").map(({ id }) => id));
+  if (refused !== null) ids.add(waitId(refused));
+  ledger.waited(waits.keepOnly(ids), "waited");
 }
 
-/** Stalled before retry before wait: the one that needs most. */
-function worst(results: StepResult[]): Fault | null {
-  const faults = results.flatMap(({ fault }) => fault === null ? [] : [fault]);
-  for (const disposition of ["cancelled", "stalled", "retry", "wait"] as const) {
-    const found = faults.find((fault) => fault.disposition === disposition);
-    if (found !== undefined) return found;
-  }
-  return null;
+/** What has been tried without getting on. */
+interface Trials {
+  conflicts: number;
+  repeats: number;
+  last: string;
+  /** Uploads whose consolidation was started. */
+  tried: Set<string>;
 }
 
-function unsettledFault({ waves }: Stretch): Fault {
-  const first = waves[0]?.[0];
-  return new Fault(
-    "retry",
-    "internal",
-    `Cannot settle ${first?.id ?? "the plan"}: acknowledged ${REPEAT_MAX} times, yet nothing changed`,
-    { advice: "Look for a controller or person that undoes it", target: first?.target },
+/** Applies a stretch. Null: look again. Whatever is in the way ends the attempt with a fault, or is waited for by name. */
+async function advance(
+  walk: Walk,
+  stretch: Stretch,
+  observed: Observed,
+  trials: Trials,
+): Promise<AttemptEnd | "acknowledged" | null> {
+  const { deps, job, signal, tally, waits } = walk;
+  const steps = stretch.waves.flat().map(({ id }) => id).join("\n");
+  const isRepeated = steps === trials.last;
+  const result = await applyStretch(
+    { ...deps, job, tally, tried: trials.tried, signal },
+    stretch,
+    observed,
   );
+  if (result.kind === "unwanted") return endedBy(result.wanted);
+  if (result.kind === "acknowledged") {
+    walk.refused = null;
+    trials.conflicts = 0;
+    trials.repeats = isRepeated ? trials.repeats + 1 : 0;
+    trials.last = steps;
+    if (trials.repeats === 0) return "acknowledged";
+    if (trials.repeats >= REPEAT_MAX) throw unsettled(stretch);
+    const pauseMs = waits.intervalMs(deps.rereadMs);
+    return await pause(walk, pauseMs, pauseMs) ?? "acknowledged";
+  }
+  const { fault, step } = result;
+  if (fault.disposition === "wait") {
+    walk.refused = waitOf(fault, step.target);
+    await recordWaits(walk, [walk.refused]);
+    const pauseMs = Math.max(waits.intervalMs(deps.rereadMs), fault.retryAfterMs ?? 0);
+    return await pause(walk, pauseMs, pauseMs);
+  }
+  const isConflict = fault.disposition === "retry" && fault.reason === "conflict";
+  if (!isConflict || ++trials.conflicts > CONFLICT_MAX) throw fault;
+  const pauseMs = CONFLICT_PAUSE_MS * trials.conflicts;
+  return trials.conflicts === 1 ? null : await pause(walk, pauseMs, pauseMs);
+}
+
+function unsettled(stretch: Stretch): Fault {
+  const first = stretch.waves[0]?.[0]?.id ?? "the plan";
+  const message = `Cannot settle ${first}: acknowledged ${REPEAT_MAX + 1} times, yet nothing changed`;
+  return new Fault("retry", "internal", message, {
+    advice: "Look for a controller that undoes WPS's writes",
+  });
 }
 
 function obstacleFault(made: Plan): Fault {
@@ -169,4 +168,10 @@ function obstacleFault(made: Plan): Fault {
     advice: first?.advice ?? "Run wps status",
     target: first?.target ?? "permit",
   });
+}
+
+/** A wait always names something: where the condition holds already, the next look shows it. */
+function namedWait({ wait, target, why, after, id }: AwaitStep, observed: Observed): NamedWait {
+  const open = after.flatMap((condition) => unmet(condition, observed));
+  return { kind: wait, target, why, text: open.join("; ") || id };
 }

@@ -1,122 +1,136 @@
 /**
  * The drift pass: compares observed with desired for every permit without an open job, records what differs and
- * queues a repair behind all users' jobs (DESIGN 6). Also how a failed job is tried again, at a slow pace.
+ * queues a repair (DESIGN 6). Also how a failed job is tried again, at a slow pace. A change that the platform tells
+ * of is looked at within seconds: an evicted pod must be proven anew or stopped (DESIGN 8).
+ *
+ * Two kinds of repair. Access that must not stand is cut at once, by an urgent job that gives nothing. Everything
+ * else queues behind all users' jobs, and not at all while the permit's last wish stands cancelled by a person: what
+ * was cancelled stays so until the next event, `wps jobs retry` or `wps drift --repair`.
  */
 import type { Clock, Random } from "../core/clock.ts";
-import { desire } from "../core/desired.ts";
-import type { Driver } from "../core/driver.ts";
 import { toFault } from "../core/fault.ts";
-import { JOB_PRIORITY } from "../core/job.ts";
 import type { Permit } from "../core/permit.ts";
-import type { PhaseSet } from "../core/phase.ts";
-import { plan } from "../core/plan.ts";
 import { nextDriftMs } from "../core/retry.ts";
-import type { Site } from "../core/site.ts";
 import type { Plan } from "../core/step.ts";
-import type { Log } from "../log.ts";
-import { appendAudit } from "../store/audit.ts";
 import type { Db } from "../store/db.ts";
-import { enqueueJob, latestJob, openJob } from "../store/jobs.ts";
-import { getPermit, listPermits } from "../store/permits.ts";
-import { listVolumes, upsertVolume } from "../store/volumes.ts";
-import { appendOutbox } from "../store/outbox.ts";
-import { saveWorkspaces, workspacesOf } from "../store/workspaces.ts";
-import { type Bell, CLAIM_LOOP } from "./bell.ts";
-import { sightingOf } from "./sighting.ts";
+import { listPermits } from "../store/permits.ts";
+import { differs, type LookDeps, lookForDrift } from "./drift_look.ts";
 
 /** What the pass works with. */
-export interface DriftDeps {
-  db: Db;
-  driver: Driver;
+export interface DriftDeps extends LookDeps {
   clock: Clock;
   random: Random;
-  phases: PhaseSet;
-  site: Site;
-  bell: Bell;
-  log: Log;
-  bootEpoch: string;
-  /** From pass to pass, in milliseconds; jittered. */
+  /** In which each permit is looked at once, in milliseconds; jittered. */
   intervalMs: number;
-  changed(permitId: string): void;
-}
-
-/** What a look at one permit found. */
-export interface DriftFinding {
-  permitId: string;
-  plan: Plan;
-  /** The repair's job; null: nothing differs, or a job of the permit is at work anyway. */
-  jobId: number | null;
 }
 
 /** The periodic pass. */
 export interface Drift {
+  /** Something of the permit changed on the platform. Cheap, may be told too often. */
+  notice(permitId: string): void;
+  /** A job has cut what the permit must not have: what it lacks now is looked at soon. */
+  followUp(permitId: string): void;
   stop(): Promise<void>;
-  /** One look now; null: there is no such permit. Errors leave as Fault. */
-  look(permitId: string): Promise<DriftFinding | null>;
-  health(): { lastPassAtMs: number | null; differing: number; orphans: string[] };
+  health(): DriftHealth;
+}
+
+/** For /api/v1/health. */
+export interface DriftHealth {
+  lastPassAtMs: number | null;
+  /** Permits that differed from their wish in the last pass. */
+  differing: number;
+  /** Objects of permits that WPS does not know, or that were destroyed. */
+  orphans: string[];
 }
 
 /** Permits read at a time. */
 const PAGE = 100;
 /** Names of orphans kept for health; the log has them all. */
 const ORPHANS_MAX = 50;
+/** From a change to the look: changes come in bursts, and a job that is about to end looks by itself. */
+const NOTICE_MS = 2_000;
+/** Between two looks at one permit because of changes: what somebody undoes again and again is not repaired faster. */
+const NOTICE_SPACING_MS = 30_000;
+/** Noticed permits remembered; beyond that the pass finds what changed. */
+const NOTICED_MAX = 10_000;
 
-/** Starts the pass; the first one begins after one interval, because a start resumes open jobs first. */
+/** Starts both; the first pass begins after one interval, because a start resumes open jobs first. */
 export function startDrift(deps: DriftDeps): Drift {
   const stopping = new AbortController();
-  const { signal } = stopping;
-  const found = { lastPassAtMs: null as number | null, differing: 0, orphans: [] as string[] };
-
-  async function pass(): Promise<void> {
-    const permits = await knownPermits(deps.db);
-    const pauseMs = nextDriftMs(deps.intervalMs, deps.random.next()) / Math.max(1, permits.length);
-    let differing = 0;
-    for (const { permitId, deletion } of permits) {
-      if (signal.aborted) return;
-      if (deletion === "done") continue;
-      try {
-        const finding = await lookAt(deps, permitId, signal);
-        if (finding !== null && differs(finding.plan)) differing++;
-      } catch (thrown) {
-        deps.log.warn("cannot look for drift", { permit: permitId, error: toFault(thrown).message });
-      }
-      await deps.clock.sleep(pauseMs, signal);
-    }
-    const known = new Set(
-      permits.filter(({ deletion }) => deletion !== "done").map(({ permitId }) => permitId),
-    );
-    const orphans = (await deps.driver.list(signal)).filter((permitId) => !known.has(permitId));
-    for (const permit of orphans) deps.log.warn("objects of a permit that WPS does not know", { permit });
-    Object.assign(found, {
-      lastPassAtMs: deps.clock.now(),
-      differing,
-      orphans: orphans.slice(0, ORPHANS_MAX),
-    });
-  }
-
-  async function loop(): Promise<void> {
-    while (!signal.aborted) {
-      await deps.clock.sleep(nextDriftMs(deps.intervalMs, deps.random.next()), signal);
-      if (signal.aborted) return;
-      await pass().catch((thrown) =>
-        deps.log.warn("drift pass broken off", { error: toFault(thrown).message })
-      );
-    }
-  }
-
-  const looping = loop();
+  const passing = startPasses(deps, stopping.signal);
+  const noticing = startNotices(deps, stopping.signal);
   return {
+    notice: (permitId) => noticing.notice(permitId, false),
+    followUp: (permitId) => noticing.notice(permitId, true),
     async stop(): Promise<void> {
       stopping.abort();
-      await looping;
+      await Promise.all([passing.done, noticing.done]);
     },
-    look: (permitId) => lookAt(deps, permitId, signal),
-    health: () => found,
+    health: passing.health,
   };
 }
 
-function differs(made: Plan): boolean {
-  return made.steps.length > 0 || made.obstacles.length > 0;
+/** Null: it could not be looked at, which is told in the log. */
+async function lookSafely(
+  deps: DriftDeps,
+  permitId: string,
+  occasion: "pass" | "notice",
+  signal: AbortSignal,
+): Promise<Plan | null> {
+  try {
+    return await lookForDrift(deps, permitId, occasion, signal);
+  } catch (thrown) {
+    if (!signal.aborted) {
+      deps.log.warn("cannot look for drift", { permit: permitId, error: toFault(thrown).message });
+    }
+    return null;
+  }
+}
+
+function startPasses(deps: DriftDeps, signal: AbortSignal): { done: Promise<void>; health(): DriftHealth } {
+  const { clock, random, intervalMs, log } = deps;
+  let health: DriftHealth = { lastPassAtMs: null, differing: 0, orphans: [] };
+  const interval = (): number => nextDriftMs(intervalMs, random.next());
+
+  /** Spreads the permits over the interval, so that a pass is no burst. */
+  async function pass(): Promise<void> {
+    const permits = (await knownPermits(deps.db)).filter(({ deletion }) => deletion !== "done");
+    const pauseMs = Math.ceil(interval() / (permits.length + 1));
+    let differing = 0;
+    for (const { permitId } of permits) {
+      await clock.sleep(pauseMs, signal);
+      if (signal.aborted) return;
+      const plan = await lookSafely(deps, permitId, "pass", signal);
+      if (plan !== null && differs(plan)) differing++;
+    }
+    await clock.sleep(pauseMs, signal);
+    if (signal.aborted) return;
+    // Read after the list: a permit that came meanwhile is no orphan.
+    const found = await deps.driver.list(signal);
+    const known = new Set(
+      (await knownPermits(deps.db)).filter(({ deletion }) => deletion !== "done").map(({ permitId }) =>
+        permitId
+      ),
+    );
+    const orphans = found.filter((permitId) => !known.has(permitId));
+    for (const permit of orphans) log.warn("objects of a permit that WPS does not know", { permit });
+    health = { lastPassAtMs: clock.now(), differing, orphans: orphans.slice(0, ORPHANS_MAX) };
+  }
+
+  async function loop(): Promise<void> {
+    await clock.sleep(interval(), signal);
+    while (!signal.aborted) {
+      try {
+        await pass();
+      } catch (thrown) {
+        if (signal.aborted) return;
+        log.warn("drift pass broken off", { error: toFault(thrown).message });
+        await clock.sleep(interval(), signal);
+      }
+    }
+  }
+
+  return { done: loop(), health: () => health };
 }
 
 async function knownPermits(db: Db): Promise<Permit[]> {
@@ -129,51 +143,57 @@ async function knownPermits(db: Db): Promise<Permit[]> {
   }
 }
 
-/** Observes, records, and queues a repair if something differs and nobody is at work. */
-async function lookAt(deps: DriftDeps, permitId: string, signal: AbortSignal): Promise<DriftFinding | null> {
-  const { db, phases, site, clock } = deps;
-  const permit = await getPermit(db, permitId);
-  if (permit === null) return null;
-  const records = await listVolumes(db, permitId);
-  const observed = await deps.driver.observe(permitId, signal);
-  const made = plan({ permit, records, observed, phases, site });
-  const jobId = await db.write(async (tx) => {
-    const open = await openJob(tx, permitId);
-    // A job at work records what it sees itself, and a plan made beside it is not drift.
-    if (open !== null) return null;
-    const desired = desire({ permit, records, observedVolumes: observed.volumes, phases, site });
-    const sighting = sightingOf(permit, desired, observed, await latestJob(tx, permitId));
-    const before = await workspacesOf(tx, permitId);
-    await saveWorkspaces(tx, permitId, sighting.rows);
-    await appendOutbox(tx, sighting.news(before), clock.now());
-    for (const volume of sighting.volumes) await upsertVolume(tx, permitId, volume, clock.now());
-    if (!differs(made)) return null;
-    const nowMs = clock.now();
-    const { jobId } = await enqueueJob(tx, {
-      permitId,
-      kind: "drift",
-      priority: JOB_PRIORITY.drift,
-      version: permit.version,
-      eventSeq: null,
-      runAtMs: nowMs,
-      nowMs,
-    });
-    const differences = [...made.steps.map(({ id }) => id), ...made.obstacles.map(({ message }) => message)];
-    await appendAudit(tx, [{
-      atMs: nowMs,
-      permitId,
-      eventSeq: null,
-      jobId,
-      actor: { kind: "service", id: deps.bootEpoch },
-      action: "drift.found",
-      target: permitId,
-      outcome: "intended",
-      reason: differences.join("; ").slice(0, 1_000),
-      requestId: null,
-    }]);
-    return jobId;
-  });
-  if (jobId !== null) deps.bell.ring(CLAIM_LOOP);
-  deps.changed(permitId);
-  return { permitId, plan: made, jobId };
+function startNotices(
+  deps: DriftDeps,
+  signal: AbortSignal,
+): { done: Promise<void>; notice(permitId: string, isFollowUp: boolean): void } {
+  const { clock } = deps;
+  const dueAtMs = new Map<string, number>();
+  const lookedAtMs = new Map<string, number>();
+  let alarm = new AbortController();
+
+  function notice(permitId: string, isFollowUp: boolean): void {
+    const known = dueAtMs.get(permitId);
+    if (known === undefined && dueAtMs.size >= NOTICED_MAX) return;
+    const spacedMs = (lookedAtMs.get(permitId) ?? -Infinity) + NOTICE_SPACING_MS;
+    const soonMs = clock.now() + NOTICE_MS;
+    const atMs = isFollowUp ? soonMs : Math.max(soonMs, spacedMs);
+    if (known !== undefined && known <= atMs) return;
+    dueAtMs.set(permitId, atMs);
+    alarm.abort();
+  }
+
+  async function lookAtDue(): Promise<void> {
+    for (const [permitId, atMs] of dueAtMs) {
+      if (atMs > clock.now() || signal.aborted) continue;
+      dueAtMs.delete(permitId);
+      lookedAtMs.set(permitId, clock.now());
+      await lookSafely(deps, permitId, "notice", signal);
+    }
+    for (const [permitId, atMs] of lookedAtMs) {
+      if (atMs + NOTICE_SPACING_MS <= clock.now()) lookedAtMs.delete(permitId);
+    }
+  }
+
+  async function loop(): Promise<void> {
+    const stop = (): void => alarm.abort();
+    signal.addEventListener("abort", stop, { once: true });
+    while (!signal.aborted) {
+      await lookAtDue();
+      alarm = new AbortController();
+      if (signal.aborted) return;
+      const nextMs = Math.min(
+        ...dueAtMs.values(),
+        ...[...lookedAtMs.values()].map((at) => at + NOTICE_SPACING_MS),
+      );
+      // Math.min of nothing: nobody is noticed, and a notice sounds the alarm.
+      if (nextMs > clock.now()) await clock.sleep(Math.min(nextMs - clock.now(), IDLE_MS), alarm.signal);
+    }
+    signal.removeEventListener("abort", stop);
+  }
+
+  return { done: loop(), notice };
 }
+
+/** A day; nothing depends on it. */
+const IDLE_MS = 86_400_000;

@@ -1,31 +1,35 @@
 /**
  * What an attempt writes down, and when: intention before action, outcome after, each group in one transaction with
- * its audit and outbox rows (DESIGN 7, 11). No row, no action (invariant 6). All writes carry the claim.
+ * its audit and outbox rows (DESIGN 7, 11). No row, no action (invariant 6). All writes carry the claim. What could
+ * not be written is owed, and goes with the next transaction.
  */
-import type { AuditEntry } from "../core/audit.ts";
-import type { Clock } from "../core/clock.ts";
 import { Fault } from "../core/fault.ts";
 import type { Job } from "../core/job.ts";
 import type { Permit, VolumeRecord } from "../core/permit.ts";
-import type { PhaseSet } from "../core/phase.ts";
+import type { JobGlimpse } from "../core/permit_status.ts";
 import type { ApplyStep } from "../core/step.ts";
-import { appendAudit } from "../store/audit.ts";
 import type { Db, Tx } from "../store/db.ts";
-import { saveEvidence } from "../store/evidence.ts";
 import { isWanted, progressJob, resumeJob, waitJob, type Wanted } from "../store/job_transitions.ts";
-import { appendOutbox } from "../store/outbox.ts";
 import { getPermit } from "../store/permits.ts";
-import { clearPassword } from "../store/secrets.ts";
-import { beginSteps, endSteps } from "../store/steps.ts";
-import { listVolumes, markDestroyed, taintVolumes, upsertVolume } from "../store/volumes.ts";
-import { saveWorkspaces, workspacesOf } from "../store/workspaces.ts";
-import type { Sighting } from "./sighting.ts";
+import { beginSteps, type EndedStep, endSteps, stepsOf } from "../store/steps.ts";
+import { listVolumes } from "../store/volumes.ts";
+import { keepSighting, type Sighting } from "./sighting.ts";
+import { type StepRowDeps, writeBegun, writeEnded } from "./step_rows.ts";
+import type { Progress } from "./tally.ts";
+import type { OpenWait } from "./waits.ts";
 import type { BegunStep, StepResult } from "./wave.ts";
 
 /** A permit as it should be, and whether its job is still wanted. */
 export type Look =
   | { wanted: "go on"; permit: Permit; records: VolumeRecord[] }
   | { wanted: Exclude<Wanted, "go on"> };
+
+/** What earlier attempts of the job left, by step id. */
+export interface Before {
+  done: Set<string>;
+  /** Waits that were interrupted, with their beginning in epoch milliseconds. */
+  waits: Map<string, number>;
+}
 
 /** What is written at a step boundary. */
 export interface Turn {
@@ -34,62 +38,86 @@ export interface Turn {
   progress: Progress;
 }
 
-/** Steps of this attempt: done, and done plus those that the newest plan still has. */
-export interface Progress {
-  done: number;
-  total: number;
-}
+/** What an attempt saw, as a function of the job's state, because a failed job changes the public words. */
+export type Seeing = (job: JobGlimpse) => Sighting;
 
 /** The writes of one attempt. */
 export interface Ledger {
+  before(): Promise<Before>;
   look(): Promise<Look>;
   /** Whether the job is still wanted; asked when a wait is over, before a slot is asked for. */
   wanted(): Promise<Wanted>;
   /** Notes an observation; it is written with the next turn, wait or end. */
-  observed(sighting: Sighting, progress: Progress): void;
+  observed(seeing: Seeing, progress: Progress): void;
   /** Ends steps, and begins the next ones unless the job is no longer wanted. */
   turn(turn: Turn): Promise<{ wanted: Wanted; steps: BegunStep[] }>;
-  waiting(text: string, sinceMs: number): Promise<void>;
-  /** Writes a noted observation within a transaction that ends the attempt. */
-  flush(tx: Tx): Promise<void>;
+  /** Records what is waited for. A stale claim throws a cancelled Fault `lease-lost`. */
+  waiting(waits: OpenWait[]): Promise<void>;
+  /** Notes that waits are over; it is written with the next turn, wait or end. */
+  waited(waits: OpenWait[], outcome: "waited" | "failed"): void;
+  /**
+   * Writes whatever is owed, within a transaction that ends the attempt; `glimpse` is what the job becomes. To be
+   * called under a claim that stands. Call what it returns after the commit.
+   */
+  flush(tx: Tx, glimpse?: JobGlimpse): Promise<() => void>;
 }
 
 /** What a ledger is made of. */
-export interface LedgerDeps {
+export interface LedgerDeps extends StepRowDeps {
   db: Db;
-  clock: Clock;
-  phases: PhaseSet;
-  /** This boot's epoch: the actor of what the service does by itself. */
-  bootEpoch: string;
+  /** Called after each commit: the read model and open streams follow. */
+  changed(permitId: string): void;
 }
+
+/** Longer lists of waits are cut in the job's row; their steps name them all. */
+const WAITING_TEXT_MAX = 1_000;
 
 /** The ledger of one attempt of `job`. */
 export function openLedger(deps: LedgerDeps, job: Job): Ledger {
   const { db, clock } = deps;
   const claim = { jobId: job.id, fence: job.fence };
-  let pending: { sighting: Sighting; progress: Progress } | null = null;
-  let lastSeen = "";
-  let waitingText: string | null = job.waitingFor;
+  let seen: { seeing: Seeing; progress: Progress } | null = null;
+  let isNews = false;
+  let lastShape = "";
+  let owedResults: StepResult[] = [];
+  let owedWaits: EndedStep[] = [];
+  let waitingText = job.waitingFor;
 
-  async function flush(tx: Tx): Promise<void> {
-    if (pending === null) return;
-    const { sighting, progress } = pending;
-    const shape = JSON.stringify([
-      sighting.rows.map((row) => ({ ...row, observedAtMs: 0 })),
-      sighting.volumes,
-    ]);
-    pending = null;
-    if (shape !== lastSeen) {
-      const before = await workspacesOf(tx, job.permitId);
-      await saveWorkspaces(tx, job.permitId, sighting.rows);
-      for (const volume of sighting.volumes) await upsertVolume(tx, job.permitId, volume, clock.now());
-      await appendOutbox(tx, sighting.news(before), clock.now());
-    }
-    await progressJob(tx, claim, { ...progress });
-    lastSeen = shape;
+  async function commit<T>(work: (tx: Tx, committed: (() => void)[]) => Promise<T>): Promise<T> {
+    const committed: (() => void)[] = [];
+    const result = await db.write((tx) => work(tx, committed));
+    for (const forget of committed) forget();
+    deps.changed(job.permitId);
+    return result;
+  }
+
+  /** Outcomes are written whoever holds the claim: what was done, was done. */
+  async function settleDebts(tx: Tx): Promise<() => void> {
+    const [results, waits] = [owedResults, owedWaits];
+    await writeEnded(tx, deps, job, results);
+    await endSteps(tx, waits);
+    return () => {
+      owedResults = owedResults.filter((result) => !results.includes(result));
+      owedWaits = owedWaits.filter((wait) => !waits.includes(wait));
+    };
+  }
+
+  async function keepSeen(tx: Tx, glimpse: JobGlimpse): Promise<() => void> {
+    if (seen === null) return () => {};
+    const { seeing, progress } = seen;
+    const sighting = seeing(glimpse);
+    const shape = shapeOf(sighting);
+    if (shape !== lastShape) await keepSighting(tx, sighting, clock.now());
+    await progressJob(tx, claim, progress);
+    return () => {
+      lastShape = shape;
+      isNews = false;
+    };
   }
 
   return {
+    before: () =>
+      job.fence > 1 ? readBefore(db, job) : Promise.resolve({ done: new Set(), waits: new Map() }),
     async look(): Promise<Look> {
       const wanted = await isWanted(db, claim);
       if (wanted !== "go on") return { wanted };
@@ -100,124 +128,93 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
       return { wanted, permit, records: await listVolumes(db, job.permitId) };
     },
     wanted: () => isWanted(db, claim),
-    observed(sighting: Sighting, progress: Progress): void {
-      pending = { sighting, progress };
+    observed(seeing: Seeing, progress: Progress): void {
+      seen = { seeing, progress };
+      isNews = true;
     },
-    turn: ({ ended, next, progress }: Turn) =>
-      db.write(async (tx) => {
-        await writeEnded(tx, deps, job, ended);
+    turn({ ended, next, progress }: Turn): Promise<{ wanted: Wanted; steps: BegunStep[] }> {
+      owedResults.push(...ended);
+      if (seen !== null) seen.progress = progress;
+      return commit(async (tx, committed) => {
+        committed.push(await settleDebts(tx));
         const wanted = await isWanted(tx, claim);
         if (wanted === "lost") return { wanted, steps: [] };
-        await flush(tx);
+        if (isNews) committed.push(await keepSeen(tx, job));
         if (ended.length > 0) await progressJob(tx, claim, progress);
         if (waitingText !== null) {
           await resumeJob(tx, claim);
-          waitingText = null;
+          committed.push(() => waitingText = null);
         }
         if (wanted !== "go on" || next.length === 0) return { wanted, steps: [] };
         return { wanted, steps: await writeBegun(tx, deps, job, next) };
-      }),
-    async waiting(text: string, sinceMs: number): Promise<void> {
-      if (text === waitingText && pending === null) return;
-      await db.write(async (tx) => {
-        await flush(tx);
-        if (text !== waitingText) await waitJob(tx, claim, text, sinceMs);
       });
-      waitingText = text;
     },
-    flush,
+    async waiting(waits: OpenWait[]): Promise<void> {
+      const text = waits.map((wait) => wait.text).join("; ").slice(0, WAITING_TEXT_MAX);
+      const unrecorded = waits.filter(({ recordId }) => recordId === null);
+      if (text === waitingText && unrecorded.length === 0 && owedWaits.length === 0 && !isNews) return;
+      await commit(async (tx, committed) => {
+        committed.push(await settleDebts(tx));
+        const ids = await beginSteps(tx, claim, unrecorded.map((wait) => waitRow(job, wait)));
+        if (isNews) committed.push(await keepSeen(tx, job));
+        const sinceMs = Math.min(...waits.map((wait) => wait.sinceMs));
+        if (text !== waitingText) await waitJob(tx, claim, text, sinceMs);
+        committed.push(() => {
+          waitingText = text;
+          unrecorded.forEach((wait, index) => wait.recordId = ids[index] ?? null);
+        });
+      });
+    },
+    waited(waits: OpenWait[], outcome: "waited" | "failed"): void {
+      for (const { recordId, text } of waits) {
+        if (recordId !== null) {
+          owedWaits.push({ id: recordId, endedAtMs: clock.now(), outcome, detail: text });
+        }
+      }
+    },
+    async flush(tx: Tx, glimpse: JobGlimpse = job): Promise<() => void> {
+      const settled = await settleDebts(tx);
+      const kept = await keepSeen(tx, glimpse);
+      return () => {
+        settled();
+        kept();
+      };
+    },
   };
 }
 
-function entry(
-  deps: LedgerDeps,
-  job: Job,
-  step: ApplyStep,
-  outcome: AuditEntry["outcome"],
-  reason: string | null,
-): AuditEntry {
+/** Everything of a sighting but its time. */
+function shapeOf({ rows, volumes }: Sighting): string {
+  return JSON.stringify([rows.map((row) => ({ ...row, observedAtMs: 0 })), volumes]);
+}
+
+/** Waits come last in a stretch: their wave says only that. */
+const WAIT_WAVE = 0;
+
+function waitRow(job: Job, wait: OpenWait): Parameters<typeof beginSteps>[2][number] {
   return {
-    atMs: deps.clock.now(),
-    permitId: job.permitId,
-    eventSeq: job.eventSeq,
-    jobId: job.id,
-    actor: { kind: "service", id: deps.bootEpoch },
-    action: `step.${step.kind}`,
-    target: step.target,
-    outcome,
-    reason,
-    requestId: null,
+    attempt: job.attempt,
+    kind: `await-${wait.kind}`,
+    target: wait.target,
+    why: wait.why,
+    wave: WAIT_WAVE,
+    startedAtMs: wait.sinceMs,
   };
 }
 
-/** Intentions: step rows, audit rows, taint (invariant 3: in the store before the mount), destruction (invariant 4). */
-async function writeBegun(tx: Tx, deps: LedgerDeps, job: Job, steps: ApplyStep[]): Promise<BegunStep[]> {
-  const nowMs = deps.clock.now();
-  const ids = await beginSteps(
-    tx,
-    { jobId: job.id, fence: job.fence },
-    steps.map(({ kind, target, why, wave }) => ({
-      attempt: job.attempt,
-      kind,
-      target,
-      why,
-      wave,
-      startedAtMs: nowMs,
-    })),
-  );
-  await appendAudit(tx, steps.map((step) => entry(deps, job, step, "intended", null)));
-  await taintVolumes(tx, job.permitId, steps.flatMap((step) => taintedBy(step, deps.phases)), nowMs);
-  for (const { action } of steps) {
-    if (action.kind === "destroy-volume") await markDestroyed(tx, job.permitId, action.volume.key, nowMs);
+/**
+ * From the job's steps. A wait goes on where this attempt's or the last one's newest row of it was abandoned, by a
+ * crash or beside another fault; one that ended, or was given up at its deadline, begins anew.
+ */
+async function readBefore(db: Db, job: Job): Promise<Before> {
+  const done = new Set<string>();
+  const waits = new Map<string, number>();
+  for (const { kind, target, outcome, attempt, startedAtMs } of await stepsOf(db, job.id)) {
+    const id = `${kind} ${target}`;
+    if (outcome === "done") done.add(id);
+    if (!kind.startsWith("await-")) continue;
+    if (outcome === "abandoned" && attempt >= job.attempt - 1) waits.set(id, startedAtMs);
+    else waits.delete(id);
   }
-  return steps.flatMap((step, index) => {
-    const recordId = ids[index];
-    return recordId === undefined ? [] : [{ recordId, step }];
-  });
-}
-
-function taintedBy({ action }: ApplyStep, phases: PhaseSet): string[] {
-  if (action.kind !== "taint-volume" && action.kind !== "ensure-volume" && action.kind !== "rebind-volume") {
-    return [];
-  }
-  const { volume } = action;
-  const isTaintable = phases.volumes.get(volume.id.volume)?.sensitive === "when-tainted";
-  return volume.sensitive && isTaintable ? [volume.key] : [];
-}
-
-/** Outcomes: step rows, audit rows, evidence. */
-async function writeEnded(tx: Tx, deps: LedgerDeps, job: Job, results: StepResult[]): Promise<void> {
-  if (results.length === 0) return;
-  await endSteps(
-    tx,
-    results.map(({ recordId, endedAtMs, result, fault }) => ({
-      id: recordId,
-      endedAtMs,
-      outcome: fault === null ? "done" : "failed",
-      detail: fault?.message ?? result?.detail ?? null,
-    })),
-  );
-  await appendAudit(
-    tx,
-    results.map(({ step, fault }) =>
-      entry(deps, job, step, fault === null ? "done" : "failed", fault?.message ?? null)
-    ),
-  );
-  for (const { step, fault } of results) {
-    if (fault === null && (step.kind === "stop" || step.kind === "remove-workspace")) {
-      await clearPassword(tx, job.permitId, step.target);
-    }
-  }
-  for (const { step, result } of results) {
-    if (step.action.kind !== "prove-isolation" || result?.evidence === undefined) continue;
-    const { workspace, instanceUid } = step.action;
-    const { evidence } = result;
-    await saveEvidence(tx, {
-      permitId: job.permitId,
-      workspaceKey: workspace.key,
-      instanceUid,
-      atMs: deps.clock.now(),
-      evidence,
-    });
-  }
+  return { done, waits };
 }

@@ -2,7 +2,7 @@
 import type { AuditEntry } from "../core/audit.ts";
 import type { Clock, Random } from "../core/clock.ts";
 import type { Fault } from "../core/fault.ts";
-import type { Job } from "../core/job.ts";
+import { type Job, takesOnly } from "../core/job.ts";
 import { afterFault, type RetryLimits } from "../core/retry.ts";
 import { appendAudit } from "../store/audit.ts";
 import type { Db, Tx } from "../store/db.ts";
@@ -14,11 +14,13 @@ import {
   retryJob,
   succeedJob,
   supersedeJob,
+  type Wanted,
 } from "../store/job_transitions.ts";
 import { releaseLeases } from "../store/leases.ts";
 import { appendOutbox } from "../store/outbox.ts";
 import { getPermit, savePermit } from "../store/permits.ts";
 import { clearSecrets } from "../store/secrets.ts";
+import { abandonOpenSteps } from "../store/steps.ts";
 import type { AttemptEnd } from "./walk.ts";
 import type { Ledger } from "./ledger.ts";
 
@@ -36,37 +38,52 @@ export function isFinal(deps: SettleDeps, job: Job, end: AttemptEnd): boolean {
   return end.kind === "fault" && afterFault(job, end.fault, deps.clock.now(), deps.limits, 0).next === "fail";
 }
 
-/** Writes the transition that the end asks for. `lost` and `stopping` write nothing: the claim or the next boot decides. */
+/**
+ * Writes the transition that the end asks for, and what the ledger owes. `lost` and `stopping` write nothing: the
+ * claim's holder or the next boot decides. Store Faults leave; then nothing was written, and it may be repeated.
+ */
 export async function settle(deps: SettleDeps, job: Job, ledger: Ledger, end: AttemptEnd): Promise<void> {
   if (end.kind === "lost" || end.kind === "stopping") return;
-  const claim = { jobId: job.id, fence: job.fence };
-  const nowMs = deps.clock.now();
-  await deps.db.write(async (tx) => {
-    await ledger.flush(tx);
-    switch (end.kind) {
-      case "succeeded":
-        // An event that came after the last look has a job of its own: this one reached what nobody asks for now.
-        if (await isWanted(tx, claim) === "superseded") {
-          if (await supersedeJob(tx, claim, nowMs)) await note(tx, deps, job, "job.superseded", "done", null);
-        } else if (await succeedJob(tx, claim, nowMs)) {
-          await afterSuccess(tx, deps, job, end.version);
-        }
-        return;
-      case "superseded":
-        if (await supersedeJob(tx, claim, nowMs)) await note(tx, deps, job, "job.superseded", "done", null);
-        return;
-      case "cancelled":
-        if (await endCancelled(tx, claim, CANCELLED, nowMs)) {
-          await note(tx, deps, job, "job.cancelled", "done", null);
-        }
-        return;
-      case "fault":
-        await afterFaultTransition(tx, deps, job, end.fault);
-    }
+  const committed = await deps.db.write(async (tx) => {
+    const wanted = await isWanted(tx, { jobId: job.id, fence: job.fence });
+    if (wanted === "lost") return null;
+    const glimpse = { state: isFinal(deps, job, end) ? "failed" as const : job.state, attempt: job.attempt };
+    const flushed = await ledger.flush(tx, glimpse);
+    await abandonOpenSteps(tx, job.id, deps.clock.now());
+    await transition(tx, deps, job, asWanted(end, wanted));
+    return flushed;
   });
+  committed?.();
 }
 
-const CANCELLED: JobOutcome = { reason: "cancelled", message: "Cancelled at a step boundary", advice: null };
+/** What came while the attempt ended by itself counts: it is not tried again, and reached what nobody asks for now. */
+function asWanted(end: AttemptEnd, wanted: Wanted): AttemptEnd {
+  if (end.kind === "fault" && wanted === "cancel-requested") return { kind: "cancelled" };
+  return end.kind === "succeeded" && wanted === "superseded" ? { kind: "superseded" } : end;
+}
+
+const OUTCOME: JobOutcome = { reason: "cancelled", message: "Cancelled at a step boundary", advice: null };
+
+async function transition(tx: Tx, deps: SettleDeps, job: Job, end: AttemptEnd): Promise<void> {
+  const claim = { jobId: job.id, fence: job.fence };
+  const nowMs = deps.clock.now();
+  switch (end.kind) {
+    case "succeeded":
+      if (await succeedJob(tx, claim, nowMs)) await afterSuccess(tx, deps, job, end.version);
+      return;
+    case "superseded":
+      if (await supersedeJob(tx, claim, nowMs)) await note(tx, deps, job, "job.superseded", "done", null);
+      return;
+    case "cancelled":
+      if (!await endCancelled(tx, claim, OUTCOME, nowMs)) return;
+      return await note(tx, deps, job, "job.cancelled", "done", null);
+    case "fault":
+      return await afterFaultTransition(tx, deps, job, end.fault);
+    case "lost":
+    case "stopping":
+      return;
+  }
+}
 
 async function afterFaultTransition(tx: Tx, deps: SettleDeps, job: Job, fault: Fault): Promise<void> {
   const claim = { jobId: job.id, fence: job.fence };
@@ -86,13 +103,16 @@ async function afterFaultTransition(tx: Tx, deps: SettleDeps, job: Job, fault: F
   }
 }
 
-/** A deleted permit of which nothing is left is done: its numbers are free again, its secrets forgotten. */
+/**
+ * A deleted permit of which nothing is left is done: its numbers are free again, its secrets forgotten. `version` is
+ * what the attempt found fulfilled: a deletion accepted since then has yet to be carried out.
+ */
 async function afterSuccess(tx: Tx, deps: SettleDeps, job: Job, version: number): Promise<void> {
   await note(tx, deps, job, "job.succeeded", "done", null);
+  if (takesOnly(job)) return;
   const permit = await getPermit(tx, job.permitId);
-  if (permit === null || permit.deletion !== "requested" || permit.halted) return;
-  // Only a plan that was made for the deletion itself shows by its emptiness that nothing is left.
-  if (permit.version !== version) return;
+  if (permit === null || permit.version !== version) return;
+  if (permit.deletion !== "requested" || permit.halted) return;
   await savePermit(tx, { ...permit, deletion: "done" }, deps.clock.now());
   await releaseLeases(tx, job.permitId);
   await clearSecrets(tx, job.permitId);

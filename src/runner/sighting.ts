@@ -1,4 +1,4 @@
-/** An observation turned into what the store keeps of it: rows for people, records of volumes, news for others. Pure. */
+/** An observation turned into what the store keeps of it: rows for people, records of volumes, news for others. */
 import type { OutboxMessage } from "../core/audit.ts";
 import { describeInstance, liveInstance, unmet } from "../core/condition.ts";
 import { type Desired } from "../core/desired.ts";
@@ -7,17 +7,39 @@ import type { Permit, VolumeRecord } from "../core/permit.ts";
 import { type JobGlimpse, workspaceStatus } from "../core/permit_status.ts";
 import type { Status } from "../core/status.ts";
 import type { DesiredWorkspace } from "../core/workspace.ts";
-import type { WorkspaceObservation } from "../store/workspaces.ts";
+import type { Tx } from "../store/db.ts";
+import { appendOutbox } from "../store/outbox.ts";
+import { keepPasswords } from "../store/secrets.ts";
+import { upsertVolume } from "../store/volumes.ts";
+import { saveWorkspaces, type WorkspaceObservation, workspacesOf } from "../store/workspaces.ts";
 
 /** What to keep. */
 export interface Sighting {
+  permitId: string;
   rows: WorkspaceObservation[];
   volumes: (VolumeRecord & { observed: string })[];
   /** `workspace.*` messages for what changed against the rows kept before. */
   news(before: WorkspaceObservation[]): OutboxMessage[];
 }
 
-/** The sighting of one observation. `desired` null: it could not be computed. */
+/**
+ * Keeps a sighting: rows, volumes, and news of what changed since the last one. The password of a workspace that is
+ * seen stopped or gone is forgotten, however the stop came about: its next start makes a new one.
+ */
+export async function keepSighting(tx: Tx, sighting: Sighting, nowMs: number): Promise<void> {
+  const { permitId, rows, volumes } = sighting;
+  const before = await workspacesOf(tx, permitId);
+  await saveWorkspaces(tx, permitId, rows);
+  for (const volume of volumes) await upsertVolume(tx, permitId, volume, nowMs);
+  await appendOutbox(tx, sighting.news(before), nowMs);
+  await keepPasswords(tx, permitId, rows.filter(isOn).map(({ key }) => key));
+}
+
+function isOn({ observed }: WorkspaceObservation): boolean {
+  return observed !== null && (observed.power === "running" || observed.instances.length > 0);
+}
+
+/** The sighting of one observation. Pure. `desired` null: it could not be computed. */
 export function sightingOf(
   permit: Permit,
   desired: Desired | null,
@@ -44,7 +66,7 @@ export function sightingOf(
       ...(volume.detail ? [volume.detail] : []),
     ].join(", "),
   }));
-  return { rows, volumes, news: (before) => newsOf(permit, before, rows) };
+  return { permitId: permit.permitId, rows, volumes, news: (before) => newsOf(permit, before, rows) };
 }
 
 function rowOf(

@@ -1,7 +1,10 @@
 /**
- * Bounds how many permits are worked on at once. Cutting access may also use the urgent lane, so that it never
- * queues behind giving. An attempt gives its slot back while it waits.
+ * Bounds how many permits are worked on at once, the most urgent first, whether they come anew or back from a wait.
+ * Cutting access has a lane of its own, so that it never queues behind giving. An attempt gives its slot back while
+ * it waits.
  */
+import { URGENT_PRIORITY_MAX } from "../core/job.ts";
+import type { Ear } from "./bell.ts";
 
 /** Which lane a slot is of. */
 export type Lane = "general" | "urgent";
@@ -12,29 +15,41 @@ export interface Slot {
   release(): void;
 }
 
-/** The lanes and who waits for them. */
+/** The lanes and who queues for them. */
 export interface Slots {
-  /** A free slot that may be used now, or null. */
-  take(urgent: boolean): Slot | null;
-  /** Resolves with a slot when one is free, urgent ones first; null when `signal` aborts first. */
-  acquire(urgent: boolean, signal: AbortSignal): Promise<Slot | null>;
+  /** Queues; {@link Ticket.slot} may be there at once, else `given` is called when it is. */
+  queue(priority: number, given: () => void): Ticket;
   /** Slots held now. */
   held(): number;
 }
 
+/** A place in the queue. */
+export interface Ticket {
+  /** Null: not yet. */
+  readonly slot: Slot | null;
+  /** Leaves the queue; what was given and not taken away by {@link take} is given back. */
+  leave(): void;
+  /** The slot, now the caller's to release; null: not yet. */
+  take(): Slot | null;
+}
+
 interface Waiter {
-  urgent: boolean;
-  give(slot: Slot | null): void;
+  priority: number;
+  give(slot: Slot): void;
 }
 
 /** `general` slots for everyone, `urgent` more for what only takes access away. */
 export function createSlots(general: number, urgent: number): Slots {
   const free: Record<Lane, number> = { general, urgent };
-  const waiters: Waiter[] = [];
+  const waiters = new Set<Waiter>();
 
-  function take(isUrgent: boolean): Slot | null {
-    const lane: Lane | null = free.general > 0 ? "general" : isUrgent && free.urgent > 0 ? "urgent" : null;
-    if (lane === null) return null;
+  function laneFor(priority: number): Lane | null {
+    // The urgent lane first: whatever it takes, leaves a general slot to others.
+    if (priority <= URGENT_PRIORITY_MAX && free.urgent > 0) return "urgent";
+    return free.general > 0 ? "general" : null;
+  }
+
+  function hold(lane: Lane): Slot {
     free[lane]--;
     let isHeld = true;
     return {
@@ -49,37 +64,80 @@ export function createSlots(general: number, urgent: number): Slots {
   }
 
   function handOn(): void {
-    const order = [...waiters.filter((w) => w.urgent), ...waiters.filter((w) => !w.urgent)];
-    for (const waiter of order) {
-      const slot = take(waiter.urgent);
-      if (slot === null) continue;
-      waiters.splice(waiters.indexOf(waiter), 1);
-      waiter.give(slot);
+    // One at a time: who is served may release or queue at once.
+    for (let next = first(); next !== null; next = first()) {
+      const lane = laneFor(next.priority);
+      // Who comes later in turn is less urgent, and finds no lane either.
+      if (lane === null) return;
+      waiters.delete(next);
+      next.give(hold(lane));
     }
   }
 
+  function first(): Waiter | null {
+    let best: Waiter | null = null;
+    // In the order of arrival.
+    for (const waiter of waiters) if (best === null || waiter.priority < best.priority) best = waiter;
+    return best;
+  }
+
   return {
-    take,
-    acquire(isUrgent: boolean, signal: AbortSignal): Promise<Slot | null> {
-      const slot = signal.aborted ? null : take(isUrgent);
-      if (slot !== null || signal.aborted) return Promise.resolve(slot);
-      return new Promise((resolve) => {
-        const waiter: Waiter = {
-          urgent: isUrgent,
-          give(given: Slot | null): void {
-            signal.removeEventListener("abort", leave);
-            resolve(given);
-          },
-        };
-        const leave = (): void => {
-          const index = waiters.indexOf(waiter);
-          if (index >= 0) waiters.splice(index, 1);
-          resolve(null);
-        };
-        signal.addEventListener("abort", leave, { once: true });
-        waiters.push(waiter);
-      });
+    queue(priority: number, given: () => void): Ticket {
+      let slot: Slot | null = null;
+      let isQueued = false;
+      const waiter: Waiter = {
+        priority,
+        give(handed: Slot): void {
+          slot = handed;
+          if (isQueued) given();
+        },
+      };
+      waiters.add(waiter);
+      handOn();
+      isQueued = true;
+      const take = (): Slot | null => {
+        const taken = slot;
+        slot = null;
+        return taken;
+      };
+      return {
+        get slot() {
+          return slot;
+        },
+        take,
+        leave(): void {
+          waiters.delete(waiter);
+          take()?.release();
+        },
+      };
     },
     held: () => general + urgent - free.general - free.urgent,
   };
+}
+
+/** Without a ring, whoever queues asks this often whether it is still wanted. */
+const ASK_MS = 15_000;
+
+/**
+ * Queues until a slot is there. Null: `signal` aborted, or `isWanted`, asked whenever `ear` rings, said no: a halt must
+ * not queue behind an attempt of the same permit that only queues itself. The place in the queue is kept meanwhile.
+ */
+export async function awaitSlot(
+  slots: Slots,
+  priority: number,
+  ear: Ear,
+  signal: AbortSignal,
+  isWanted: () => Promise<boolean>,
+): Promise<Slot | null> {
+  const ticket = slots.queue(priority, () => ear.ring());
+  try {
+    while (!signal.aborted) {
+      if (ticket.slot !== null) return ticket.take();
+      await ear.wait(ASK_MS, signal);
+      if (ticket.slot === null && !await isWanted()) return null;
+    }
+    return null;
+  } finally {
+    ticket.leave();
+  }
 }

@@ -1,75 +1,103 @@
 /** Named waits of one attempt and their deadlines (DESIGN 6: every wait has one). */
 import type { Clock } from "../core/clock.ts";
 import { Fault, type Reason } from "../core/fault.ts";
-import type { Job } from "../core/job.ts";
 import type { WaitLimits } from "../core/site.ts";
 import type { WaitKind } from "../core/step.ts";
 
+/** Something that is waited for. */
+export interface NamedWait {
+  kind: WaitKind;
+  /** In WPS's words, as a step's target. */
+  target: string;
+  why: string;
+  /** What is in the way, in the platform's words. */
+  text: string;
+  /** What the platform said, where it put something off. */
+  fault?: Fault;
+}
+
+/** A wait since its beginning; its row in steps once it is recorded. */
+export interface OpenWait extends NamedWait {
+  sinceMs: number;
+  recordId: number | null;
+}
+
 /** Which waits are open since when. */
 export interface Waits {
-  /** Opens the wait if it is new; returns since when it is open, in epoch milliseconds. */
-  since(kind: WaitKind, name: string): number;
-  isOver(kind: WaitKind, limits: WaitLimits, name?: string): boolean;
-  /** Forgets waits that the present plan no longer has. */
-  keepOnly(names: string[]): void;
-  clear(): void;
-  /** Since when the longest one is open. */
-  earliest(): number;
-  /** Until the first deadline, in milliseconds, at least 1. */
-  untilDeadlineMs(limits: WaitLimits): number;
-  /** How long to wait before looking again: short at first, growing to `rereadMs`. */
+  /** Opens what is new and takes over the newest text of the others; returns all that are open. */
+  open(waits: NamedWait[]): OpenWait[];
+  /** Ends waits that the present plan no longer has, by {@link waitId}; returns them. */
+  keepOnly(ids: ReadonlySet<string>): OpenWait[];
+  /** One whose deadline has passed, taken off the list; null: none. */
+  takeOverdue(): OpenWait | null;
+  /** How long to wait before looking again, in milliseconds: short at first, growing, and never past a deadline. */
   intervalMs(rereadMs: number): number;
 }
 
 /** First look after a wait began; the driver's watch usually rings earlier. */
 const FIRST_LOOK_MS = 250;
+/** A missing person comes by an event, which rings: meanwhile the platform is looked at as seldom as by a drift pass. */
+const MEMBERS_LOOK_MS = 600_000;
 
-/** Waits of an attempt. A wait that a crash or retry interrupted goes on from where the job's row says it began. */
-export function createWaits(clock: Clock, job: Job): Waits {
-  const open = new Map<string, { kind: WaitKind; sinceMs: number }>();
-  let inheritedMs = job.waitingSinceMs;
+/** The id of a wait's step, as in a plan: "await-ready research/j.virtanen". */
+export function waitId({ kind, target }: Pick<NamedWait, "kind" | "target">): string {
+  return `await-${kind} ${target}`;
+}
+
+/**
+ * The waits of an attempt. `carried`: by id, since when a wait is open that a crash or another fault interrupted; its
+ * deadline goes on counting. One that was given up at its deadline is not carried: the next attempt waits anew.
+ */
+export function createWaits(clock: Clock, limits: WaitLimits, carried: ReadonlyMap<string, number>): Waits {
+  const open = new Map<string, OpenWait>();
+  const inherited = new Map(carried);
   let looks = 0;
-  const deadline = (wait: { kind: WaitKind; sinceMs: number }, limits: WaitLimits): number =>
-    wait.sinceMs + limitOf(wait.kind, limits);
+  const deadline = (wait: OpenWait): number => wait.sinceMs + limitOf(wait.kind, limits);
   return {
-    since(kind: WaitKind, name: string): number {
-      const known = open.get(name);
-      if (known !== undefined) return known.sinceMs;
-      const sinceMs = inheritedMs ?? clock.now();
-      open.set(name, { kind, sinceMs });
-      return sinceMs;
+    open(waits: NamedWait[]): OpenWait[] {
+      for (const wait of waits) {
+        const id = waitId(wait);
+        const known = open.get(id);
+        if (known === undefined) looks = 0;
+        const sinceMs = known?.sinceMs ?? inherited.get(id) ?? clock.now();
+        open.set(id, { ...wait, sinceMs, recordId: known?.recordId ?? null });
+      }
+      return [...open.values()];
     },
-    isOver(kind: WaitKind, limits: WaitLimits, name?: string): boolean {
-      return [...open].some(([known, wait]) =>
-        wait.kind === kind && (name === undefined || known === name) && clock.now() >= deadline(wait, limits)
-      );
+    keepOnly(ids: ReadonlySet<string>): OpenWait[] {
+      for (const id of inherited.keys()) if (!ids.has(id)) inherited.delete(id);
+      const over = [...open].filter(([id]) => !ids.has(id));
+      for (const [id] of over) open.delete(id);
+      return over.map(([, wait]) => wait);
     },
-    keepOnly(names: string[]): void {
-      inheritedMs = null;
-      for (const name of open.keys()) if (!names.includes(name)) open.delete(name);
-    },
-    clear(): void {
-      open.clear();
-      inheritedMs = null;
-      looks = 0;
-    },
-    earliest(): number {
-      return Math.min(clock.now(), ...[...open.values()].map(({ sinceMs }) => sinceMs));
-    },
-    untilDeadlineMs(limits: WaitLimits): number {
-      return Math.max(
-        1,
-        Math.min(
-          Number.MAX_SAFE_INTEGER,
-          ...[...open.values()].map((w) => deadline(w, limits) - clock.now()),
-        ),
-      );
+    takeOverdue(): OpenWait | null {
+      const found = [...open].find(([, wait]) => clock.now() >= deadline(wait));
+      if (found === undefined) return null;
+      open.delete(found[0]);
+      inherited.delete(found[0]);
+      return found[1];
     },
     intervalMs(rereadMs: number): number {
-      return Math.min(rereadMs, FIRST_LOOK_MS * 2 ** Math.min(looks++, 16));
+      const kinds = [...open.values()].map(({ kind }) => kind);
+      const onlyPeople = kinds.length > 0 && kinds.every((kind) => kind === "members");
+      const longest = onlyPeople ? Math.max(rereadMs, MEMBERS_LOOK_MS) : rereadMs;
+      const soonest = Math.min(...[...open.values()].map((wait) => deadline(wait) - clock.now()));
+      return Math.max(1, Math.min(longest, FIRST_LOOK_MS * 2 ** Math.min(looks++, 16), soonest));
     },
   };
 }
+
+/** The wait that a fault of disposition `wait` asks for; what it names is what is waited for. */
+export function waitOf(fault: Fault, target: string): NamedWait {
+  const kind = KIND_OF[fault.reason] ?? "ready";
+  return { kind, target, why: "the platform says not yet", text: fault.message, fault };
+}
+
+const KIND_OF: Partial<Record<Reason, WaitKind>> = {
+  "terminating": "gone",
+  "volume-not-bound": "volume",
+  "members-missing": "members",
+};
 
 function limitOf(kind: WaitKind, limits: WaitLimits): number {
   switch (kind) {
@@ -106,7 +134,10 @@ const OVERDUE: Record<WaitKind, Overdue> = {
 };
 
 /** What a passed deadline means: a person must look, the message names at what. */
-export function deadlineFault(kind: WaitKind, open: string): Fault {
+export function deadlineFault({ kind, text, fault }: Pick<NamedWait, "kind" | "text" | "fault">): Fault {
   const { reason, advice } = OVERDUE[kind];
-  return new Fault("stalled", reason, `Waited too long: ${open}`, { advice });
+  return new Fault("stalled", fault?.reason ?? reason, `Waited too long: ${text}`, {
+    advice: fault?.advice ?? advice,
+    target: fault?.target ?? undefined,
+  });
 }

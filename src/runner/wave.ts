@@ -5,6 +5,7 @@ import type { ApplyResult, Driver } from "../core/driver.ts";
 import { Fault, toFault } from "../core/fault.ts";
 import type { Observed } from "../core/observed.ts";
 import type { ApplyStep } from "../core/step.ts";
+import { EVIDENCE_MAX_BYTES } from "../store/evidence.ts";
 import type { Vault } from "./vault.ts";
 
 /** A step that has been recorded as begun. */
@@ -65,8 +66,21 @@ async function applyOne(
       password: (key, rotate) => deps.vault.password(permitId, key, rotate),
       hostKey: (holder) => deps.vault.hostKey(permitId, holder),
     });
+    refuseLongEvidence(step, result);
     return { ...begun, endedAtMs: deps.clock.now(), result, fault: null };
   } catch (thrown) {
     return { ...begun, endedAtMs: deps.clock.now(), result: null, fault: toFault(thrown) };
   }
+}
+
+/** A proof that cannot be kept is none, and nothing is opened on it (invariant 6). */
+function refuseLongEvidence({ target }: ApplyStep, { evidence }: ApplyResult): void {
+  const length = new TextEncoder().encode(JSON.stringify(evidence ?? null)).byteLength;
+  if (length <= EVIDENCE_MAX_BYTES) return;
+  throw new Fault(
+    "stalled",
+    "isolation-unproven",
+    `Cannot keep the isolation evidence of ${target}: ${length} bytes, at most ${EVIDENCE_MAX_BYTES}`,
+    { target },
+  );
 }

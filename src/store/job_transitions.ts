@@ -13,7 +13,7 @@ import { z } from "zod";
 import { Fault, type Reason } from "../core/fault.ts";
 import type { JobClaim } from "../core/job.ts";
 import type { Reader, Tx } from "./db.ts";
-import { enqueueJob, getJob, latestJob } from "./jobs.ts";
+import { enqueueJob, getJob, latestWish } from "./jobs.ts";
 
 /** Why a job ended as it did, for people; no secrets. */
 export interface JobOutcome {
@@ -189,8 +189,9 @@ export async function retryNow(tx: Tx, id: number, nowMs: number): Promise<numbe
   if (job.state !== "failed" && job.state !== "cancelled") {
     throw new Fault("stalled", "conflict", `Cannot retry job ${id}: it is ${job.state}`);
   }
-  const latest = await latestJob(tx, job.permitId);
-  if (latest !== null && latest.id !== id) {
+  // A drift that only took access away since then has fulfilled nothing.
+  const latest = await latestWish(tx, job.permitId);
+  if (latest !== null && latest.id > id) {
     throw new Fault(
       "stalled",
       "conflict",

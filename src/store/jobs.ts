@@ -1,7 +1,14 @@
 /** jobs: reading them, and what starts them. How a claimed job goes on and ends: job_transitions.ts. */
 import { z } from "zod";
 import { REASONS } from "../core/fault.ts";
-import { type Job, JOB_KINDS, JOB_STATES, type JobKind, type JobState } from "../core/job.ts";
+import {
+  type Job,
+  JOB_KINDS,
+  JOB_STATES,
+  type JobKind,
+  type JobState,
+  URGENT_PRIORITY_MAX,
+} from "../core/job.ts";
 import type { Db, Reader, Tx } from "./db.ts";
 import { matching, numberCursor, type Page, pageLimit, type PageRequest, toPage } from "./page.ts";
 
@@ -165,6 +172,38 @@ export async function latestJob(reader: Reader, permitId: string): Promise<Job |
     jobRow,
   );
   return rows[0] ?? null;
+}
+
+/**
+ * The permit's newest job that was to fulfil its wish, in any state: one that only takes access away (see
+ * `takesOnly` of core/job.ts) does not count. Null: there has been none.
+ */
+export async function latestWish(reader: Reader, permitId: string): Promise<Job | null> {
+  const rows = await reader.read(
+    `select ${COLUMNS} from jobs where permit_id = ? and not (kind = 'drift' and priority <= ?)
+     order by id desc limit 1`,
+    [permitId, URGENT_PRIORITY_MAX],
+    jobRow,
+  );
+  return rows[0] ?? null;
+}
+
+/** The priority of the job that {@link claimJob} would claim now, or null: none. */
+export async function mostUrgentDue(
+  reader: Reader,
+  { nowMs, priorityMax }: { nowMs: number; priorityMax: number | null },
+): Promise<number | null> {
+  const rows = await reader.read(
+    `select candidate.priority as priority from jobs as candidate indexed by jobs_to_claim
+     where candidate.state = 'queued' and candidate.run_at_ms <= ?1 and candidate.priority <= ?2
+       and not exists (
+         select 1 from jobs as other where other.permit_id = candidate.permit_id and other.state = 'running'
+       )
+     order by candidate.priority, candidate.run_at_ms, candidate.id limit 1`,
+    [nowMs, priorityMax ?? Number.MAX_SAFE_INTEGER],
+    z.object({ priority: z.number() }),
+  );
+  return rows[0]?.priority ?? null;
 }
 
 /** When the next queued job of a permit that has none running is due, or null: nothing to wait for. */

@@ -38,6 +38,19 @@ export async function clearPassword(tx: Tx, permitId: string, workspaceKey: stri
   ]);
 }
 
+/** Forgets the passwords of all workspaces of a permit but these. */
+export async function keepPasswords(
+  tx: Tx,
+  permitId: string,
+  workspaceKeys: readonly string[],
+): Promise<void> {
+  await tx.run(
+    `delete from secrets where permit_id = ? and kind = 'password'
+       and subject not in (select value from json_each(?))`,
+    [permitId, JSON.stringify(workspaceKeys)],
+  );
+}
+
 /**
  * Keeps a holder's sealed host key unless there is one: it is made once, so that the holder can recognise the
  * server. Returns the one that counts, which a rival may have saved first.

@@ -25,7 +25,7 @@ async function claimed(db: Db): Promise<Job> {
 async function end(db: Db, job: Job, how: AttemptEnd): Promise<void> {
   const clock = new FakeClock();
   const limits = { attemptMax: 3, backoffMs: 1_000, backoffMaxMs: 60_000 };
-  const ledger = openLedger({ db, clock, phases, bootEpoch: "boot" }, job);
+  const ledger = openLedger({ db, clock, phases, bootEpoch: "boot", changed: () => {} }, job);
   await settle({ db, clock, random, limits, bootEpoch: "boot" }, job, ledger, how);
 }
 

@@ -1,0 +1,87 @@
+/** Carries out a stretch, wave after wave, with a step boundary between them (DESIGN 6). */
+import type { Clock } from "../core/clock.ts";
+import type { Driver } from "../core/driver.ts";
+import { Fault } from "../core/fault.ts";
+import type { Job } from "../core/job.ts";
+import type { Observed } from "../core/observed.ts";
+import type { ApplyStep } from "../core/step.ts";
+import type { Wanted } from "../store/job_transitions.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Stretch } from "./stretch.ts";
+import type { Tally } from "./tally.ts";
+import type { Vault } from "./vault.ts";
+import { applyWave, type StepResult } from "./wave.ts";
+
+/** What carrying out works with. */
+export interface StretchDeps {
+  driver: Driver;
+  clock: Clock;
+  vault: Vault;
+  ledger: Ledger;
+  job: Job;
+  tally: Tally;
+  /** Uploads whose consolidation this attempt has started; it is added to. */
+  tried: Set<string>;
+  signal: AbortSignal;
+}
+
+/** How a stretch ended: all of it acknowledged, broken off at a boundary, or with the fault that needs most. */
+export type StretchEnd =
+  | { kind: "acknowledged" }
+  | { kind: "unwanted"; wanted: Exclude<Wanted, "go on"> }
+  | { kind: "fault"; fault: Fault; step: ApplyStep };
+
+/** Applies wave after wave until one has a fault. */
+export async function applyStretch(
+  deps: StretchDeps,
+  stretch: Stretch,
+  observed: Observed,
+): Promise<StretchEnd> {
+  const { ledger, job, tally, signal } = deps;
+  const failed = failedConsolidation(stretch.waves.flat(), deps.tried);
+  if (failed !== null) return failed;
+  let ended: StepResult[] = [];
+  for (const wave of stretch.waves) {
+    const turn = await ledger.turn({ ended, next: wave, progress: tally.progress() });
+    if (turn.wanted !== "go on") return { kind: "unwanted", wanted: turn.wanted };
+    for (const { action } of wave) {
+      if (action.kind === "consolidate") deps.tried.add(action.consolidation.fromKey);
+    }
+    ended = await applyWave(deps, job.permitId, turn.steps, observed, signal);
+    tally.applied(ended.filter(({ fault }) => fault === null).map(({ step }) => step.id));
+    const worst = worstOf(ended);
+    if (worst === null) continue;
+    const { wanted } = await ledger.turn({ ended, next: [], progress: tally.progress() });
+    return wanted === "lost" ? { kind: "unwanted", wanted } : worst;
+  }
+  const { wanted } = await ledger.turn({ ended, next: [], progress: tally.progress() });
+  return wanted === "go on" ? { kind: "acknowledged" } : { kind: "unwanted", wanted };
+}
+
+/** A consolidation that failed while this attempt watched is this attempt's fault, not a reason to loop. */
+function failedConsolidation(steps: ApplyStep[], tried: ReadonlySet<string>): StretchEnd | null {
+  for (const step of steps) {
+    const { action } = step;
+    if (action.kind !== "consolidate" || action.task?.state !== "failed") continue;
+    const { key, message } = action.task;
+    if (!tried.has(key)) continue;
+    const fault = new Fault(
+      "retry",
+      "consolidation-failed",
+      `Cannot consolidate ${key}: ${message ?? "the task failed without a word"}`,
+      { advice: "The uploads are untouched; mend what the message names, then run wps jobs retry" },
+    );
+    return { kind: "fault", fault, step };
+  }
+  return null;
+}
+
+/** Stalled before retry before wait: the one that needs most. */
+function worstOf(results: StepResult[]): Extract<StretchEnd, { kind: "fault" }> | null {
+  for (const disposition of ["cancelled", "stalled", "retry", "wait"] as const) {
+    for (const { fault, step } of results) {
+      if (fault?.disposition === disposition) return { kind: "fault", fault, step };
+    }
+  }
+  return null;
+}

@@ -1,0 +1,161 @@
+/** One claimed job from its attempt to its transition. */
+import type { Clock, Random } from "../core/clock.ts";
+import { desire } from "../core/desired.ts";
+import type { Driver } from "../core/driver.ts";
+import { toFault } from "../core/fault.ts";
+import { type Job, takesOnly, URGENT_PRIORITY_MAX } from "../core/job.ts";
+import type { Observed } from "../core/observed.ts";
+import type { Permit, VolumeRecord } from "../core/permit.ts";
+import type { PhaseSet } from "../core/phase.ts";
+import { plan, planRollback } from "../core/plan.ts";
+import type { RetryLimits } from "../core/retry.ts";
+import type { Site } from "../core/site.ts";
+import type { Log } from "../log.ts";
+import type { Db } from "../store/db.ts";
+import type { Wanted } from "../store/job_transitions.ts";
+import { runAttempt } from "./attempt.ts";
+import type { Bell } from "./bell.ts";
+import { type Ledger, openLedger, type Seeing } from "./ledger.ts";
+import type { AttemptDeps, AttemptEnd } from "./walk.ts";
+import { endedBy } from "./patience.ts";
+import { isFinal, settle } from "./settle.ts";
+import { sightingOf } from "./sighting.ts";
+import { awaitSlot, type Slot, type Slots } from "./slots.ts";
+import type { Vault } from "./vault.ts";
+
+/** What work on a job needs. */
+export interface WorkDeps {
+  db: Db;
+  driver: Driver;
+  clock: Clock;
+  random: Random;
+  phases: PhaseSet;
+  site: Site;
+  bell: Bell;
+  slots: Slots;
+  vault: Vault;
+  log: Log;
+  bootEpoch: string;
+  /** Of retries, and how often a wait looks again without a change, in milliseconds. */
+  limits: RetryLimits & { rereadMs: number };
+  /** Called after a permit's rows changed: read model and open streams follow. */
+  changed(permitId: string): void;
+  /** Called after a job that only took access away: what the permit lacks now is to be looked at. */
+  taken(permitId: string): void;
+}
+
+/** First pause after a store that refused a transition, in milliseconds; doubles. */
+const STORE_PAUSE_MS = 1_000;
+const STORE_PAUSE_MAX_MS = 30_000;
+/** So many refusals by a store that is there speak against what is to be written, not against the store. */
+const REFUSALS_MAX = 3;
+
+/** Never throws: what cannot be written is tried until it can, or left to the next boot. */
+export async function work(deps: WorkDeps, job: Job, slot: Slot, signal: AbortSignal): Promise<void> {
+  const log = deps.log.child({ permit: job.permitId, job: job.id, attempt: job.attempt });
+  const ledger = openLedger(deps, job);
+  const attempt = attemptDeps(deps, job, ledger);
+  log.info("attempt begins", { kind: job.kind });
+  let end = await runAttempt(attempt, job, slot, signal);
+  if (isFinal(deps, job, end) && end.kind === "fault") {
+    end = await takeBack({ ...deps, log }, attempt, job, end, signal);
+  }
+  tell(log, end);
+  await settleAtLast({ ...deps, log }, job, ledger, end, signal);
+  deps.changed(job.permitId);
+  if (takesOnly(job)) deps.taken(job.permitId);
+}
+
+function attemptDeps(deps: WorkDeps, job: Job, ledger: Ledger): AttemptDeps {
+  const { phases, site } = deps;
+  const takingOnly = takesOnly(job);
+  return {
+    ...deps,
+    ledger,
+    rereadMs: deps.limits.rereadMs,
+    makePlan: (permit, records, observed, isFirst) => {
+      const insist = isFirst && job.kind === "halt";
+      return plan({ permit, records, observed, phases, site, takingOnly, insist });
+    },
+    sight: (permit, records, observed) => seeing(deps, permit, records, observed),
+  };
+}
+
+function seeing(
+  { phases, site }: WorkDeps,
+  permit: Permit,
+  records: VolumeRecord[],
+  observed: Observed,
+): Seeing {
+  const desired = desire({ permit, records, observedVolumes: observed.volumes, phases, site });
+  return (glimpse) => sightingOf(permit, desired, observed, glimpse);
+}
+
+/** The way back of a failed provisioning (DESIGN 6); what stops it is told, the failure itself stands. */
+async function takeBack(
+  deps: WorkDeps,
+  attempt: AttemptDeps,
+  job: Job,
+  failed: AttemptEnd & { kind: "fault" },
+  signal: AbortSignal,
+): Promise<AttemptEnd> {
+  const { bell, slots, log } = deps;
+  const ear = bell.listen(job.permitId);
+  const asked = { wanted: "go on" as Wanted }; // widened: it changes
+  // Taking back is taking away: it may use the urgent lane.
+  const slot = await awaitSlot(slots, URGENT_PRIORITY_MAX, ear, signal, async () => {
+    asked.wanted = await attempt.ledger.wanted().catch(() => "go on");
+    return asked.wanted === "go on";
+  });
+  ear.close();
+  if (slot === null) return asked.wanted === "go on" ? { kind: "stopping" } : endedBy(asked.wanted);
+  const end = await runAttempt(
+    {
+      ...attempt,
+      makePlan: (permit, _records, observed) => ({
+        permitId: permit.permitId,
+        version: permit.version,
+        steps: planRollback(observed),
+        obstacles: [],
+      }),
+    },
+    job,
+    slot,
+    signal,
+  );
+  if (end.kind === "fault") {
+    log.warn("half-made compute could not be taken back", { error: end.fault.message });
+  }
+  return end.kind === "succeeded" || end.kind === "fault" ? failed : end;
+}
+
+function tell(log: Log, end: AttemptEnd): void {
+  if (end.kind !== "fault") return log.info("attempt ended", { end: end.kind });
+  const { disposition, reason, message, advice } = end.fault;
+  log.warn("attempt failed", { disposition, reason, error: message, advice });
+}
+
+/**
+ * Writes the transition, as often as it takes: meanwhile the row says running under our epoch, and nobody claims it.
+ * Where the store is there and refuses what is owed, the debts are dropped rather than the transition.
+ */
+async function settleAtLast(
+  deps: WorkDeps,
+  job: Job,
+  ledger: Ledger,
+  end: AttemptEnd,
+  signal: AbortSignal,
+): Promise<void> {
+  let refusals = 0;
+  for (let pauseMs = STORE_PAUSE_MS;; pauseMs = Math.min(2 * pauseMs, STORE_PAUSE_MAX_MS)) {
+    try {
+      return await settle(deps, job, refusals < REFUSALS_MAX ? ledger : openLedger(deps, job), end);
+    } catch (thrown) {
+      const fault = toFault(thrown);
+      deps.log.error("cannot record how the attempt ended", { end: end.kind, error: fault.message });
+      if (fault.reason !== "unavailable") refusals++;
+    }
+    if (signal.aborted) return;
+    await deps.clock.sleep(pauseMs, signal);
+  }
+}
