@@ -178,11 +178,6 @@ Deno.test("networkOf: an opened network tells posture, rules and the one pod it 
   });
 });
 
-Deno.test("networkOf: rules whose pod has not got its label are opened for nobody", () => {
-  const network = networkOf(snapshot({ policies: [denied, open(research())] }), KEY, [LABELS], site());
-  assert.equal(network.state === "open" ? network.openedFor : UID, null);
-});
-
 Deno.test("networkOf: rules of an older configuration are open, but never the wanted ones", () => {
   const old = open(research(), site({ gateway: { cidr: "10.9.0.1/32" } }));
   const network = networkOf(snapshot({ policies: [denied, old] }), KEY, [LABELS], site());
