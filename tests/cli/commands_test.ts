@@ -70,7 +70,7 @@ Deno.test("commands: against a running service, for people and for machines", as
     assert.match(status, /^ {2}1 reconcile: succeeded, took/m);
     assert.match(
       status,
-      /^ {2}research\/j\.virtanen +RUNNING +proxied +open +yes +\S+ +j\.virtanen \(21001:21001\)$/m,
+      /^ {2}research\/j\.virtanen +RUNNING +proxied +reachable +yes +\S+ +j\.virtanen \(21001:21001\)$/m,
     );
     assert.match(status, /^ {4}rw \/project {2}project$/m);
     assert.match(status, /^ {4}rdp research-j-virtanen-\S+:3389$/m);

@@ -111,12 +111,12 @@ function endpointLines({ endpoint, hostKeyFingerprint }: Workspace): string[] {
 
 type Workspace = PermitDetail["workspaces"][number];
 
-/** `reachable` only after proof: who reads it may rely on it. */
+/** Whether anybody gets to it; in yellow while its isolation has not been proven. */
 function reachWord(style: Style, { network, proven, posture }: Workspace): string {
   if (network === null) return NOTHING;
   if (network === "breached") return style.red("BREACHED");
   if (network === "shut") return "shut";
-  return posture === "isolated" && !proven ? style.yellow("open") : "open";
+  return posture === "isolated" && !proven ? style.yellow("reachable") : "reachable";
 }
 
 function accountText({ username, uid, gid }: Workspace): string {
