@@ -119,7 +119,7 @@ async function serviceOn(db: Db, options: ServiceOptions, stopping: AbortSignal)
     feed: createJobFeed(clock),
     accept: async ({ body, contentType, contentEncoding, headers, channel, actor, requestId }, within) => {
       const raw = { body, contentType, contentEncoding, headers, routingKey: null, messageId: null };
-      const delivery = { raw, channel, redelivered: false, actor, requestId, within };
+      const delivery = { raw, channel, redelivered: false, recordedBefore: 0, actor, requestId, within };
       const [receipt] = await db.write((tx) => acceptBatch(tx, [delivery], rules, clock.now()));
       assert.ok(receipt !== undefined);
       return receipt;
