@@ -33,7 +33,7 @@ export async function callService(socketPath: string, request: ServiceRequest): 
       body: request.body,
       signal: request.signal,
     });
-    return closing(response, () => client.close());
+    return closing(response, () => client.close(), request.signal);
   } catch (thrown) {
     client.close();
     throw toServiceFault(thrown, socketPath);
@@ -45,28 +45,39 @@ export function isServiceDown(thrown: unknown): boolean {
   return thrown instanceof Fault && thrown.reason === "unavailable" && thrown.disposition === "stalled";
 }
 
-/** The same response, which calls `close` once, when its body has ended, failed or been cancelled. */
-function closing(response: Response, close: () => void): Response {
+/**
+ * The same response, which calls `close` once, when its body has ended, failed or been cancelled, or `signal` has
+ * aborted. The signal is heeded here too: Deno 2.9 holds its own copy weakly, and after a garbage collection an abort
+ * would leave the body open for ever.
+ */
+function closing(response: Response, close: () => void, signal: AbortSignal | undefined): Response {
   if (response.body === null) {
     close();
     return response;
   }
   const reader = response.body.getReader();
+  const aborted = Promise.withResolvers<never>();
+  aborted.promise.catch(() => {});
+  const abort = (): void => aborted.reject(signal?.reason);
+  signal?.addEventListener("abort", abort);
+  if (signal?.aborted) abort();
   let isOver = false;
   const end = (): void => {
     if (!isOver) close();
     isOver = true;
+    signal?.removeEventListener("abort", abort);
   };
   const body = new ReadableStream<Uint8Array>({
     async pull(controller): Promise<void> {
       try {
-        const { done, value } = await reader.read();
+        const { done, value } = await Promise.race([reader.read(), aborted.promise]);
         // A cancel that came meanwhile has closed the controller already.
         if (isOver) return;
         if (!done) return controller.enqueue(value);
         controller.close();
       } catch (thrown) {
         if (!isOver) controller.error(thrown);
+        reader.cancel(thrown).catch(() => {});
       }
       end();
     },
