@@ -86,6 +86,19 @@ const CASES: Case[] = [
     },
   },
   {
+    why:
+      "a class of its own accord retains: without our marks the data would not be found once its claim is gone",
+    claims: [claim("Bound")],
+    volumes: [backing("Retain", "Bound", { marked: false })],
+    expected: { state: "bound", retained: false },
+  },
+  {
+    why: "a crash between the claim's taint and its backing's: the mark must survive the claim",
+    claims: [claim("Bound", { tainted: true })],
+    volumes: [backing("Retain", "Bound")],
+    expected: { state: "bound", retained: false, tainted: true },
+  },
+  {
     why: "a bound, retained claim",
     claims: [claim("Bound")],
     volumes: [backing("Retain", "Bound")],

@@ -45,6 +45,15 @@ function isTainted(...objects: (Claim | Backing | null)[]): boolean {
   return objects.some((object) => object !== null && note(object, NOTE.tainted) === "true");
 }
 
+/**
+ * Kept by its policy, and marked so that it would be found and known without its claim: a class may retain of its
+ * own accord, and a crash may have come between the claim's taint and this one's.
+ */
+function isRetained(backing: Backing, claim: Claim, permitId: string): boolean {
+  return backing.spec?.persistentVolumeReclaimPolicy === "Retain" &&
+    keyOf(backing, permitId) === keyOf(claim, permitId) && (!isTainted(claim) || isTainted(backing));
+}
+
 function claimedVolume(claim: Claim, snapshot: Snapshot): ObservedVolume {
   const key = keyOf(claim, snapshot.permitId) ?? "";
   const backing = backingOf(claim, snapshot.volumes);
@@ -54,7 +63,7 @@ function claimedVolume(claim: Claim, snapshot: Snapshot): ObservedVolume {
     key,
     name: claim.metadata.name,
     state,
-    retained: backing?.spec?.persistentVolumeReclaimPolicy === "Retain",
+    retained: backing !== null && isRetained(backing, claim, snapshot.permitId),
     tainted: isTainted(claim, backing),
     size: claim.spec?.resources?.requests?.["storage"] ?? "",
     detail,
