@@ -97,12 +97,19 @@ export class Transport {
     return readAnswer(response.status, text, response.headers.get("retry-after"));
   }
 
+  /**
+   * One exchange. A connection that broke while nobody used it is found out by the next request, once per client of the
+   * pool; every request of ours may be repeated (a creation then meets itself as a conflict), so it is, at once.
+   */
   async #exchange(request: ApiRequest, signal: AbortSignal): Promise<{ response: Response; text: string }> {
-    try {
-      const response = await this.#fetch(request, signal, false);
-      return { response, text: await readBounded(response, signal) };
-    } catch (thrown) {
-      throw isFault(thrown) ? thrown : faultOfConnection(request.asked, thrown);
+    for (let left = this.options.settings.connections;; left--) {
+      try {
+        const response = await this.#fetch(request, signal, false);
+        return { response, text: await readBounded(response, signal) };
+      } catch (thrown) {
+        if (isFault(thrown)) throw thrown;
+        if (left === 0 || signal.aborted) throw faultOfConnection(request.asked, thrown);
+      }
     }
   }
 

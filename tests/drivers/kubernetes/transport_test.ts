@@ -169,3 +169,21 @@ Deno.test("Client.remove: absent is done; what is there goes with its preconditi
     { kind: "DeleteOptions", apiVersion: "v1", preconditions, propagationPolicy: "Background" },
   ]);
 });
+
+Deno.test("Transport: a connection that is closed on arrival is tried again, as often as the pool has connections", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  let closed = 0;
+  const serving = (async () => {
+    for await (const connection of listener) {
+      closed++;
+      connection.close();
+    }
+  })();
+  const { client, transport } = clientOf(`http://127.0.0.1:${listener.addr.port}`);
+  const fault = await faultOf(client.get("pods", PLACE, signal));
+  assert.deepEqual([fault.disposition, fault.reason], ["retry", "unavailable"]);
+  assert.equal(closed, 3, "two connections, and one time more");
+  await transport.close();
+  listener.close();
+  await serving;
+});
