@@ -34,9 +34,8 @@ export async function followJob(
   try {
     while (true) {
       try {
-        for await (
-          const { event, data } of serverSentEvents(await client.stream(`/jobs/${id}/events`, signal))
-        ) {
+        const stream = await client.stream(`/jobs/${id}/events`, signal);
+        for await (const { event, data } of serverSentEvents(stream, signal)) {
           const change = changeOf(event, data);
           if (change === null) continue;
           heardMs = context.surroundings.nowMs();

@@ -9,15 +9,20 @@ export interface ServerSentEvent {
 /** An event of the API is one job or step; a line longer than this comes from something else. */
 const LINE_MAX = 1_000_000;
 
-/** The events of a stream, which is cancelled when the reader stops early. Throws when a line never ends. */
-export async function* serverSentEvents(stream: ReadableStream<Uint8Array>): AsyncGenerator<ServerSentEvent> {
+/**
+ * The events of a stream, which is cancelled when the reader stops early or `signal` aborts; then its reason is
+ * thrown. Throws when a line never ends.
+ */
+export async function* serverSentEvents(
+  stream: ReadableStream<Uint8Array>,
+  signal?: AbortSignal,
+): AsyncGenerator<ServerSentEvent> {
   let event = "message";
   let data: string[] = [];
   let rest = "";
   // The built-in decoder stream types its input more narrowly than fetch types its body.
-  for await (
-    const chunk of stream.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>)
-  ) {
+  const decoder = new TextDecoderStream() as TransformStream<Uint8Array, string>;
+  for await (const chunk of stream.pipeThrough(decoder, { signal })) {
     const lines = (rest + chunk).split(/\r\n|\n|\r(?!$)/);
     rest = lines.pop() ?? "";
     if (rest.length > LINE_MAX) throw new TypeError("Cannot follow the stream: a line of it does not end");

@@ -29,3 +29,17 @@ Deno.test("serverSentEvents: what has no end is no event", async () => {
   );
   await assert.rejects(read(["data: ".padEnd(1_000_100, "x")]), /does not end/);
 });
+
+Deno.test("serverSentEvents: an abort ends a stream that says nothing, and cancels it", async () => {
+  let cancelled = false;
+  const silent = new ReadableStream<Uint8Array>({
+    cancel: (): void => {
+      cancelled = true;
+    },
+  });
+  const leaving = new AbortController();
+  const reading = Array.fromAsync(serverSentEvents(silent, leaving.signal));
+  leaving.abort(new Error("Enough"));
+  await assert.rejects(reading, /Enough/);
+  assert.ok(cancelled);
+});

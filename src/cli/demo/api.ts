@@ -55,7 +55,7 @@ export class DemoApi {
   async *follow(jobId: number): AsyncGenerator<JobChange> {
     const response = await this.fetch(new Request(`${BASE}/jobs/${jobId}/events`, { signal: this.signal }));
     if (!response.ok || response.body === null) throw await refusal(response);
-    for await (const { event, data } of serverSentEvents(response.body)) {
+    for await (const { event, data } of serverSentEvents(response.body, this.signal)) {
       if (event !== "job" && event !== "step" && event !== "end") continue;
       const change = { event, data: JSON.parse(data) } as JobChange; // see the class
       yield change;
