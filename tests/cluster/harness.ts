@@ -74,7 +74,8 @@ export interface Cluster {
 export interface AuditEntry {
   verb: string;
   requestURI: string;
-  user: { username: string; groups?: string[] };
+  /** Without a name where the credentials were none of the API server's. */
+  user: { username?: string; groups?: string[] };
   userAgent?: string;
   objectRef?: {
     resource?: string;
