@@ -30,7 +30,8 @@ export async function followJob(
   const { signal } = leaving;
   const release = context.surroundings.onInterrupt(() => leaving.abort());
   const view = json ? jsonFollower(context) : screenFollower(context);
-  let heardMs: number | null = null;
+  let hasHeard = false;
+  let awaySinceMs: number | null = null;
   try {
     while (true) {
       try {
@@ -38,13 +39,16 @@ export async function followJob(
         for await (const { event, data } of serverSentEvents(stream, signal)) {
           const change = changeOf(event, data);
           if (change === null) continue;
-          heardMs = context.surroundings.nowMs();
+          hasHeard = true;
+          awaySinceMs = null;
           view.show(change);
           if (change.event === "end") return endCode(change.data);
         }
       } catch (thrown) {
-        const isOver = heardMs === null || context.surroundings.nowMs() - heardMs > AWAY_MAX_MS;
-        if (signal.aborted || isOver || !isAway(thrown)) throw thrown;
+        const nowMs = context.surroundings.nowMs();
+        awaySinceMs ??= nowMs;
+        const isWorthWaiting = hasHeard && isAway(thrown) && nowMs - awaySinceMs <= AWAY_MAX_MS;
+        if (signal.aborted || !isWorthWaiting) throw thrown;
       }
       await MACHINE_CLOCK.sleep(AWAY_PAUSE_MS, signal);
       signal.throwIfAborted();
