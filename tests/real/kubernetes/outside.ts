@@ -18,6 +18,9 @@ import type { Api } from "./api.ts";
 import { holdConnection } from "./hold.ts";
 import type { RunningWorld } from "./world.ts";
 
+/** Rival writes to one object while its finalizers change; each round needs another one. */
+const FINALIZER_ROUNDS = 8;
+
 /** Nothing removes it but the suite. */
 const STUCK = "suite.example/stuck";
 /** A dropped packet gets no answer; everything is on one machine. */
@@ -99,11 +102,19 @@ export class RealOutside implements Outside {
     change: (list: string[]) => string[],
   ): Promise<void> {
     const [resource, place] = await this.#stuckPlace(permitId, object);
-    const found = await this.api.get(resource, place);
-    if (found === null) return;
-    await this.api.merge(resource, place, {
-      metadata: { finalizers: change(found.metadata.finalizers ?? []) },
-    });
+    // A controller may take its own finalizer away between the look and the write: then it is looked at again.
+    for (let round = 1;; round++) {
+      const found = await this.api.get(resource, place);
+      if (found === null) return;
+      const { resourceVersion, finalizers = [] } = found.metadata;
+      try {
+        return void await this.api.merge(resource, place, {
+          metadata: { resourceVersion, finalizers: change(finalizers) },
+        });
+      } catch (thrown) {
+        if (round === FINALIZER_ROUNDS) throw thrown;
+      }
+    }
   }
 
   async #stuckPlace(permitId: string, object: StuckSpec): Promise<[Resource, Place]> {
