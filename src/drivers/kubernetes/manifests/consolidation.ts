@@ -1,9 +1,10 @@
 /** The Job that consolidates one holder's uploads (DESIGN 4). */
+import type { V1PodSpec } from "@kubernetes/client-node";
 import { permitName, taskName, volumeName } from "../../../core/names.ts";
 import type { Consolidation } from "../../../core/step.ts";
 import { LABEL, type Marks, marks, NOTE } from "../marks.ts";
 import type { KubernetesSite } from "../settings.ts";
-import type { Manifest } from "../wire.ts";
+import type { Manifest, Wire } from "../wire.ts";
 import { containerSecurity, envOf, placement, podSecurity } from "./pod.ts";
 import { GUARD } from "./scope.ts";
 
@@ -32,25 +33,18 @@ export function taskMarks(permitId: string, fromKey: string): Marks {
   });
 }
 
+/** What of the site a consolidation is rendered from. */
+type TaskSite = Pick<KubernetesSite, "settings" | "toolsImage" | "singleNode">;
+
 /** The Job: the holder's uid reads the uploads and writes into the target; no network, removed by remove-task. */
 export function consolidationManifest(
   permitId: string,
-  { fromKey, into, uid, gid, fsGroup, folder }: Consolidation,
+  consolidation: Consolidation,
   script: string,
-  { settings, toolsImage, singleNode }: Pick<KubernetesSite, "settings" | "toolsImage" | "singleNode">,
+  site: TaskSite,
 ): Manifest<"jobs"> {
+  const { fromKey } = consolidation;
   const { labels, annotations } = taskMarks(permitId, fromKey);
-  const claim = (name: string, key: string, readOnly: boolean): {
-    name: string;
-    persistentVolumeClaim: { claimName: string; readOnly?: true };
-  } => ({
-    name,
-    persistentVolumeClaim: { claimName: volumeName(key), ...(readOnly ? { readOnly: true } : {}) },
-  });
-  const samePermit = {
-    topologyKey: "kubernetes.io/hostname",
-    labelSelector: { matchLabels: { [LABEL.permit]: permitName(permitId) } },
-  };
   return {
     metadata: { name: taskName(fromKey), namespace: permitName(permitId), labels, annotations },
     spec: {
@@ -64,47 +58,52 @@ export function consolidationManifest(
       },
       template: {
         metadata: { labels, annotations },
-        spec: {
-          restartPolicy: "Never",
-          serviceAccountName: GUARD.account,
-          ...placement(settings),
-          ...(singleNode
-            ? { affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [samePermit] } } }
-            : {}),
-          dnsPolicy: "None",
-          dnsConfig: { nameservers: ["127.0.0.1"] },
-          securityContext: podSecurity({ uid, gid, fsGroup }),
-          containers: [{
-            name: NAME,
-            image: toolsImage.reference,
-            imagePullPolicy: "IfNotPresent",
-            command: ["/bin/sh", "-c", script, NAME],
-            env: envOf({
-              SOURCE,
-              TARGET,
-              FOLDER: folder,
-              GROUP: `${fsGroup}`,
-              SCRATCH,
-              REPORT,
-              HOME: SCRATCH,
-            }),
-            terminationMessagePath: REPORT,
-            terminationMessagePolicy: "FallbackToLogsOnError",
-            resources: RESOURCES,
-            securityContext: containerSecurity(true),
-            volumeMounts: [
-              { name: "from", mountPath: SOURCE, readOnly: true },
-              { name: "into", mountPath: TARGET },
-              { name: "tmp", mountPath: SCRATCH },
-            ],
-          }],
-          volumes: [
-            claim("from", fromKey, true),
-            claim("into", into.key, false),
-            { name: "tmp", emptyDir: { sizeLimit: SCRATCH_LIMIT } },
-          ],
-        },
+        spec: podSpec(permitId, consolidation, script, site),
       },
     },
+  };
+}
+
+function podSpec(
+  permitId: string,
+  { fromKey, into, uid, gid, fsGroup, folder }: Consolidation,
+  script: string,
+  { settings, toolsImage, singleNode }: TaskSite,
+): Wire<V1PodSpec> {
+  const samePermit = {
+    topologyKey: "kubernetes.io/hostname",
+    labelSelector: { matchLabels: { [LABEL.permit]: permitName(permitId) } },
+  };
+  return {
+    restartPolicy: "Never",
+    serviceAccountName: GUARD.account,
+    ...placement(settings),
+    ...(singleNode
+      ? { affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [samePermit] } } }
+      : {}),
+    dnsPolicy: "None",
+    dnsConfig: { nameservers: ["127.0.0.1"] },
+    securityContext: podSecurity({ uid, gid, fsGroup }),
+    containers: [{
+      name: NAME,
+      image: toolsImage.reference,
+      imagePullPolicy: "IfNotPresent",
+      command: ["/bin/sh", "-c", script, NAME],
+      env: envOf({ SOURCE, TARGET, FOLDER: folder, GROUP: `${fsGroup}`, SCRATCH, REPORT, HOME: SCRATCH }),
+      terminationMessagePath: REPORT,
+      terminationMessagePolicy: "FallbackToLogsOnError",
+      resources: RESOURCES,
+      securityContext: containerSecurity(true),
+      volumeMounts: [
+        { name: "from", mountPath: SOURCE, readOnly: true },
+        { name: "into", mountPath: TARGET },
+        { name: "tmp", mountPath: SCRATCH },
+      ],
+    }],
+    volumes: [
+      { name: "from", persistentVolumeClaim: { claimName: volumeName(fromKey), readOnly: true } },
+      { name: "into", persistentVolumeClaim: { claimName: volumeName(into.key) } },
+      { name: "tmp", emptyDir: { sizeLimit: SCRATCH_LIMIT } },
+    ],
   };
 }
