@@ -42,8 +42,8 @@ export function plan(input: PlanInput): Plan {
     const why = reasonToTake(workspace, desired);
     return why === null ? [] : [{ workspace, why }];
   });
-  const insisted = input.insist === true && desired.mode === "hold" ? overtake(observed, takings) : [];
   const taking = takeAway(takings);
+  const insisted = input.insist === true && desired.mode === "hold" ? overtake(observed, taking) : [];
   const waves: StepDraft[][] = [secure(input, desired), ...insisted, ...taking];
   if (input.takingOnly === true) {
     return { permitId: permit.permitId, version: permit.version, steps: numberWaves(waves), obstacles: [] };
@@ -80,15 +80,16 @@ function secure({ permit, observed: { scope, volumes } }: PlanInput, desired: De
   ];
 }
 
-/** Cut and stop what is at rest already, so that a late start or opening meets another version than it saw. */
-function overtake(observed: Observed, takings: Taking[]): StepDraft[][] {
+/** Cut and stop also what is seen so already, so that a late start or opening meets another version than it saw. */
+function overtake({ workspaces }: Observed, taking: StepDraft[][]): StepDraft[][] {
   const why = "the permit is halted; nothing that was under way may come after this";
-  const quiet = observed.workspaces.filter((workspace) =>
-    takings.every((taking) => taking.workspace !== workspace)
-  );
+  const taken = taking.flat();
+  const isTaken = (kind: StepDraft["kind"], target: string): boolean =>
+    taken.some((step) => step.kind === kind && step.target === target);
   return [
-    quiet.map((workspace) => cutStep(workspace, why)),
-    quiet.filter(({ compute }) => compute !== null).map((workspace) => stopStep(workspace, why)),
+    workspaces.filter(({ key }) => !isTaken("cut-network", key)).map((workspace) => cutStep(workspace, why)),
+    workspaces.filter(({ key, compute }) => compute !== null && !isTaken("stop", key))
+      .map((workspace) => stopStep(workspace, why)),
   ];
 }
 
@@ -131,7 +132,7 @@ function takeAway(takings: Taking[]): StepDraft[][] {
     ],
     stopping.map(({ workspace, why }) => stopStep(workspace, why.text)),
     gone.length === 0 ? [] : [
-      awaitStep("gone", "permit", "an open connection or mount lives as long as its pod", [{
+      awaitStep("gone", "pods", "an open connection or mount lives as long as its pod", [{
         is: "instances-gone",
         workspaces: gone,
       }]),

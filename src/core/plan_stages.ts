@@ -18,6 +18,7 @@ import {
   removeStep,
   removeTaskStep,
   replaceStep,
+  RETAIN_WHY,
   scopeStep,
   startStep,
   type StepDraft,
@@ -59,6 +60,7 @@ export function planGive(give: GiveInput): StepDraft[][] {
     ...consolidationStage(give),
     desired.consolidations.length > 0 ? identityStage(give, starting) : [],
     starting.map((workspace) => startOf(workspace, give)),
+    retainsAhead(give),
     ...replaceStage(give),
     ...reachStage(give, starting),
     cleanupStage(give),
@@ -87,7 +89,7 @@ function awaitRemoved(removing: ObservedWorkspace[]): StepDraft[] {
   if (removing.length === 0) return [];
   const workspaces = removing.map(({ key }) => key);
   return [
-    awaitStep("gone", "permit", "what is removed is seen to be gone", [{
+    awaitStep("gone", "workspaces", "what is removed is seen to be gone", [{
       is: "workspaces-gone",
       workspaces,
     }]),
@@ -101,7 +103,7 @@ function scopeStage(give: GiveInput): StepDraft[][] {
     return [[scopeStep(give.input.permit.fsGroup, null, "the permit has no namespace yet")]];
   }
   if (scope.state !== "terminating") return [];
-  const gone = awaitStep("gone", "permit", "its namespace is being deleted by somebody", [{
+  const gone = awaitStep("gone", "namespace", "its namespace is being deleted by somebody", [{
     is: "scope-gone",
   }]);
   return [[gone], [
@@ -131,6 +133,15 @@ function storageStage(give: GiveInput): StepDraft[] {
       ? [taintStep(volume, existing.seen)]
       : [];
   });
+}
+
+/** What is bound only once a pod mounts it is retained then; said now, so that the count of steps is known from the start. */
+function retainsAhead({ input: { observed }, desired }: GiveInput): StepDraft[] {
+  return desired.volumes.filter(({ key }) => findVolume(observed, key)?.state !== "bound").map(({ key }) =>
+    laterStep("retain-volume", key, RETAIN_WHY, [{ is: "volumes-usable", volumes: [key] }], [
+      { is: "volumes-retained", volumes: [key] },
+    ])
+  );
 }
 
 function isTaintable(give: GiveInput, key: string): boolean {
@@ -319,7 +330,7 @@ export function planDestroy(observed: Observed, volumes: boolean): StepDraft[][]
       ),
     ],
     keys.length + tasks.length === 0 ? [] : [
-      awaitStep("gone", "permit", "volumes go only after what uses them", [
+      awaitStep("gone", "workspaces", "volumes go only after what uses them", [
         { is: "workspaces-gone", workspaces: keys },
         { is: "tasks-gone", tasks },
       ]),
@@ -327,7 +338,7 @@ export function planDestroy(observed: Observed, volumes: boolean): StepDraft[][]
   ];
   if (!volumes) return children;
   const { scope } = observed;
-  const scopeGone = awaitStep("gone", "permit", "a deletion ends when nothing is found", [{
+  const scopeGone = awaitStep("gone", "namespace", "a deletion ends when nothing is found", [{
     is: "scope-gone",
   }]);
   return [

@@ -137,12 +137,11 @@ export function taintStep(volume: DesiredVolume, seen: Seen): StepDraft {
 
 /** Reclaim policy Retain. */
 export function retainStep(volume: ObservedVolume): StepDraft {
-  const why = "data must survive the loss of its claim";
   return {
     do: "apply",
     kind: "retain-volume",
     target: volume.key,
-    why,
+    why: RETAIN_WHY,
     before: [],
     after: [],
     action: { kind: "retain-volume", volume },
@@ -269,6 +268,9 @@ export function destroyScopeStep(seen: Seen): StepDraft {
     action: { kind: "destroy-scope", seen },
   };
 }
+
+/** Why a volume is retained. */
+export const RETAIN_WHY = "data must survive the loss of its claim";
 
 /** Why isolation is proven. */
 export const PROVE_WHY = "sensitive data needs shown isolation";

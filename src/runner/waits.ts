@@ -24,13 +24,16 @@ export interface OpenWait extends NamedWait {
 
 /** Which waits are open since when. */
 export interface Waits {
-  /** Opens what is new and takes over the newest text of the others; returns all that are open. */
+  /** Opens what is new and takes over the newest text of the others; returns these waits. */
   open(waits: NamedWait[]): OpenWait[];
   /** Ends waits that the present plan no longer has, by {@link waitId}; returns them. */
   keepOnly(ids: ReadonlySet<string>): OpenWait[];
-  /** One whose deadline has passed, taken off the list; null: none. */
+  /** One of those last opened whose deadline has passed, taken off the list; null: none. */
   takeOverdue(): OpenWait | null;
-  /** How long to wait before looking again, in milliseconds: short at first, growing, and never past a deadline. */
+  /**
+   * How long to wait for those last opened before looking again, in milliseconds: short at first, growing, and never
+   * past a deadline.
+   */
   intervalMs(rereadMs: number): number;
 }
 
@@ -53,16 +56,20 @@ export function createWaits(clock: Clock, limits: WaitLimits, carried: ReadonlyM
   const inherited = new Map(carried);
   let looks = 0;
   const deadline = (wait: OpenWait): number => wait.sinceMs + limitOf(wait.kind, limits);
+  // What the plan waits for only later keeps its beginning and is not judged meanwhile.
+  let present: OpenWait[] = [];
   return {
     open(waits: NamedWait[]): OpenWait[] {
-      for (const wait of waits) {
+      present = waits.map((wait) => {
         const id = waitId(wait);
         const known = open.get(id);
         if (known === undefined) looks = 0;
         const sinceMs = known?.sinceMs ?? inherited.get(id) ?? clock.now();
-        open.set(id, { ...wait, sinceMs, recordId: known?.recordId ?? null });
-      }
-      return [...open.values()];
+        const opened = { ...wait, sinceMs, recordId: known?.recordId ?? null };
+        open.set(id, opened);
+        return opened;
+      });
+      return present;
     },
     keepOnly(ids: ReadonlySet<string>): OpenWait[] {
       for (const id of inherited.keys()) if (!ids.has(id)) inherited.delete(id);
@@ -71,17 +78,17 @@ export function createWaits(clock: Clock, limits: WaitLimits, carried: ReadonlyM
       return over.map(([, wait]) => wait);
     },
     takeOverdue(): OpenWait | null {
-      const found = [...open].find(([, wait]) => clock.now() >= deadline(wait));
+      const found = present.find((wait) => clock.now() >= deadline(wait));
       if (found === undefined) return null;
-      open.delete(found[0]);
-      inherited.delete(found[0]);
-      return found[1];
+      present = present.filter((wait) => wait !== found);
+      open.delete(waitId(found));
+      inherited.delete(waitId(found));
+      return found;
     },
     intervalMs(rereadMs: number): number {
-      const kinds = [...open.values()].map(({ kind }) => kind);
-      const onlyPeople = kinds.length > 0 && kinds.every((kind) => kind === "members");
+      const onlyPeople = present.length > 0 && present.every(({ kind }) => kind === "members");
       const longest = onlyPeople ? Math.max(rereadMs, MEMBERS_LOOK_MS) : rereadMs;
-      const soonest = Math.min(...[...open.values()].map((wait) => deadline(wait) - clock.now()));
+      const soonest = Math.min(...present.map((wait) => deadline(wait) - clock.now()));
       return Math.max(1, Math.min(longest, FIRST_LOOK_MS * 2 ** Math.min(looks++, 16), soonest));
     },
   };

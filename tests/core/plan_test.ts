@@ -249,7 +249,7 @@ Deno.test("plan: what is lost, released or held is named or mended, never worked
           for (const instance of workspace.instances) instance.state = "unreachable";
         }
       },
-      first: /^await-gone permit$/,
+      first: /^await-gone pods$/,
     },
     {
       why:

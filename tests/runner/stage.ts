@@ -1,7 +1,9 @@
 /** Runner, drift pass and intake over a real store and the lab, on a clock that moves by itself. */
 import assert from "node:assert/strict";
+import { z } from "zod";
 import type { Random } from "../../src/core/clock.ts";
 import type { Job, StepRecord } from "../../src/core/job.ts";
+import { permitName, workspaceName } from "../../src/core/names.ts";
 import type { Permit, VolumeRecord } from "../../src/core/permit.ts";
 import { LabCluster } from "../../src/drivers/lab/cluster.ts";
 import { LabDriver } from "../../src/drivers/lab/driver.ts";
@@ -56,6 +58,8 @@ export interface StageOptions {
   driftMs?: number;
   /** Starts no drift pass; absent: it runs. */
   withoutDrift?: boolean;
+  /** Put between the runner and its database. */
+  wrap?: (db: Db) => Db;
 }
 
 /** The parts, and what a test does to them. */
@@ -93,7 +97,13 @@ export interface Stage {
   volumes(permitId?: string): Promise<VolumeRecord[]>;
   /** The truth of the cluster. */
   truth(permitId?: string): PermitSnapshot;
+  /** How many connection passwords are kept. */
+  passwords(): Promise<number>;
+  /** Scales a workspace to one, as a person with kubectl would. */
+  scaleUp(workspaceKey: string, permitId?: string): void;
   violations(): Violation[];
+  /** Violations so far were a person's doing, and what the test is about. */
+  forgive(): void;
   /** Wakes the runner, as the API does after an order. */
   wake(permitId?: string): void;
   /** Stops runner and drift pass and starts them anew, as the next boot. */
@@ -131,7 +141,8 @@ export function seededRandom(seed: number): Random {
   return { next, bytes: (length) => Uint8Array.from({ length }, () => Math.floor(next() * 256)) };
 }
 
-async function build(db: Db, clock: FakeClock, directory: string, options: StageOptions): Promise<Stage> {
+async function build(store: Db, clock: FakeClock, directory: string, options: StageOptions): Promise<Stage> {
+  const db = options.wrap?.(store) ?? store;
   const random = seededRandom(1);
   const bell = createBell(clock);
   const isSensitive = (volume: string): boolean => phases.volumes.get(volume)?.sensitive === "always";
@@ -155,6 +166,7 @@ async function build(db: Db, clock: FakeClock, directory: string, options: Stage
   const vault = createVault(db, createSealer(await loadSealKey(directory, random), random), random, clock);
   const parts: { runner: Runner; drift: Drift | null; stop(): Promise<void> }[] = [];
   let boots = 0;
+  let forgiven = 0;
 
   async function boot(): Promise<void> {
     const bootEpoch = `boot-${++boots}`;
@@ -195,7 +207,7 @@ async function build(db: Db, clock: FakeClock, directory: string, options: Stage
   };
   const stage: Stage = {
     clock,
-    db,
+    db: store,
     bell,
     cluster,
     operator: new LabOperator(cluster),
@@ -211,7 +223,7 @@ async function build(db: Db, clock: FakeClock, directory: string, options: Stage
     async send(type, data = {}, permitId = PERMIT): Promise<Receipt & { jobId: number }> {
       const body = { id: `evt-${lines.length}-${random.next()}`, type, permitId, data };
       const rules = { phases, tiers: new Set(["standard"]), uidRange: [30_000, 39_999] as const };
-      const [receipt] = await db.write((tx) => acceptBatch(tx, [delivery(body)], rules, clock.now()));
+      const [receipt] = await store.write((tx) => acceptBatch(tx, [delivery(body)], rules, clock.now()));
       assert.equal(receipt?.verdict, "accepted", JSON.stringify(receipt));
       assert.ok(receipt.jobId !== null);
       if (type === "permit.deleted") deleted.add(permitId);
@@ -259,7 +271,20 @@ async function build(db: Db, clock: FakeClock, directory: string, options: Stage
       await getPermit(db, permitId) ?? assert.fail(`no permit ${permitId}`),
     volumes: (permitId = PERMIT) => listVolumes(db, permitId),
     truth: (permitId = PERMIT) => snapshotOf(cluster, permitId),
-    violations: () => judge.violations(),
+    async passwords(): Promise<number> {
+      const sql = "select count(*) as kept from secrets where kind = 'password'";
+      const [row] = await store.read(sql, [], z.object({ kept: z.number() }));
+      return row?.kept ?? 0;
+    },
+    scaleUp: (workspaceKey, permitId = PERMIT) =>
+      cluster.write(permitName(permitId), (world) => {
+        const compute = world.state.scopes[permitName(permitId)]?.computes[workspaceName(workspaceKey)];
+        assert.ok(compute !== undefined, workspaceKey);
+        compute.replicas = 1;
+        world.bump(compute);
+      }),
+    violations: () => judge.violations().slice(forgiven),
+    forgive: () => void (forgiven = judge.violations().length),
     wake,
     async restart(): Promise<void> {
       await last().stop();

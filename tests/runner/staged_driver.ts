@@ -24,6 +24,8 @@ export class StagedDriver implements Driver {
   /** How often each permit was observed. */
   readonly observed = new Map<string, number>();
   before: Before = () => {};
+  /** Called when the platform has acknowledged; a Fault thrown loses the answer. */
+  after: Before = () => {};
   beforeObserve: (permitId: string) => Promise<void> | void = () => {};
   /** Most actions of different permits under way at once. */
   permitsAtOnce = 0;
@@ -44,8 +46,7 @@ export class StagedDriver implements Driver {
     this.before = async (asked) => {
       if (!which(asked)) return;
       this.#waiting++;
-      await held.promise;
-      this.#waiting--;
+      await held.promise.finally(() => this.#waiting--);
     };
   }
 
@@ -59,6 +60,20 @@ export class StagedDriver implements Driver {
     this.#held?.resolve();
     this.#held = null;
     this.before = () => {};
+  }
+
+  /** Lets held actions fail, and holds no more. */
+  failHeld(why: Error): void {
+    this.#held?.reject(why);
+    this.#held = null;
+    this.before = () => {};
+  }
+
+  /** Sends an action that somebody asked for before, as a request does that was long on its way. */
+  async late({ permitId, action }: Asked): Promise<ApplyResult> {
+    const secret = (): Promise<string> => Promise.resolve("secret");
+    const { signal } = new AbortController();
+    return await this.#driver.apply(action, { permitId, signal, password: secret, hostKey: secret });
   }
 
   /** Kinds and targets asked for, in order. */
@@ -83,12 +98,14 @@ export class StagedDriver implements Driver {
     this.permitsAtOnce = Math.max(this.permitsAtOnce, this.#underWay.size);
     try {
       await this.before(asked);
-      return await this.#driver.apply(action, {
+      const result = await this.#driver.apply(action, {
         ...context,
         // Cryptography works outside of JavaScript: time must not fly meanwhile.
         password: (key, rotate) => this.#clock.during(context.password(key, rotate)),
         hostKey: (holder) => this.#clock.during(context.hostKey(holder)),
       });
+      await this.after(asked);
+      return result;
     } finally {
       const left = (this.#underWay.get(permitId) ?? 1) - 1;
       if (left === 0) this.#underWay.delete(permitId);

@@ -58,6 +58,21 @@ for (const { name, steps, waves, awaiting } of CASES) {
   });
 }
 
+Deno.test("plan: no two steps of a plan bear one id, because waits and counts go by it", () => {
+  const wishes = [...phases.statuses.keys()].map((status) => permitOf({ status, ingressBatch: 1 }));
+  const ends = [{ halted: true }, { deletion: "requested" as const }].map(permitOf);
+  for (const from of wishes) {
+    for (const to of [...wishes, ...ends]) {
+      const trip = journey(phases);
+      trip.reach(permitOf({ status: "AWAITING_INGRESS", ingressOpen: true, ingressBatch: 1 }));
+      trip.reach(from, 12);
+      const ids = trip.planFor(to).steps.map(({ id }) => id);
+      const twice = ids.filter((id, index) => ids.indexOf(id) !== index);
+      assert.deepEqual(twice, [], `${from.status} → ${to.status}`);
+    }
+  }
+});
+
 Deno.test("nextStretch: whatever is planned, giving never stands in one stretch behind taking away", () => {
   const taking = new Set(["cut-network", "stop"]);
   const giving = new Set(["ensure-identity", "start", "open-network", "ensure-volume"]);

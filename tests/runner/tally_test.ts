@@ -13,7 +13,7 @@ function plan(...ids: string[]): Step[] {
 
 Deno.test("tally: steps done stay counted, waits do not count, and done never exceeds total", () => {
   const tally = createTally(new Set());
-  tally.planned(plan("stop a", "await-gone permit", "start a", "open-network a"));
+  tally.planned(plan("stop a", "await-gone pods", "start a", "open-network a"));
   assert.deepEqual(tally.progress(), { done: 0, total: 3 });
   tally.applied(["stop a"]);
   assert.deepEqual(tally.progress(), { done: 1, total: 3 });

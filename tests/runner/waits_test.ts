@@ -31,7 +31,7 @@ Deno.test("waits: what the plan no longer has is over, the rest goes on counting
   const waits = createWaits(clock, WAITS, NOTHING);
   waits.open([ready("a"), ready("b")]);
   await clock.advance(1_000);
-  const over = waits.keepOnly(new Set([waitId(ready("a")), "await-gone permit"]));
+  const over = waits.keepOnly(new Set([waitId(ready("a")), "await-gone pods"]));
   assert.deepEqual(over.map(({ target }) => target), ["b"]);
   const open = waits.open([ready("a"), ready("b")]);
   assert.deepEqual(open.map(({ sinceMs }) => clock.now() - sinceMs), [1_000, 0], "b begins anew");
@@ -63,6 +63,19 @@ Deno.test("waits: each kind has its own deadline, and one that passed is told on
   }
 });
 
+Deno.test("waits: what is waited for only later is not judged meanwhile, and keeps its beginning", async () => {
+  const clock = new FakeClock();
+  const waits = createWaits(clock, WAITS, NOTHING);
+  waits.open([ready("a")]);
+  await clock.advance(WAITS.readyMs - 1_000);
+  assert.deepEqual(waits.open([ready("b")]).map(({ target }) => target), ["b"]);
+  await clock.advance(2_000);
+  assert.equal(waits.takeOverdue(), null, "a is not waited for now");
+  assert.equal(waits.intervalMs(5_000), 250);
+  waits.open([ready("a"), ready("b")]);
+  assert.equal(waits.takeOverdue()?.target, "a");
+});
+
 Deno.test("waits: an interrupted wait goes on from where it began, if it is the same one", () => {
   const clock = new FakeClock();
   const carried = new Map([[waitId(ready("a")), clock.now() - WAITS.readyMs + 1_000]]);
@@ -72,7 +85,7 @@ Deno.test("waits: an interrupted wait goes on from where it began, if it is the 
   assert.equal(waits.intervalMs(5_000), 250);
 
   const satisfied = createWaits(clock, WAITS, carried);
-  satisfied.keepOnly(new Set(["await-gone permit"]));
+  satisfied.keepOnly(new Set(["await-gone pods"]));
   assert.equal(satisfied.open([ready("a")])[0]?.sinceMs, clock.now(), "it was over in between");
 });
 

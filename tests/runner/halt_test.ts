@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { PERMIT, type Stage, withStage } from "./stage.ts";
+
+async function inAnalysis(stage: Stage): Promise<void> {
+  await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
+}
+
+Deno.test("halt: everything is cut, then stopped, and held until it is resumed", async () => {
+  await withStage(async (stage) => {
+    await inAnalysis(stage);
+    const before = stage.driver.asked.length;
+    await stage.job((await stage.send("permit.halted")).jobId, "succeeded");
+    const kinds = stage.driver.asked.slice(before).map(({ kind }) => kind);
+    assert.deepEqual(kinds, ["cut-network", "cut-network", "stop", "stop"]);
+    assert.equal((await stage.snapshot()).status, "HALTED");
+    await stage.job((await stage.status("WORKSPACE_SETUP_PENDING")).jobId, "succeeded");
+    await stage.clock.sleep(30 * 60_000);
+    assert.deepEqual(stage.truth().pods, [], "events are recorded, and nothing starts");
+    assert.equal((await stage.permit()).status, "WORKSPACE_SETUP_PENDING");
+    await stage.job((await stage.send("permit.resumed")).jobId, "succeeded");
+    assert.equal((await stage.snapshot()).status, "RUNNING");
+    assert.deepEqual(stage.truth().pods.map(({ leaves }) => leaves), [["proxy"], ["proxy"]]);
+  });
+});
+
+Deno.test("halt: a start that was under way comes after the halt, and is refused", async () => {
+  await withStage(async (stage) => {
+    await inAnalysis(stage);
+    await stage.job((await stage.send("permit.workspace.stop_requested")).jobId, "succeeded");
+    // An attempt that died with its request on the wire: it had seen the compute as it is now.
+    const observed = await stage.driver.observe(PERMIT, new AbortController().signal);
+    const starts: (() => Promise<unknown>)[] = [];
+    stage.driver.before = (asked) => {
+      if (asked.kind !== "start") return;
+      starts.push(() => stage.driver.late(asked));
+      throw new Error("the process dies here");
+    };
+    const start = await stage.send("permit.workspace.start_requested");
+    await stage.until("a start was sent", () => starts.length === 2);
+    stage.driver.before = () => {};
+    const halt = await stage.send("permit.halted");
+    await stage.job(halt.jobId, "succeeded");
+    const overtaken = (await stage.steps(halt.jobId)).map(({ kind, target }) => `${kind} ${target}`).sort();
+    assert.deepEqual(overtaken, [
+      "cut-network research/j.virtanen",
+      "cut-network research/l.maes",
+      "stop research/j.virtanen",
+      "stop research/l.maes",
+    ], "although all was seen cut and stopped already");
+    for (const late of starts) await assert.rejects(late(), { name: "Fault", reason: "conflict" });
+    await stage.clock.sleep(60_000);
+    assert.deepEqual(stage.truth().pods, []);
+    assert.equal((await stage.job(start.jobId, "superseded")).state, "superseded");
+    assert.ok(observed.workspaces.every(({ power }) => power === "stopped"));
+  }, { withoutDrift: true });
+});
+
+Deno.test("halt: an opening that was under way comes after the halt, and is refused", async () => {
+  await withStage(async (stage) => {
+    const opens: (() => Promise<unknown>)[] = [];
+    stage.driver.before = (asked) => {
+      if (asked.kind !== "open-network") return;
+      opens.push(() => stage.driver.late(asked));
+      throw new Error("the process dies here");
+    };
+    await stage.status("ANALYSIS_ACTIVE");
+    await stage.until("an opening was sent", () => opens.length >= 2);
+    stage.driver.before = () => {};
+    const halt = await stage.send("permit.halted");
+    await stage.until("the networks are cut anew", async () => {
+      return (await stage.steps(halt.jobId)).filter((step) =>
+        step.kind === "cut-network" && step.outcome === "done"
+      )
+        .length === 2;
+    });
+    for (const late of opens) await assert.rejects(late(), { name: "Fault", reason: "conflict" });
+    await stage.job(halt.jobId, "succeeded");
+    assert.deepEqual(stage.truth().pods, []);
+  }, { withoutDrift: true, settings: { stopMs: 5_000 } });
+});
+
+Deno.test("halt: one that comes to what never ran before makes nothing", async () => {
+  await withStage(async (stage) => {
+    await stage.job((await stage.send("permit.halted")).jobId, "succeeded");
+    assert.deepEqual(stage.driver.asked, []);
+    assert.equal((await stage.snapshot()).status, "HALTED");
+    await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
+    assert.equal(stage.truth().scope, "absent");
+    await stage.job((await stage.send("permit.resumed")).jobId, "succeeded");
+    assert.equal((await stage.snapshot()).status, "RUNNING");
+  });
+});
+
+Deno.test("halt: what starts all the same is stopped within seconds", async () => {
+  await withStage(async (stage) => {
+    await inAnalysis(stage);
+    await stage.job((await stage.send("permit.halted")).jobId, "succeeded");
+    // Somebody scales it up by hand.
+    stage.scaleUp("research/l.maes");
+    await stage.until("it runs", () => stage.truth().pods.length > 0);
+    await stage.until("it is stopped", () => stage.truth().pods.length === 0, 15_000);
+    assert.equal((await stage.latest("succeeded")).kind, "drift");
+  });
+});
+
+Deno.test("halt: a deletion while it stands destroys compute only, and the rest once it is resumed", async () => {
+  await withStage(async (stage) => {
+    await inAnalysis(stage);
+    await stage.job((await stage.send("permit.halted")).jobId, "succeeded");
+    await stage.job((await stage.send("permit.deleted")).jobId, "succeeded");
+    assert.ok(stage.truth().volumes.length > 3, "volumes wait for the resume");
+    assert.deepEqual([stage.truth().pods, stage.truth().stopped], [[], []]);
+    assert.equal((await stage.permit()).deletion, "requested");
+    await stage.clock.sleep(60 * 60_000);
+    assert.ok(stage.truth().volumes.length > 3, "no drift pass destroys them meanwhile");
+    await stage.job((await stage.send("permit.resumed")).jobId, "succeeded");
+    assert.equal((await stage.snapshot()).status, "DESTROYED");
+    assert.deepEqual([stage.truth().scope, stage.truth().volumes], ["absent", []]);
+  });
+});

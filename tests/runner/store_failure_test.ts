@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { z } from "zod";
+import { listAudit } from "../../src/store/audit.ts";
+import type { Db } from "../../src/store/db.ts";
+import { FlakyDb } from "./flaky_db.ts";
+import { type Stage, withStage } from "./stage.ts";
+
+/** One permit to analysis and back to setup on a store that fails as `fails` says; returns the number of commits. */
+async function journeyOn(fails: (commit: number) => boolean): Promise<number> {
+  let flaky: FlakyDb | null = null;
+  const wrap = (db: Db): Db => flaky = new FlakyDb(db);
+  let commits = 0;
+  await withStage(async (stage) => {
+    assert.ok(flaky !== null);
+    flaky.fails = fails;
+    for (const word of ["ANALYSIS_ACTIVE", "WORKSPACE_SETUP_PENDING"]) {
+      await stage.status(word);
+      await stage.latest("succeeded");
+    }
+    flaky.fails = () => false;
+    commits = flaky.commits;
+    await judge(stage);
+  }, { wrap, withoutDrift: true });
+  return commits;
+}
+
+/** Everything that was done is on record, and nothing hangs. */
+async function judge(stage: Stage): Promise<void> {
+  const { items } = await listAudit(stage.db, {}, { cursor: null, limit: 500 });
+  const rows = (outcomes: string[]): string[] =>
+    items.filter(({ action, outcome }) => action.startsWith("step.") && outcomes.includes(outcome))
+      .map(({ action, target }) => `${action.slice(5)} ${target}`).sort();
+  const asked = stage.driver.kinds().sort();
+  // A transaction that was rolled back after the intention was written leaves neither row nor action.
+  assert.deepEqual(rows(["intended"]), asked, "each action was intended on record, and nothing else was");
+  assert.deepEqual(rows(["done", "failed"]), asked, "and each has its outcome");
+  const open = await stage.db.read(
+    "select id from steps where outcome = 'running'",
+    [],
+    z.object({ id: z.number() }),
+  );
+  assert.deepEqual(open, [], "no step is left running");
+  assert.deepEqual([stage.runner.health().working, stage.runner.health().open], [0, 0], "no slot is lost");
+  const snapshot = await stage.snapshot();
+  assert.equal(snapshot.status, "RUNNING");
+  assert.deepEqual(
+    snapshot.rows.map(({ status }) => status),
+    ["RUNNING", "RUNNING"],
+    "the rows are the last ones seen",
+  );
+  for (const { key, instanceUid } of snapshot.rows) {
+    assert.ok(stage.truth().pods.some(({ of, uid }) => of === key && uid === instanceUid), key);
+  }
+}
+
+Deno.test("runner: a disk that is full at any single commit loses nothing and is recovered from", async () => {
+  const commits = await journeyOn(() => false);
+  assert.ok(commits > 15, `${commits} commits`);
+  for (let nth = 1; nth <= commits; nth++) await journeyOn((commit) => commit === nth);
+});
+
+Deno.test("runner: a disk that stays full for a while at any commit neither", async () => {
+  for (let nth = 1; nth <= 30; nth += 3) await journeyOn((commit) => commit >= nth && commit < nth + 4);
+});
+
+Deno.test("runner: what the store refuses for good does not keep a job from ending", async () => {
+  await withStage(async (stage) => {
+    await stage.db.write((tx) =>
+      tx.script(
+        `create trigger no_outcome before insert on audit when new.action = 'step.start' and new.outcome = 'done'
+         begin select raise(abort, 'never'); end`,
+      )
+    );
+    const { jobId } = await stage.status("WORKSPACE_SETUP_PENDING");
+    const job = await stage.job(jobId, "succeeded");
+    assert.equal(job.attempt, 2, "the attempt ended with a fault, and the next found it done");
+    assert.ok(
+      stage.log.some((line) => /ERROR cannot record how the attempt ended .*never/.test(line)),
+      "it is told",
+    );
+    assert.equal(stage.runner.health().open, 0);
+  }, { withoutDrift: true });
+});
+
+Deno.test("runner: says in its health that the store fails, and goes on by itself", async () => {
+  let flaky: FlakyDb | null = null;
+  const wrap = (db: Db): Db => flaky = new FlakyDb(db);
+  await withStage(async (stage) => {
+    assert.ok(flaky !== null);
+    flaky.fails = () => true;
+    const { jobId } = await stage.status("ARCHIVED");
+    await stage.until("it says so", () => stage.runner.health().state === "failing");
+    assert.match(stage.runner.health().lastError ?? "", /the disk is full/);
+    flaky.fails = () => false;
+    await stage.job(jobId, "succeeded");
+    assert.deepEqual([stage.runner.health().state, stage.runner.health().lastError], ["running", null]);
+  }, { wrap, withoutDrift: true });
+});

@@ -1,0 +1,191 @@
+import assert from "node:assert/strict";
+import { Fault } from "../../src/core/fault.ts";
+import { getJob } from "../../src/store/jobs.ts";
+import type { Asked } from "./staged_driver.ts";
+import { PERMIT, type Stage, withStage } from "./stage.ts";
+
+const GIVES = new Set(["ensure-identity", "start", "open-network", "ensure-volume", "consolidate"]);
+
+/** Counts the actions that lead from `from` to `to`. */
+async function actionsOf(from: string | null, to: string): Promise<number> {
+  let count = 0;
+  await withStage(async (stage) => {
+    if (from !== null) await stage.job((await stage.status(from)).jobId, "succeeded");
+    const before = stage.driver.asked.length;
+    await stage.job((await stage.status(to)).jobId, "succeeded");
+    count = stage.driver.asked.length - before;
+  });
+  return count;
+}
+
+/** Begins a job, and lets `interrupt` come while its `nth` action is under way. */
+async function interruptAt(
+  nth: number,
+  from: string | null,
+  to: string,
+  interrupt: (stage: Stage) => Promise<number>,
+): Promise<void> {
+  await withStage(async (stage) => {
+    if (from !== null) await stage.job((await stage.status(from)).jobId, "succeeded");
+    const before = stage.driver.asked.length;
+    let holding: Asked | null = null;
+    stage.driver.hold((asked) => {
+      if (stage.driver.asked.length - before !== nth) return false;
+      holding = asked;
+      return true;
+    });
+    const { jobId } = await stage.status(to);
+    await stage.until("the action is under way", () => holding !== null);
+    const wave = new Set(
+      (await stage.steps(jobId)).filter(({ outcome }) => outcome === "running").map((s) => s.id),
+    );
+    const newer = await interrupt(stage);
+    const asked = stage.driver.asked.length;
+    stage.driver.open();
+    await stage.job(newer, "succeeded");
+    const old = await getJob(stage.db, jobId);
+    assert.equal(old?.state, "superseded", `interrupted at action ${nth}`);
+    const late = (await stage.steps(jobId)).filter(({ id }) => !wave.has(id) && id > Math.max(...wave));
+    assert.deepEqual(late, [], `the old job went on after action ${nth}: ${late.map((s) => s.kind)}`);
+    const given = stage.driver.asked.slice(asked).filter(({ kind }) => GIVES.has(kind));
+    // Steps of the wave that was under way when the event came may still be asked for.
+    const begun = new Set((await stage.steps(jobId)).map(({ kind, target }) => `${kind} ${target}`));
+    assert.ok(given.every(({ kind, target }) => begun.has(`${kind} ${target}`)), "nothing new is given");
+  });
+}
+
+Deno.test("supersede: a deletion at each step of a provisioning ends it at the next boundary, and leaves nothing", async () => {
+  const actions = await actionsOf(null, "ANALYSIS_ACTIVE");
+  assert.ok(actions > 8, `${actions} actions`);
+  for (let nth = 1; nth <= actions; nth++) {
+    await interruptAt(
+      nth,
+      null,
+      "ANALYSIS_ACTIVE",
+      async (stage) => (await stage.send("permit.deleted")).jobId,
+    );
+  }
+});
+
+Deno.test("supersede: a halt at each step of a change of phase cuts and stops everything", async () => {
+  const actions = await actionsOf("WORKSPACE_SETUP_PENDING", "ANALYSIS_ACTIVE");
+  for (let nth = 1; nth <= actions; nth += 2) {
+    await interruptAt(nth, "WORKSPACE_SETUP_PENDING", "ANALYSIS_ACTIVE", async (stage) => {
+      const { jobId } = await stage.send("permit.halted");
+      return jobId;
+    });
+  }
+});
+
+Deno.test("supersede: while it waits, at once", async () => {
+  await withStage(async (stage) => {
+    const { jobId } = await stage.status("ANALYSIS_ACTIVE");
+    await stage.until("it waits", async () => (await stage.job(jobId, "running")).waitingFor !== null);
+    const beganMs = stage.clock.now();
+    const newer = await stage.send("permit.deleted");
+    await stage.job(jobId, "superseded");
+    assert.ok(stage.clock.now() - beganMs < 1_000, "no wait is waited out");
+    await stage.job(newer.jobId, "succeeded");
+  }, { settings: { readyMs: 600_000 } });
+});
+
+Deno.test("supersede: while it waits for a missing person", async () => {
+  await withStage(async (stage) => {
+    const { jobId } = await stage.send("permit.status.updated", { status: "DATA_PREPARATION_PENDING" });
+    const waiting = await stage.until("it waits", async () => {
+      const job = await stage.job(jobId, "running");
+      return job.waitingFor === "no preprocessor has been named" && job;
+    });
+    const sinceMs = waiting.waitingSinceMs ?? 0;
+    assert.ok(sinceMs - (waiting.startedAtMs ?? 0) < 1_000);
+    await stage.clock.sleep(3 * 24 * 60 * 60_000);
+    assert.equal(
+      (await stage.job(jobId, "running")).attempt,
+      1,
+      "a long wait does not use up attempts or looks",
+    );
+    const named = await stage.send("permit.status.updated", { preprocessor: { username: "m.keller" } });
+    await stage.job(named.jobId, "succeeded", 60_000);
+    await stage.job(jobId, "superseded");
+    assert.equal((await stage.snapshot()).status, "RUNNING");
+  });
+});
+
+Deno.test("supersede: while it queues for a slot that others hold", async () => {
+  await withStage(async (stage) => {
+    const waiting = await stage.status("ANALYSIS_ACTIVE");
+    await stage.until(
+      "it waits",
+      async () => (await stage.job(waiting.jobId, "running")).waitingFor !== null,
+    );
+    stage.driver.hold(({ permitId }) => permitId === "permit-002");
+    const busy = await stage.status("ARCHIVED", "permit-002");
+    await stage.status("WORKSPACE_SETUP_PENDING", "permit-002");
+    await stage.until("the only slot is held", () => stage.driver.waiting > 0);
+    // The pod is ready now: the attempt wants its slot back.
+    await stage.clock.sleep(5_000);
+    assert.equal((await stage.job(waiting.jobId, "running")).state, "running");
+    const beganMs = stage.clock.now();
+    const halt = await stage.send("permit.halted");
+    await stage.job(halt.jobId, "succeeded", 60_000);
+    assert.ok(stage.clock.now() - beganMs < 5_000, "the halt does not stand behind its own permit's attempt");
+    await stage.job(waiting.jobId, "superseded");
+    stage.driver.open();
+    assert.equal(busy.verdict, "accepted");
+  }, { limits: { parallelPermits: 1, urgentPermits: 1 }, settings: { readyMs: 2_000 } });
+});
+
+Deno.test("supersede: during the way back of a failed provisioning", async () => {
+  await withStage(async (stage) => {
+    stage.driver.hold(({ kind }) => {
+      if (kind === "prove-isolation") throw new Fault("stalled", "isolation-unproven", "Cannot prove it");
+      return kind === "stop";
+    });
+    const { jobId } = await stage.status("ANALYSIS_ACTIVE");
+    await stage.until("it takes back", () => stage.driver.waiting > 0);
+    const newer = await stage.status("ARCHIVED");
+    stage.driver.open();
+    await stage.job(newer.jobId, "succeeded");
+    assert.equal((await getJob(stage.db, jobId))?.state, "superseded");
+  });
+});
+
+Deno.test("supersede: a retry that waits for its time gives way at once", async () => {
+  await withStage(async (stage) => {
+    stage.driver.before = ({ kind }) => {
+      if (kind === "start") {
+        throw new Fault("retry", "unavailable", "Cannot reach it", { retryAfterMs: 600_000 });
+      }
+    };
+    const { jobId } = await stage.status("ANALYSIS_ACTIVE");
+    await stage.retry(jobId);
+    stage.driver.before = () => {};
+    const newer = await stage.send("permit.deleted");
+    await stage.job(newer.jobId, "succeeded", 60_000);
+    assert.equal((await getJob(stage.db, jobId))?.state, "superseded");
+    assert.equal(stage.truth(PERMIT).scope, "absent");
+  });
+});
+
+Deno.test("supersede: a deletion accepted beside a job's end is carried out before it is called done", async () => {
+  await withStage(async (stage) => {
+    const { jobId } = await stage.status("ANALYSIS_ACTIVE");
+    await stage.job(jobId, "succeeded");
+    const again = await stage.status("ANALYSIS_ACTIVE");
+    let deletion = 0;
+    stage.driver.beforeObserve = async () => {
+      // After the attempt has read the wish: it will find that nothing differs from the old one.
+      if (deletion === 0) deletion = (await stage.send("permit.deleted")).jobId;
+    };
+    await stage.until("it came", () => deletion > 0);
+    stage.driver.hold();
+    await stage.until("the deletion works", () => stage.driver.waiting > 0);
+    assert.equal((await stage.permit()).deletion, "requested");
+    assert.notEqual((await stage.snapshot()).status, "DESTROYED");
+    assert.equal((await getJob(stage.db, again.jobId))?.state, "superseded");
+    stage.driver.open();
+    await stage.job(deletion, "succeeded");
+    assert.equal((await stage.permit()).deletion, "done");
+    assert.equal(stage.truth().scope, "absent");
+  });
+});
