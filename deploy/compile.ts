@@ -3,6 +3,8 @@
  * fetches its runtime (denort) once; where that cannot be reached this says so in one line and ends with 1.
  */
 
+import { HEAVY_MODULES } from "../src/cli/heavy.ts";
+
 /** Folders and files that the program reads at run time through import.meta. */
 export const DATA: readonly string[] = ["phases", "migrations", "src/drivers/kubernetes/consolidate.sh"];
 
@@ -27,7 +29,7 @@ const OUTPUT = "dist/wps";
 
 /** The arguments of `deno compile`. */
 export function compileArguments(): string[] {
-  const included = [...DATA, NATIVE].flatMap((item) => ["--include", item]);
+  const included = [...DATA, ...HEAVY_MODULES, NATIVE].flatMap((item) => ["--include", item]);
   return ["compile", ...PERMISSIONS, ...included, "--output", OUTPUT, "main.ts"];
 }
 

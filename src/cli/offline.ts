@@ -4,6 +4,7 @@ import type { OfflineApi } from "./client.ts";
 import type { ServiceOptions } from "./context.ts";
 import { CliError, EXIT, toCliError } from "./exit.ts";
 import type { Environment } from "./terminal.ts";
+import { loadHeavy } from "./heavy.ts";
 
 /**
  * Opens the stopped service's database. `down` says how the service is known to be down; CliError with exit code 4
@@ -16,8 +17,8 @@ export async function openStopped(
   warn: (line: string) => void,
 ): Promise<OfflineApi> {
   try {
-    const { loadSetup } = await import("./setup.ts");
-    const { openOffline } = await import("../app.ts");
+    const { loadSetup } = await loadHeavy("./setup.ts");
+    const { openOffline } = await loadHeavy("../app.ts");
     const { createLog } = await import("../log.ts");
     const { MACHINE_CLOCK } = await import("../machine.ts");
     const { config, phases } = await loadSetup(options.config, environment);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { compileArguments, DATA, explainFailure, PERMISSIONS } from "../../deploy/compile.ts";
+import { HEAVY_MODULES } from "../../src/cli/heavy.ts";
 import { programSources, rootFolder } from "../run/sources.ts";
 
 Deno.test("deploy/compile.ts: carries every file that the program reads beside its sources", () => {
@@ -8,12 +9,13 @@ Deno.test("deploy/compile.ts: carries every file that the program reads beside i
     "src/store/migrate.ts": "migrations",
     "src/drivers/kubernetes/driver.ts": "src/drivers/kubernetes/consolidate.sh",
   };
+  const loaders = ["src/cli/heavy.ts"];
   const found = programSources().filter((file) =>
     /import\.meta\.(url|dirname|filename|resolve)/.test(Deno.readTextFileSync(rootFolder() + file))
   );
   assert.deepEqual(
     found.sort(),
-    Object.keys(readers).sort(),
+    [...Object.keys(readers), ...loaders].sort(),
     "say in deploy/compile.ts what a new reader reads",
   );
   assert.deepEqual([...DATA].sort(), Object.values(readers).sort());
@@ -28,6 +30,7 @@ Deno.test("deploy/compile.ts: the tasks run with the same permissions as the exe
     assert.equal(manifest.tasks[name], `deno run ${PERMISSIONS.join(" ")} main.ts ${name}`);
   }
   const args = compileArguments();
+  for (const module of HEAVY_MODULES) assert.ok(args.includes(module), `${module}, which Deno cannot see`);
   assert.ok(
     args.includes("npm:@libsql/linux-x64-gnu"),
     "libSQL's native package, which nothing imports by name",

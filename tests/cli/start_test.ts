@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { HEAVY_MODULES } from "../../src/cli/heavy.ts";
 
 interface Resolved {
   specifier?: string;
@@ -20,14 +21,14 @@ async function modules(): Promise<Map<string, Module>> {
   return new Map(graph.modules.map((module) => [module.specifier, module]));
 }
 
-/** What is loaded when `from` is: its imports that are not dynamic, and theirs. */
-function loaded(graph: Map<string, Module>, from: string[]): Set<string> {
+/** What is loaded when `from` is: its imports, and theirs; dynamic ones, which only may be loaded, if wanted. */
+function loaded(graph: Map<string, Module>, from: string[], dynamic = false): Set<string> {
   const found = new Set<string>();
   const visit = (specifier: string): void => {
     if (found.has(specifier)) return;
     found.add(specifier);
     for (const { code, isDynamic } of graph.get(specifier)?.dependencies ?? []) {
-      if (code?.specifier !== undefined && isDynamic !== true) visit(code.specifier);
+      if (code?.specifier !== undefined && (dynamic || isDynamic !== true)) visit(code.specifier);
     }
   };
   from.forEach(visit);
@@ -58,3 +59,26 @@ Deno.test("main.ts: a command that asks the service loads nothing but the parser
     assert.deepEqual(foreign, [], `sources of ${name}`);
   }
 });
+
+Deno.test("main.ts: Deno sees no way from it to the service, whose graph it would read at every start", async () => {
+  const graph = await modules();
+  const root = new URL("../../", import.meta.url).href;
+  const seen = [...loaded(graph, [`${root}main.ts`], true)];
+  const units = [
+    "src/app",
+    "src/api/",
+    "src/store/",
+    "src/drivers/",
+    "src/runner/",
+    "src/intake/",
+    "src/config/sch",
+  ];
+  assert.deepEqual(seen.filter((file) => units.some((unit) => file.startsWith(root + unit))), []);
+  for (const module of HEAVY_MODULES) {
+    assert.ok(await exists(root + module), `${module} is there to be loaded`);
+  }
+});
+
+async function exists(url: string): Promise<boolean> {
+  return (await Deno.stat(new URL(url))).isFile;
+}

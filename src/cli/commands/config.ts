@@ -2,6 +2,7 @@
 import { object } from "@optique/core/constructs";
 import { branch, type CommandParser, localCommand } from "../args.ts";
 import { EXIT } from "../exit.ts";
+import { loadHeavy } from "../heavy.ts";
 
 const check = localCommand(
   {
@@ -17,7 +18,7 @@ const check = localCommand(
   },
   object({}),
   async (_given, common, context) => {
-    const { jointProblems, readConfig, readPhases } = await import("../setup.ts");
+    const { jointProblems, readConfig, readPhases } = await loadHeavy("./setup.ts");
     const { problemLine } = await import("../../config/problem.ts");
     const read = await readConfig(common.config, context.surroundings.environment);
     const problems = [...read.problems];
@@ -51,7 +52,7 @@ const show = localCommand(
   },
   object({}),
   async (_given, common, context) => {
-    const { requireConfig } = await import("../setup.ts");
+    const { requireConfig } = await loadHeavy("./setup.ts");
     const { describeConfig } = await import("../../config/describe.ts");
     const { config, file, overridden } = await requireConfig(common.config, context.surroundings.environment);
     const shown = describeConfig(config);

@@ -1,6 +1,7 @@
 /** `wps demo`. */
 import { object } from "@optique/core/constructs";
 import { type CommandParser, localCommand } from "../args.ts";
+import { loadHeavy } from "../heavy.ts";
 
 /** See the file. */
 export const command: CommandParser = localCommand(
@@ -19,7 +20,7 @@ export const command: CommandParser = localCommand(
   },
   object({}),
   async (_given, common, context) => {
-    const { demo } = await import("../demo.ts");
+    const { demo } = await loadHeavy("./demo.ts");
     return await demo(common, context);
   },
 );

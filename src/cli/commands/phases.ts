@@ -7,6 +7,7 @@ import { string } from "@optique/core/valueparser";
 import { branch, choiceOption, type CommandParser, localCommand } from "../args.ts";
 import { CliError, EXIT } from "../exit.ts";
 import type { Environment } from "../terminal.ts";
+import { loadHeavy } from "../heavy.ts";
 
 const check = localCommand(
   {
@@ -26,7 +27,7 @@ const check = localCommand(
     })),
   }),
   async ({ directory }, common, context) => {
-    const { readPhases } = await import("../setup.ts");
+    const { readPhases } = await loadHeavy("./setup.ts");
     const { problemLine } = await import("../../config/problem.ts");
     const site = directory ?? await configuredDirectory(common.config, context.surroundings.environment);
     const { phases, overridden, problems } = await readPhases(site);
@@ -76,10 +77,10 @@ const show = localCommand(
     ),
   }),
   async ({ status, directory }, common, context) => {
-    const { readPhases } = await import("../setup.ts");
+    const { readPhases } = await loadHeavy("./setup.ts");
     const { problemLine } = await import("../../config/problem.ts");
     const { didYouMean } = await import("../../config/nearest.ts");
-    const { describeLines, describePhase } = await import("../../phases/describe.ts");
+    const { describeLines, describePhase } = await loadHeavy("../phases/describe.ts");
     const { phases, problems } = await readPhases(
       directory ?? await configuredDirectory(common.config, context.surroundings.environment),
     );
@@ -133,7 +134,7 @@ async function configuredDirectory(
   path: string | undefined,
   environment: Environment,
 ): Promise<string | null> {
-  const { readConfig } = await import("../setup.ts");
+  const { readConfig } = await loadHeavy("./setup.ts");
   const { problemLine } = await import("../../config/problem.ts");
   const read = await readConfig(path, environment);
   if (read.config !== null) return read.config.phases.directory;

@@ -1,6 +1,7 @@
 /** `wps serve`. */
 import { object } from "@optique/core/constructs";
 import { type CommandParser, localCommand } from "../args.ts";
+import { loadHeavy } from "../heavy.ts";
 
 /** See the file. */
 export const command: CommandParser = localCommand(
@@ -18,7 +19,7 @@ export const command: CommandParser = localCommand(
   },
   object({}),
   async (_given, common, context) => {
-    const { serve } = await import("../serve.ts");
+    const { serve } = await loadHeavy("./serve.ts");
     return await serve(common, context);
   },
 );
