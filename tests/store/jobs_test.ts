@@ -9,7 +9,9 @@ import {
   enqueueJob,
   getJob,
   latestJob,
+  latestWish,
   listJobs,
+  mostUrgentDue,
   nextRunAt,
   openJob,
   requeueOrphans,
@@ -376,5 +378,37 @@ Deno.test("listJobs: goes on from a cursor", async () => {
     const second = await listJobs(db, {}, { cursor: first.next, limit: 3 });
     assert.deepEqual([first, second].map(({ items }) => items.map(({ id }) => id)), [[5, 4, 3], [2, 1]]);
     assert.equal(second.next, null);
+  });
+});
+
+Deno.test("mostUrgentDue: what claimJob would take now, and null when that is nothing", async () => {
+  await withStore(async (db) => {
+    const due = (nowMs: number, priorityMax: number | null = null): Promise<number | null> =>
+      mostUrgentDue(db, { nowMs, priorityMax });
+    assert.equal(await due(100), null);
+    for (const permitId of ["p", "q"]) await addPermit(db, permitId);
+    await addJob(db, "p", { kind: "reconcile", runAtMs: 10 });
+    await addJob(db, "q", { kind: "delete", runAtMs: 50 });
+    assert.deepEqual([await due(20), await due(50), await due(5)], [50, 10, null]);
+    assert.equal(await due(20, 20), null, "only what is urgent");
+    assert.equal((await claimed(db)).priority, 10);
+    await addJob(db, "q", { kind: "halt", runAtMs: 60 });
+    assert.equal(await due(100), 50, "a permit whose job runs waits for it");
+  });
+});
+
+Deno.test("latestWish: a drift that only took access away fulfils no wish", async () => {
+  await withStore(async (db) => {
+    await addPermit(db, "p");
+    assert.equal(await latestWish(db, "p"), null);
+    const wish = await addJob(db, "p");
+    const job = await claimed(db);
+    await db.write((tx) => succeedJob(tx, { jobId: job.id, fence: job.fence }, 100));
+    const cut = await addJob(db, "p", { kind: "drift", priority: 20 });
+    assert.deepEqual([(await latestJob(db, "p"))?.id, (await latestWish(db, "p"))?.id], [cut, wish]);
+    const taken = await claimed(db);
+    await db.write((tx) => succeedJob(tx, { jobId: taken.id, fence: taken.fence }, 100));
+    const repair = await addJob(db, "p", { kind: "drift" });
+    assert.equal((await latestWish(db, "p"))?.id, repair);
   });
 });

@@ -7,12 +7,22 @@ import { findEvent, findUnackedTwins, listEvents, markAllAcked } from "../../src
 import { latestEvidence, provenInstances } from "../../src/store/evidence.ts";
 import { durationsOfJobsLike } from "../../src/store/job_history.ts";
 import { isWanted } from "../../src/store/job_transitions.ts";
-import { claimJob, latestJob, listJobs, nextRunAt, openJob, requeueOrphans } from "../../src/store/jobs.ts";
+import {
+  claimJob,
+  latestJob,
+  latestWish,
+  listJobs,
+  mostUrgentDue,
+  nextRunAt,
+  openJob,
+  requeueOrphans,
+} from "../../src/store/jobs.ts";
 import { leasesOf } from "../../src/store/leases.ts";
 import { rolesOf } from "../../src/store/members.ts";
 import { pendingOutbox } from "../../src/store/outbox.ts";
 import { listPermits } from "../../src/store/permits.ts";
 import { medianDurations, stepsOf } from "../../src/store/steps.ts";
+import { keepPasswords } from "../../src/store/secrets.ts";
 import { listVolumes } from "../../src/store/volumes.ts";
 import { workspacesOf } from "../../src/store/workspaces.ts";
 import { withStore } from "./fixture.ts";
@@ -26,6 +36,8 @@ const STATEMENTS: [name: string, run: (db: Db) => Promise<unknown>][] = [
   ["isWanted", (db) => isWanted(db, { jobId: 1, fence: 1 })],
   ["openJob", (db) => openJob(db, "p")],
   ["latestJob", (db) => latestJob(db, "p")],
+  ["latestWish", (db) => latestWish(db, "p")],
+  ["mostUrgentDue", (db) => mostUrgentDue(db, { nowMs: 1, priorityMax: null })],
   ["nextRunAt", (db) => nextRunAt(db)],
   ["listJobs of a permit", (db) => listJobs(db, { permitId: "p" }, PAGE)],
   ["listJobs in a state", (db) => listJobs(db, { state: "failed" }, PAGE)],
@@ -42,6 +54,7 @@ const STATEMENTS: [name: string, run: (db: Db) => Promise<unknown>][] = [
   ["latestEvidence", (db) => latestEvidence(db, "p", "k", "u")],
   ["provenInstances", (db) => provenInstances(db, "p")],
   ["workspacesOf", (db) => workspacesOf(db, "p")],
+  ["keepPasswords", (db) => db.write((tx) => keepPasswords(tx, "p", ["research/a"]))],
   ["listVolumes", (db) => listVolumes(db, "p")],
   ["leasesOf", (db) => leasesOf(db, "p")],
   ["rolesOf", (db) => rolesOf(db, "u")],

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   clearPassword,
   clearSecrets,
+  keepPasswords,
   readSealedHostKey,
   readSealedPassword,
   saveHostKeyOnce,
@@ -36,6 +37,25 @@ Deno.test("saveHostKeyOnce: the first one counts, whoever comes later", async ()
     assert.deepEqual(await save(1), bytes(1));
     assert.deepEqual(await save(2), bytes(1));
     assert.deepEqual(await readSealedHostKey(db, "p", "hospital-a"), bytes(1));
+  });
+});
+
+Deno.test("keepPasswords: those of other workspaces of the permit go, host keys and other permits' stay", async () => {
+  await withStore(async (db) => {
+    for (const id of ["p", "q"]) await addPermit(db, id);
+    await db.write(async (tx) => {
+      for (const id of ["p", "q"]) {
+        for (const key of ["research/a", "research/b"]) await savePassword(tx, id, key, bytes(1), 10);
+        await saveHostKeyOnce(tx, id, "h", bytes(2), 10);
+      }
+      await keepPasswords(tx, "p", ["research/a", "research/never"]);
+    });
+    assert.deepEqual(await readSealedPassword(db, "p", "research/a"), bytes(1));
+    assert.equal(await readSealedPassword(db, "p", "research/b"), null);
+    assert.deepEqual(await readSealedHostKey(db, "p", "h"), bytes(2));
+    assert.deepEqual(await readSealedPassword(db, "q", "research/b"), bytes(1));
+    await db.write((tx) => keepPasswords(tx, "p", []));
+    assert.equal(await readSealedPassword(db, "p", "research/a"), null);
   });
 });
 

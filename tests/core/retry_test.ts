@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { Fault } from "../../src/core/fault.ts";
+import { type Job, JOB_PRIORITY, type JobKind } from "../../src/core/job.ts";
+import { afterFault, backoffMs, nextDriftMs, type RetryLimits } from "../../src/core/retry.ts";
+
+const LIMITS: RetryLimits = { attemptMax: 8, backoffMs: 2_000, backoffMaxMs: 300_000 };
+const NOW_MS = 1_000_000;
+
+function job(kind: JobKind, attempt: number, priority = JOB_PRIORITY[kind]): Job {
+  return {
+    id: 1,
+    permitId: "p",
+    kind,
+    state: "running",
+    priority,
+    version: 1,
+    eventSeq: null,
+    attempt,
+    runAtMs: 0,
+    createdAtMs: 0,
+    startedAtMs: 0,
+    endedAtMs: null,
+    bootEpoch: "boot",
+    fence: 1,
+    waitingFor: null,
+    waitingSinceMs: null,
+    reason: null,
+    message: null,
+    advice: null,
+    stepsDone: 0,
+    stepsTotal: 0,
+  };
+}
+
+Deno.test("backoffMs: doubles from the first delay to the last, half of it fixed and half of it chance", () => {
+  const cases: [attempt: number, least: number, most: number][] = [
+    [1, 1_000, 2_000],
+    [2, 2_000, 4_000],
+    [3, 4_000, 8_000],
+    [8, 128_000, 256_000],
+    [9, 150_000, 300_000],
+    [10_000, 150_000, 300_000],
+  ];
+  for (const [attempt, least, most] of cases) {
+    assert.equal(backoffMs(attempt, LIMITS, 0, null), least, `attempt ${attempt}`);
+    assert.equal(backoffMs(attempt, LIMITS, 1, null), most, `attempt ${attempt}`);
+  }
+});
+
+Deno.test("backoffMs: a server's Retry-After is obeyed within reason", () => {
+  assert.equal(backoffMs(1, LIMITS, 0, 90_000), 90_000);
+  assert.equal(backoffMs(9, LIMITS, 0, 1_000), 150_000, "it does not hurry");
+  assert.equal(backoffMs(1, LIMITS, 0, 10 * 86_400_000), 3_600_000, "nor park a permit for days");
+});
+
+const fault = (disposition: Fault["disposition"], retryAfterMs?: number): Fault =>
+  new Fault(disposition, "unavailable", "Cannot", { retryAfterMs });
+
+const CASES: { why: string; job: Job; fault: Fault; next: string }[] = [
+  { why: "may pass", job: job("reconcile", 1), fault: fault("retry"), next: "retry" },
+  { why: "is not there yet", job: job("reconcile", 1), fault: fault("wait"), next: "retry" },
+  { why: "needs a person", job: job("reconcile", 1), fault: fault("stalled"), next: "fail" },
+  { why: "nobody wants it", job: job("reconcile", 1), fault: fault("cancelled"), next: "cancel" },
+  { why: "the last attempt but one", job: job("reconcile", 7), fault: fault("retry"), next: "retry" },
+  { why: "the last attempt", job: job("reconcile", 8), fault: fault("retry"), next: "fail" },
+  { why: "a drift's last attempt", job: job("drift", 8), fault: fault("retry"), next: "fail" },
+  { why: "a stop may have to give, too", job: job("stop", 8), fault: fault("retry"), next: "fail" },
+  { why: "a halt never gives up", job: job("halt", 800), fault: fault("retry"), next: "retry" },
+  { why: "also where a person is needed", job: job("halt", 8), fault: fault("stalled"), next: "retry" },
+  { why: "a deletion never gives up", job: job("delete", 800), fault: fault("stalled"), next: "retry" },
+  {
+    why: "nor does a drift that only cuts",
+    job: job("drift", 800, JOB_PRIORITY.stop),
+    fault: fault("stalled"),
+    next: "retry",
+  },
+];
+
+for (const { why, job, fault, next } of CASES) {
+  Deno.test(`afterFault: ${why}`, () => assert.equal(afterFault(job, fault, NOW_MS, LIMITS, 0).next, next));
+}
+
+Deno.test("afterFault: the next attempt is due after the delay", () => {
+  assert.deepEqual(afterFault(job("reconcile", 2), fault("retry"), NOW_MS, LIMITS, 0.5), {
+    next: "retry",
+    runAtMs: NOW_MS + 3_000,
+  });
+  assert.deepEqual(afterFault(job("reconcile", 2), fault("retry", 60_000), NOW_MS, LIMITS, 0.5), {
+    next: "retry",
+    runAtMs: NOW_MS + 60_000,
+  });
+});
+
+Deno.test("nextDriftMs: a tenth around the interval", () => {
+  assert.deepEqual([0, 0.5, 1].map((chance) => nextDriftMs(600_000, chance)), [540_000, 600_000, 660_000]);
+});
