@@ -170,12 +170,24 @@ Deno.test(
     const client = new Client(transport);
     const stop = new AbortController();
     const lists: string[] = [];
+    const opened: string[] = [];
     const listMetadata = client.listMetadata.bind(client);
-    // The first list lies about the version, as a list of long ago would.
     client.listMetadata = async (...asked) => {
       const listed = await listMetadata(...asked);
       lists.push(listed.resourceVersion);
-      return lists.length === 1 ? { ...listed, resourceVersion: "1" } : listed;
+      return listed;
+    };
+    // The first watch begins at a version from before its kind existed: no API server can still know that one.
+    const openWatch = client.openWatch.bind(client);
+    client.openWatch = async (resource, query, signal) => {
+      opened.push(query.resourceVersion);
+      if (opened.length > 1) return await openWatch(resource, query, signal);
+      const old = { watch: "1", resourceVersion: "1", timeoutSeconds: "60" };
+      const asked = { verb: "watch", resource, target: resource, secret: false };
+      return await transport.open(
+        { method: "GET", path: await lateKind(cluster), query: old, asked },
+        signal,
+      );
     };
     try {
       const watching = watchResource(
@@ -185,15 +197,47 @@ Deno.test(
         () => {},
         stop.signal,
       );
-      await until("it lists again", () => lists.length > 1);
-      stop.abort();
-      await watching;
+      try {
+        await until("it watches again", () => opened.length > 1);
+        assert.deepEqual([lists.length, opened[1]], [2, lists[1]], "from where the second list stands");
+      } finally {
+        stop.abort();
+        await watching;
+      }
     } finally {
+      await cluster.tryKubectl(["delete", "customresourcedefinition", LATE_KIND]);
       await transport.close();
       await cluster.stop();
     }
   },
 );
+
+const LATE_KIND = "latecomers.test.wps.example";
+
+/** A kind whose history begins now; gives its path. */
+async function lateKind(cluster: Cluster): Promise<string> {
+  const [plural = "", group = ""] = [LATE_KIND.split(".")[0], LATE_KIND.slice(LATE_KIND.indexOf(".") + 1)];
+  await cluster.apply({
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: LATE_KIND },
+    spec: {
+      group,
+      scope: "Cluster",
+      names: { plural, singular: "latecomer", kind: "Latecomer" },
+      versions: [{
+        name: "v1",
+        served: true,
+        storage: true,
+        schema: { openAPIV3Schema: { type: "object" } },
+      }],
+    },
+  });
+  await cluster.kubectl(["wait", "--for=condition=Established", `crd/${LATE_KIND}`, "--timeout=30s"]);
+  const path = `/apis/${group}/v1/${plural}`;
+  await until("it is served", async () => (await cluster.tryKubectl(["get", "--raw", path])).code === 0);
+  return path;
+}
 
 interface Refusal {
   why: string;
