@@ -12,7 +12,6 @@ import { appendAudit } from "../store/audit.ts";
 import type { Tx } from "../store/db.ts";
 import { absorb, findEvent, findUnackedTwins, insertEvent } from "../store/events.ts";
 import { enqueueJob, openJob } from "../store/jobs.ts";
-import { appendOutbox } from "../store/outbox.ts";
 import { getPermit, savePermit } from "../store/permits.ts";
 import { withAccounts } from "./accounts.ts";
 import type { Delivery, Receipt } from "./delivery.ts";
@@ -158,9 +157,8 @@ async function record(tx: Tx, delivery: Delivery, receipt: Receipt, nowMs: numbe
     outcome: refused ? "refused" : "done",
     reason: reason === "" ? null : reason.slice(0, REASON_MAX),
     requestId: delivery.requestId,
+    details: { source, id, type, verdict, reasons },
   }]);
-  const payload = { seq, verdict, source, id, type, permitId, reasons, jobId, actor, atMs: nowMs };
-  await appendOutbox(tx, [{ topic: "audit.events", key: `event.${verdict}`, permitId, payload }], nowMs);
 }
 
 function reasonsOf(decision: Decision): FieldError[] {

@@ -71,11 +71,9 @@ Deno.test("acceptBatch: an accepted event leaves inbox row, permit, leases, job,
       requestId: null,
     });
     const [message] = await pendingOutbox(db, "audit.events", 10);
-    assert.deepEqual([message?.key, message?.permitId, message?.payload["seq"]], [
-      "event.accepted",
-      "permit-001",
-      1,
-    ]);
+    assert.deepEqual([message?.key, message?.permitId], ["event.accepted", "permit-001"]);
+    const event = { source: "permit-manager", id: "evt-0192", type: "permit.status.updated" };
+    assert.deepEqual(message?.payload, { ...entry, ...event, verdict: "accepted", reasons: [] });
   });
 });
 

@@ -10,7 +10,6 @@ import { insertEvent, newestEventSeq } from "../../src/store/events.ts";
 import { succeedJob } from "../../src/store/job_transitions.ts";
 import { claimJob, enqueueJob } from "../../src/store/jobs.ts";
 import { openStore } from "../../src/store/open.ts";
-import { appendOutbox } from "../../src/store/outbox.ts";
 import { savePermit } from "../../src/store/permits.ts";
 
 /** Rows of each kind in one group. */
@@ -63,7 +62,6 @@ async function writeGroups(directory: string): Promise<void> {
           target: permitId,
         };
         await appendAudit(tx, [{ ...audit, outcome: "done", reason: null, requestId: null }]);
-        await appendOutbox(tx, [{ topic: "audit.events", key: "event.accepted", permitId, payload: {} }], 0);
       }
     });
     acknowledge(`${group}`);

@@ -38,6 +38,50 @@ Deno.test("appendAudit: entries come back as they were, in the order of appendin
   });
 });
 
+Deno.test("appendAudit: each entry has its message to the Auditing Service, with what no column holds", async () => {
+  await withStore(async (db) => {
+    await db.write((tx) =>
+      appendAudit(tx, [entry(), { ...entry({ action: "event.accepted" }), details: { id: "evt-1" } }])
+    );
+    assert.deepEqual(await pendingOutbox(db, null, 10), [
+      {
+        id: 1,
+        topic: "audit.events",
+        key: "step.start",
+        permitId: "p",
+        payload: { seq: 1, ...entry() },
+        createdAtMs: 10,
+      },
+      {
+        id: 2,
+        topic: "audit.events",
+        key: "event.accepted",
+        permitId: "p",
+        payload: { id: "evt-1", seq: 2, ...entry({ action: "event.accepted" }) },
+        createdAtMs: 10,
+      },
+    ]);
+  });
+});
+
+Deno.test("appendAudit: it alone writes audit rows and their messages", async () => {
+  const writers: string[] = [];
+  for (const path of await sources("src/")) {
+    const text = await Deno.readTextFile(path);
+    if (/insert into audit\b|topic: "audit\.events"/.test(text)) writers.push(path);
+  }
+  assert.deepEqual(writers, ["src/store/audit.ts"]);
+});
+
+async function sources(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    if (isDirectory) found.push(...await sources(`${folder}${name}/`));
+    else if (name.endsWith(".ts")) found.push(`${folder}${name}`);
+  }
+  return found;
+}
+
 const LISTS: [filter: Parameters<typeof listAudit>[1], seqs: number[]][] = [
   [{ permitId: "p" }, [2, 1]],
   [{ action: "job.failed" }, [2]],
