@@ -32,6 +32,15 @@ export function takesOnly(job: Pick<Job, "kind" | "priority">): boolean {
   return job.kind === "drift" && job.priority <= URGENT_PRIORITY_MAX;
 }
 
+/**
+ * Whether a job has a more urgent place than its kind asks for, inherited from one that it superseded while access was
+ * being cut. It keeps the place until nothing is left to be taken: cutting comes before giving, not giving.
+ */
+export function isHastened(job: Pick<Job, "kind" | "priority">): boolean {
+  return !takesOnly(job) && job.priority <= URGENT_PRIORITY_MAX &&
+    JOB_PRIORITY[job.kind] > URGENT_PRIORITY_MAX;
+}
+
 /** One job. Times are epoch milliseconds. */
 export interface Job {
   id: number;
@@ -59,6 +68,8 @@ export interface Job {
   reason: Reason | null;
   message: string | null;
   advice: string | null;
+  /** A person has cancelled it; it ends at its next step boundary. */
+  cancelRequested: boolean;
   stepsDone: number;
   stepsTotal: number;
 }

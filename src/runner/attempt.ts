@@ -4,12 +4,12 @@
  */
 import { unmet } from "../core/condition.ts";
 import { Fault, toFault } from "../core/fault.ts";
-import type { Job } from "../core/job.ts";
+import { isHastened, type Job, JOB_PRIORITY } from "../core/job.ts";
 import type { Observed } from "../core/observed.ts";
 import type { AwaitStep, Plan } from "../core/step.ts";
 import { endedBy, hold, pause, recordWaits } from "./patience.ts";
 import type { Slot } from "./slots.ts";
-import { nextStretch, type Stretch } from "./stretch.ts";
+import { nextStretch, type Stretch, takesAway } from "./stretch.ts";
 import { applyStretch } from "./stretch_run.ts";
 import { createTally } from "./tally.ts";
 import { createWaits, type NamedWait, waitId, waitOf } from "./waits.ts";
@@ -72,6 +72,11 @@ async function rounds(walk: Walk): Promise<AttemptEnd> {
       if (made.obstacles.length > 0) throw obstacleFault(made);
       return { kind: "succeeded", version: view.permit.version };
     }
+    if (isHastened(walk.job) && !takesAway(stretch)) {
+      const end = await ease(walk);
+      if (end !== null) return end;
+      continue;
+    }
     const isWaiting = stretch.waves.length === 0;
     // What is planned anew after a wait was undone by somebody, it did not fail to come about.
     if (isWaiting) trials.last = "";
@@ -83,6 +88,13 @@ async function rounds(walk: Walk): Promise<AttemptEnd> {
   }
   const message = `Cannot finish ${walk.job.permitId}: still not done after ${STRETCH_MAX} stretches`;
   throw new Fault("retry", "internal", message);
+}
+
+/** What the job was urgent for is done: from here on it gives, and queues with those that give. Null: look again. */
+async function ease(walk: Walk): Promise<AttemptEnd | null> {
+  await walk.deps.ledger.eased();
+  walk.job = { ...walk.job, priority: JOB_PRIORITY[walk.job.kind] };
+  return walk.held.slot.lane === "general" ? null : await pause(walk, 0);
 }
 
 /** Null: the platform says "not yet" and names what; the wait is recorded and bounded like any other. */

@@ -4,12 +4,12 @@
  * not be written is owed, and goes with the next transaction.
  */
 import { Fault } from "../core/fault.ts";
-import type { Job } from "../core/job.ts";
+import { type Job, JOB_PRIORITY } from "../core/job.ts";
 import type { Permit, VolumeRecord } from "../core/permit.ts";
 import type { JobGlimpse } from "../core/permit_status.ts";
 import type { ApplyStep } from "../core/step.ts";
 import type { Db, Tx } from "../store/db.ts";
-import { isWanted, progressJob, resumeJob, waitJob, type Wanted } from "../store/job_transitions.ts";
+import { easeJob, isWanted, progressJob, resumeJob, waitJob, type Wanted } from "../store/job_transitions.ts";
 import { getPermit } from "../store/permits.ts";
 import { beginSteps, type EndedStep, endSteps, stepsOf } from "../store/steps.ts";
 import { listVolumes } from "../store/volumes.ts";
@@ -53,6 +53,8 @@ export interface Ledger {
   turn(turn: Turn): Promise<{ wanted: Wanted; steps: BegunStep[] }>;
   /** Records what is waited for. A stale claim throws a cancelled Fault `lease-lost`. */
   waiting(waits: OpenWait[]): Promise<void>;
+  /** The job is no more urgent than its kind. */
+  eased(): Promise<void>;
   /** Notes that waits are over; it is written with the next turn, wait or end. */
   waited(waits: OpenWait[], outcome: "waited" | "failed"): void;
   /**
@@ -165,6 +167,7 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
         });
       });
     },
+    eased: () => commit(async (tx) => void await easeJob(tx, claim, JOB_PRIORITY[job.kind])),
     waited(waits: OpenWait[], outcome: "waited" | "failed"): void {
       for (const { recordId, text } of waits) {
         if (recordId !== null) {

@@ -20,3 +20,9 @@ export function nextStretch(steps: Step[]): Stretch {
   }
   return { waves, awaiting: [] };
 }
+
+/** Whether it cuts or stops something, or waits only for that. */
+export function takesAway({ waves, awaiting }: Stretch): boolean {
+  if (waves.some((wave) => wave.some(({ kind }) => kind === "cut-network" || kind === "stop"))) return true;
+  return waves.length === 0 && awaiting.some(({ wait }) => wait === "cut" || wait === "gone");
+}

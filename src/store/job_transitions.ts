@@ -63,6 +63,11 @@ export function progressJob(
   ]);
 }
 
+/** Running, with another priority: what it was urgent for is done. */
+export function easeJob(tx: Tx, claim: JobClaim, priority: number): Promise<boolean> {
+  return applied(tx, `update jobs set priority = ? where ${FENCED}`, [priority, claim.jobId, claim.fence]);
+}
+
 /** Running → succeeded. */
 export function succeedJob(tx: Tx, claim: JobClaim, nowMs: number): Promise<boolean> {
   return end(tx, claim, "succeeded", null, nowMs);

@@ -9,6 +9,7 @@ import {
   type JobState,
   URGENT_PRIORITY_MAX,
 } from "../core/job.ts";
+import { flag } from "./columns.ts";
 import type { Db, Reader, Tx } from "./db.ts";
 import { matching, numberCursor, type Page, pageLimit, type PageRequest, toPage } from "./page.ts";
 
@@ -60,6 +61,7 @@ const jobRow = z.object({
   reason: z.enum(REASONS).nullable(),
   message: z.string().nullable(),
   advice: z.string().nullable(),
+  cancelRequested: flag,
   stepsDone: z.number(),
   stepsTotal: z.number(),
 });
@@ -67,18 +69,21 @@ const jobRow = z.object({
 const COLUMNS = `id, permit_id as permitId, kind, state, priority, version, event_seq as eventSeq, attempt,
   run_at_ms as runAtMs, created_at_ms as createdAtMs, started_at_ms as startedAtMs, ended_at_ms as endedAtMs,
   boot_epoch as bootEpoch, fence, waiting_for as waitingFor, waiting_since_ms as waitingSinceMs, reason, message,
-  advice, steps_done as stepsDone, steps_total as stepsTotal`;
+  advice, cancel_requested as cancelRequested, steps_done as stepsDone, steps_total as stepsTotal`;
 const idRow = z.object({ id: z.number() });
 
 /**
- * Queues a job and supersedes whatever of the permit is queued (DESIGN 6). A drift supersedes nothing: while another
- * job of the permit is open, that one observes and repairs as well, and no drift is queued.
+ * Queues a job and supersedes whatever of the permit is queued (DESIGN 6). What supersedes an urgent job inherits its
+ * place, queued or running, because that one may not have finished cutting; the runner eases it once nothing is left to
+ * be taken. A drift supersedes nothing: while another job of the permit is open, that one observes and repairs as well,
+ * and no drift is queued.
  */
 export async function enqueueJob(tx: Tx, job: NewJob): Promise<Enqueued> {
   if (job.kind === "drift") {
     const open = await openJob(tx, job.permitId);
     if (open !== null) return { jobId: open.id, created: false, superseded: [] };
   }
+  const priority = Math.min(job.priority, await urgencyOf(tx, job.permitId) ?? job.priority);
   const superseded = await tx.read(
     `update jobs set state = 'superseded', reason = 'superseded', ended_at_ms = ?,
        waiting_for = null, waiting_since_ms = null
@@ -89,9 +94,22 @@ export async function enqueueJob(tx: Tx, job: NewJob): Promise<Enqueued> {
   const { lastId } = await tx.run(
     `insert into jobs (permit_id, kind, state, priority, version, event_seq, run_at_ms, created_at_ms)
      values (?, ?, 'queued', ?, ?, ?, ?, ?)`,
-    [job.permitId, job.kind, job.priority, job.version, job.eventSeq, job.runAtMs, job.nowMs],
+    [job.permitId, job.kind, priority, job.version, job.eventSeq, job.runAtMs, job.nowMs],
   );
   return { jobId: lastId, created: true, superseded: superseded.map(({ id }) => id) };
+}
+
+/** The most urgent priority among the permit's open jobs that take access away, or null: none does. */
+async function urgencyOf(tx: Tx, permitId: string): Promise<number | null> {
+  const rows = await tx.read(
+    `select min(priority) as priority from (
+       select priority from jobs where permit_id = ?1 and state = 'running'
+       union all select priority from jobs where permit_id = ?1 and state = 'queued')
+     where priority <= ?2`,
+    [permitId, URGENT_PRIORITY_MAX],
+    z.object({ priority: z.number().nullable() }),
+  );
+  return rows[0]?.priority ?? null;
 }
 
 /**

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Fault } from "../../src/core/fault.ts";
+import { JOB_PRIORITY } from "../../src/core/job.ts";
 import { getJob } from "../../src/store/jobs.ts";
 import type { Asked } from "./staged_driver.ts";
 import { PERMIT, type Stage, withStage } from "./stage.ts";
@@ -188,4 +189,40 @@ Deno.test("supersede: a deletion accepted beside a job's end is carried out befo
     assert.equal((await stage.permit()).deletion, "done");
     assert.equal(stage.truth().scope, "absent");
   });
+});
+
+Deno.test("supersede: an urgent cut keeps its place in what supersedes it, and giving queues as ever", async () => {
+  await withStage(async (stage) => {
+    await stage.job((await stage.status("WORKSPACE_SETUP_PENDING")).jobId, "succeeded");
+    // The other permit holds the only general slot; the cuts of this one fail until it has a newer wish.
+    const [other, newer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let cuts = 0;
+    stage.driver.before = async ({ permitId, kind }) => {
+      if (permitId === "permit-002") return await other.promise;
+      if (kind !== "cut-network" || cuts++ > 1) return;
+      await newer.promise;
+      throw new Fault("retry", "unavailable", "Cannot reach the API server");
+    };
+    await stage.status("WORKSPACE_SETUP_PENDING", "permit-002");
+    await stage.until("the general slot is held", () => stage.driver.asked.at(-1)?.permitId === "permit-002");
+    const stop = await stage.status("ARCHIVED");
+    await stage.until("it is about to cut", () => cuts === 2);
+    const heir = await stage.status("ANALYSIS_ACTIVE");
+    newer.resolve();
+    await stage.job(stop.jobId, "superseded");
+    const asked = stage.driver.asked.length;
+    await stage.until("nothing of the old phase runs", () => stage.truth().pods.length === 0);
+    const job = await stage.until("it is no more urgent than others", async () => {
+      const found = await getJob(stage.db, heir.jobId);
+      return found?.priority === JOB_PRIORITY.reconcile && found;
+    });
+    await stage.clock.sleep(60_000);
+    assert.equal(job.kind, "reconcile");
+    const given = stage.driver.asked.slice(asked).filter(({ permitId, kind }) =>
+      permitId === PERMIT && GIVES.has(kind)
+    );
+    assert.deepEqual(given, [], "giving waits for a slot of those that give");
+    other.resolve();
+    await stage.job(heir.jobId, "succeeded");
+  }, { limits: { parallelPermits: 1, urgentPermits: 1 }, withoutDrift: true });
 });

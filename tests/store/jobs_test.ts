@@ -65,6 +65,7 @@ Deno.test("enqueueJob: a new job is queued with nothing done", async () => {
       message: null,
       advice: null,
       stepsDone: 0,
+      cancelRequested: false,
       stepsTotal: 0,
     });
   });
@@ -96,6 +97,33 @@ Deno.test("enqueueJob: supersedes what is queued for the permit, nobody else's, 
     assert.equal((await getJob(db, queued))?.endedAtMs, 60);
   });
 });
+
+const HEIRS: [
+  why: string,
+  open: { kind: JobKind; priority?: number },
+  isRunning: boolean,
+  priority: number,
+][] = [
+  ["a queued stop has cut nothing yet", { kind: "stop" }, false, 20],
+  ["a running stop may not have finished", { kind: "stop" }, true, 20],
+  ["a halt that was resumed has to be looked after first", { kind: "halt" }, true, 0],
+  ["a drift that cuts", { kind: "drift", priority: 20 }, true, 20],
+  ["an heir that has not cut either", { kind: "reconcile", priority: 20 }, false, 20],
+  ["what gives has no urgency to pass on", { kind: "reconcile" }, true, 50],
+  ["nor has a drift that gives", { kind: "drift" }, false, 50],
+];
+for (const [why, open, isRunning, priority] of HEIRS) {
+  Deno.test(`enqueueJob: inherits the place of what it supersedes: ${why}`, async () => {
+    await withStore(async (db) => {
+      for (const id of ["p", "q"]) await addPermit(db, id);
+      await addJob(db, "p", open);
+      if (isRunning) await claimed(db);
+      await addJob(db, "q", { kind: "halt" });
+      const heir = await addJob(db, "p", { kind: "reconcile" });
+      assert.equal((await getJob(db, heir))?.priority, priority);
+    });
+  });
+}
 
 const DRIFTS: [open: JobKind | null, isRunning: boolean, created: boolean][] = [
   [null, false, true],
