@@ -63,7 +63,7 @@ export interface Job {
   fence: number;
   /** What it waits for right now, by name; null: it is working. */
   waitingFor: string | null;
-  /** When the present wait began, for its deadline, kept over a restart. */
+  /** When the present wait began, for people; null: it waits for nothing. Deadlines count from the steps. */
   waitingSinceMs: number | null;
   reason: Reason | null;
   message: string | null;

@@ -83,7 +83,7 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
   let lastShape = "";
   let owedResults: StepResult[] = [];
   let owedWaits: EndedStep[] = [];
-  let waitingText = job.waitingFor;
+  let waiting = { text: job.waitingFor, sinceMs: job.waitingSinceMs };
 
   async function commit<T>(work: (tx: Tx, committed: (() => void)[]) => Promise<T>): Promise<T> {
     const committed: (() => void)[] = [];
@@ -143,9 +143,9 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
         if (wanted === "lost") return { wanted, steps: [] };
         if (isNews) committed.push(await keepSeen(tx, job));
         if (ended.length > 0) await progressJob(tx, claim, progress);
-        if (waitingText !== null) {
+        if (waiting.text !== null) {
           await resumeJob(tx, claim);
-          committed.push(() => waitingText = null);
+          committed.push(() => waiting = { text: null, sinceMs: null });
         }
         if (wanted !== "go on" || next.length === 0) return { wanted, steps: [] };
         return { wanted, steps: await writeBegun(tx, deps, job, next) };
@@ -154,15 +154,16 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
     async waiting(waits: OpenWait[]): Promise<void> {
       const text = waits.map((wait) => wait.text).join("; ").slice(0, WAITING_TEXT_MAX);
       const unrecorded = waits.filter(({ recordId }) => recordId === null);
-      if (text === waitingText && unrecorded.length === 0 && owedWaits.length === 0 && !isNews) return;
+      const sinceMs = Math.min(...waits.map((wait) => wait.sinceMs));
+      const isSame = text === waiting.text && sinceMs === waiting.sinceMs;
+      if (isSame && unrecorded.length === 0 && owedWaits.length === 0 && !isNews) return;
       await commit(async (tx, committed) => {
         committed.push(await settleDebts(tx));
         const ids = await beginSteps(tx, claim, unrecorded.map((wait) => waitRow(job, wait)));
         if (isNews) committed.push(await keepSeen(tx, job));
-        const sinceMs = Math.min(...waits.map((wait) => wait.sinceMs));
-        if (text !== waitingText) await waitJob(tx, claim, text, sinceMs);
+        if (!isSame) await waitJob(tx, claim, text, sinceMs);
         committed.push(() => {
-          waitingText = text;
+          waiting = { text, sinceMs };
           unrecorded.forEach((wait, index) => wait.recordId = ids[index] ?? null);
         });
       });

@@ -114,7 +114,8 @@ function end(
 
 /**
  * Running → queued, due at `runAtMs`; → superseded where a newer job of the permit is queued already. Returns the
- * new state; null: the claim is stale and nothing changed. A wait's beginning is kept for its deadline.
+ * new state; null: the claim is stale and nothing changed. It waits for nothing meanwhile; since when the next attempt
+ * waits for what, its steps tell.
  */
 export async function retryJob(
   tx: Tx,
@@ -126,7 +127,7 @@ export async function retryJob(
     `update jobs as job set
        state = case when newer.found then 'superseded' else 'queued' end,
        ended_at_ms = case when newer.found then ?1 end,
-       run_at_ms = ?2, reason = ?3, message = ?4, advice = ?5
+       run_at_ms = ?2, reason = ?3, message = ?4, advice = ?5, waiting_for = null, waiting_since_ms = null
      from (select exists (
        select 1 from jobs as queued join jobs as mine on mine.permit_id = queued.permit_id
        where mine.id = ?6 and queued.state = 'queued') as found) as newer

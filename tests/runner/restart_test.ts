@@ -68,8 +68,15 @@ Deno.test("restart: a wait that another fault interrupted goes on counting, one 
     });
     const waitedMs = stage.clock.now() - sinceMs;
     assert.ok(waitedMs < WAITS.goneMs + MINUTE_MS, `${waitedMs} ms: the deadline counted on over the fault`);
-    // The next attempt listens again instead of failing at once.
+    // The next attempt listens again instead of failing at once, and its wait is one of its own.
+    assert.equal(
+      (await stage.latest("queued")).waitingSinceMs,
+      null,
+      "who is to be tried again waits for nothing",
+    );
+    const againMs = stage.clock.now();
     await untilWaiting(stage, jobId);
+    assert.ok(((await stage.job(jobId, "running")).waitingSinceMs ?? 0) >= againMs, "it began anew");
     await stage.clock.sleep(3 * MINUTE_MS);
     assert.equal((await stage.job(jobId, "running")).state, "running");
     stage.operator.unstick("permit-001", { kind: "pod", name: pod });

@@ -87,6 +87,14 @@ Deno.test("waits: an interrupted wait goes on from where it began, if it is the 
   const satisfied = createWaits(clock, WAITS, carried);
   satisfied.keepOnly(new Set(["await-gone pods"]));
   assert.equal(satisfied.open([ready("a")])[0]?.sinceMs, clock.now(), "it was over in between");
+
+  const others: [why: string, wait: NamedWait][] = [
+    ["another kind", { ...ready("a"), kind: "gone" }],
+    ["another target", ready("b")],
+  ];
+  for (const [why, wait] of others) {
+    assert.equal(createWaits(clock, WAITS, carried).open([wait])[0]?.sinceMs, clock.now(), why);
+  }
 });
 
 Deno.test("waits: looks are close together at first, then as far apart as configured, and at a deadline", async () => {

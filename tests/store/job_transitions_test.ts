@@ -83,6 +83,8 @@ const TRANSITIONS: [
   ["retryJob", (tx, claim) => retryJob(tx, claim, { ...OUTCOME, runAtMs: 500 }, 200), {
     state: "queued",
     runAtMs: 500,
+    waitingFor: null,
+    waitingSinceMs: null,
     ...OUTCOME,
   }],
 ];
