@@ -20,13 +20,7 @@ export async function usualDurationMs(reader: Reader, job: Job): Promise<number 
 
 /** One job; `usualMs` as {@link usualDurationMs} gives it. */
 export function jobView(job: Job, usualMs: number | null, nowMs: number): JobView {
-  const { done, total, percent } = progressOf(
-    { done: job.stepsDone, total: job.stepsTotal },
-    [],
-    [],
-    new Map(),
-    nowMs,
-  );
+  const { done, total, percent } = progressOf({ done: job.stepsDone, total: job.stepsTotal });
   const elapsedMs = job.startedAtMs === null ? 0 : nowMs - job.startedAtMs;
   const isLate = usualMs === null || elapsedMs > usualMs;
   return {

@@ -1,5 +1,4 @@
 /** The single steps of a plan, one constructor each, so that target, why and conditions are said in one place. */
-import { describeCondition } from "./condition.ts";
 import { MEMBERS_MAX } from "./member.ts";
 import type { ObservedTask, ObservedVolume, ObservedWorkspace, Seen } from "./observed.ts";
 import type {
@@ -283,9 +282,4 @@ export function openWhy(workspace: DesiredWorkspace): string {
     open: "the gateway may reach it; it has no sensitive data",
     "inbound-allowlist": "its holder may reach it from the allowed addresses; nothing leaves",
   }[workspace.posture];
-}
-
-/** A step's conditions as text, for tables. */
-export function describeConditions(conditions: Condition[]): string {
-  return conditions.map(describeCondition).join("; ");
 }

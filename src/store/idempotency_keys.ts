@@ -91,12 +91,6 @@ export async function abandonIdempotent(tx: Tx, { caller, key }: RequestKey): Pr
   ]);
 }
 
-/** The stored answer of a key, or null while there is none. */
-export async function findAnswer(reader: Reader, request: RequestKey): Promise<StoredAnswer | null> {
-  const known = await findRow(reader, request);
-  return known === null ? null : answerOf(known);
-}
-
 /** Removes what has expired. Returns how many. */
 export async function purgeIdempotent(tx: Tx, nowMs: number): Promise<number> {
   return (await tx.run("delete from idempotency_keys where expires_at_ms <= ?", [nowMs])).changes;

@@ -40,12 +40,3 @@ export function membersOf(reader: Reader, permitId: string): Promise<MemberRow[]
     memberRow,
   );
 }
-
-/** The permits in which a username is active, with the role. */
-export function rolesOf(reader: Reader, username: string): Promise<MemberRow[]> {
-  return reader.read(
-    `select ${COLUMNS} from members where username = ? and active = 1 order by permit_id, role`,
-    [username],
-    memberRow,
-  );
-}

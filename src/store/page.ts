@@ -37,7 +37,7 @@ export function numberCursor(cursor: string | null): number | null {
 }
 
 /** The Fault `invalid` for a cursor that no page ended with. */
-export function badCursor(cursor: string): Fault {
+function badCursor(cursor: string): Fault {
   const shown = JSON.stringify(cursor.slice(0, 40));
   return new Fault("stalled", "invalid", `Cannot go on from cursor ${shown}: no page ends there`, {
     advice: "Begin again without a cursor",

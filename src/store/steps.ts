@@ -23,8 +23,6 @@ export interface EndedStep {
   detail: string | null;
 }
 
-/** How many of the last steps of a kind the median is taken of: recent enough to follow a changed platform. */
-const SAMPLE_MAX = 50;
 /** A job's newest steps that are returned; a job of 200 workspaces has about 1000. */
 const STEPS_MAX = 5_000;
 
@@ -105,35 +103,4 @@ export async function stepsOf(reader: Reader, jobId: number): Promise<StepRecord
     stepRow,
   );
   return rows.reverse();
-}
-
-/** The median duration in milliseconds of each kind's last done steps; a kind never done is absent. */
-export async function medianDurations(reader: Reader): Promise<Map<StepKind, number>> {
-  // The recursion steps from kind to kind along the index instead of reading all rows for "distinct".
-  const rows = await reader.read(
-    `with recursive kinds (kind) as (
-       select min(kind) from steps where outcome = 'done'
-       union all
-       select (select min(kind) from steps where outcome = 'done' and kind > kinds.kind) from kinds
-       where kinds.kind is not null
-     )
-     select kinds.kind as kind, json_group_array(ended_at_ms - started_at_ms) as durations
-     from kinds join steps on steps.id in (
-       select id from steps where outcome = 'done' and kind = kinds.kind order by id desc limit ${SAMPLE_MAX}
-     )
-     where kinds.kind is not null group by kinds.kind`,
-    [],
-    z.object({
-      kind: stepRow.shape.kind,
-      durations: z.string().transform((text) => z.array(z.number()).parse(JSON.parse(text))),
-    }),
-  );
-  return new Map(rows.map(({ kind, durations }) => [kind, median(durations)]));
-}
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? 0;
-  return sorted.length % 2 === 1 ? upper : Math.round(((sorted[middle - 1] ?? 0) + upper) / 2);
 }

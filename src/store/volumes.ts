@@ -48,11 +48,6 @@ export async function upsertVolume(
   );
 }
 
-/** Notes that a volume was seen bound: its absence is loss from now on. */
-export function markBound(tx: Tx, permitId: string, key: string, nowMs: number): Promise<void> {
-  return upsertVolume(tx, permitId, { key, tainted: false, bound: true, destroyed: false }, nowMs);
-}
-
 /** Notes that WPS destroys a volume on purpose, before it does: its absence is no loss. */
 export function markDestroyed(tx: Tx, permitId: string, key: string, nowMs: number): Promise<void> {
   return upsertVolume(tx, permitId, { key, tainted: false, bound: false, destroyed: true }, nowMs);

@@ -6,7 +6,6 @@ import { type Status, STATUSES } from "../core/status.ts";
 import type { Mount } from "../core/workspace.ts";
 import { asFlag, flag, json } from "./columns.ts";
 import type { Reader, Tx } from "./db.ts";
-import { badCursor, matching, type Page, pageLimit, type PageRequest, toPage } from "./page.ts";
 
 /** A workspace as last seen. */
 export interface WorkspaceObservation {
@@ -37,15 +36,6 @@ export interface WorkspaceObservation {
 /** With the permit that it belongs to. */
 export interface WorkspaceRow extends WorkspaceObservation {
   permitId: string;
-}
-
-/** Which workspaces to list; null: does not matter. */
-export interface WorkspaceFilter {
-  permitId?: string | null;
-  kind?: string | null;
-  username?: string | null;
-  status?: Status | null;
-  outdated?: boolean | null;
 }
 
 const mount = z.object({
@@ -127,33 +117,4 @@ export function workspacesOf(reader: Reader, permitId: string): Promise<Workspac
     [permitId],
     workspaceRow,
   );
-}
-
-/** Workspaces by permit and key. Fault `invalid` for a cursor that is none. */
-export async function listWorkspaces(
-  reader: Reader,
-  filter: WorkspaceFilter,
-  page: PageRequest,
-): Promise<Page<WorkspaceRow>> {
-  const limit = pageLimit(page);
-  const where = matching([
-    ["permit_id = ?", filter.permitId],
-    ["kind = ?", filter.kind],
-    ["username = ?", filter.username],
-    ["status = ?", filter.status],
-    ["outdated = ?", filter.outdated],
-    ["(permit_id, key) > (?, ?)", page.cursor === null ? null : parseCursor(page.cursor)],
-  ]);
-  const rows = await reader.read(
-    `select ${COLUMNS} from workspaces ${where.sql} order by permit_id, key limit ?`,
-    [...where.args, limit + 1],
-    workspaceRow,
-  );
-  return toPage(rows, limit, ({ permitId, key }) => JSON.stringify([permitId, key]));
-}
-
-function parseCursor(cursor: string): [permitId: string, key: string] {
-  const parsed = json(z.tuple([z.string(), z.string()])).safeParse(cursor);
-  if (parsed.success) return parsed.data;
-  throw badCursor(cursor);
 }

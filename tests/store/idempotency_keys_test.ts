@@ -4,7 +4,6 @@ import {
   abandonIdempotent,
   beginIdempotent,
   type Beginning,
-  findAnswer,
   finishIdempotent,
   IDEMPOTENCY_KEPT_MS,
   purgeIdempotent,
@@ -67,9 +66,9 @@ Deno.test("finishIdempotent: commits with its effect or not at all", async () =>
       await finishIdempotent(tx, KEY, ANSWER);
       throw new Error("the effect failed");
     }));
-    assert.equal(await findAnswer(db, KEY), null);
+    assert.deepEqual(await begin(db), { is: "running" });
     assert.equal(await finish(db), true);
-    assert.deepEqual(await findAnswer(db, KEY), ANSWER);
+    assert.deepEqual(await begin(db), { is: "done", answer: ANSWER });
     assert.equal(await finish(db), false, "a second answer never replaces the first");
   });
 });
@@ -83,7 +82,7 @@ Deno.test("abandonIdempotent: leaves an answer alone", async () => {
     await begin(db);
     await finish(db);
     await db.write((tx) => abandonIdempotent(tx, KEY));
-    assert.deepEqual(await findAnswer(db, KEY), ANSWER);
+    assert.deepEqual(await begin(db), { is: "done", answer: ANSWER });
   });
 });
 

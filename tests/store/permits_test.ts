@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { newPermit, type Permit } from "../../src/core/permit.ts";
-import { membersOf, rolesOf } from "../../src/store/members.ts";
+import { membersOf } from "../../src/store/members.ts";
 import { getPermit, getStoredPermit, listPermits, savePermit } from "../../src/store/permits.ts";
 import { addPermit, withStore } from "./fixture.ts";
 
@@ -116,16 +116,6 @@ Deno.test("membersOf: follows the permit; who is no longer named stays, inactive
     ]);
     await save(permit, 30);
     assert.deepEqual((await brief())[2], ["researcher", "j.virtanen", 21001, true, 30]);
-  });
-});
-
-Deno.test("rolesOf: the active roles of a username over all permits", async () => {
-  await withStore(async (db) => {
-    await addPermit(db, "p1", { members: FULL.members });
-    await addPermit(db, "p2", { members: { ...FULL.members, reviewer: null } });
-    const roles = (await rolesOf(db, "a.rossi")).map(({ permitId, role }) => [permitId, role]);
-    assert.deepEqual(roles, [["p1", "reviewer"], ["p1", "setupReviewer"], ["p2", "setupReviewer"]]);
-    assert.deepEqual(await rolesOf(db, "nobody"), []);
   });
 });
 

@@ -18,10 +18,9 @@ import {
   requeueOrphans,
 } from "../../src/store/jobs.ts";
 import { leasesOf } from "../../src/store/leases.ts";
-import { rolesOf } from "../../src/store/members.ts";
 import { pendingOutbox } from "../../src/store/outbox.ts";
 import { listPermits } from "../../src/store/permits.ts";
-import { medianDurations, stepsOf } from "../../src/store/steps.ts";
+import { stepsOf } from "../../src/store/steps.ts";
 import { keepPasswords } from "../../src/store/secrets.ts";
 import { listVolumes } from "../../src/store/volumes.ts";
 import { workspacesOf } from "../../src/store/workspaces.ts";
@@ -50,14 +49,12 @@ const STATEMENTS: [name: string, run: (db: Db) => Promise<unknown>][] = [
   ["listEvents with a verdict", (db) => listEvents(db, { verdict: "rejected" }, PAGE)],
   ["listEvents of a type", (db) => listEvents(db, { type: "permit.halted" }, PAGE)],
   ["stepsOf", (db) => stepsOf(db, 1)],
-  ["medianDurations", (db) => medianDurations(db)],
   ["latestEvidence", (db) => latestEvidence(db, "p", "k", "u")],
   ["provenInstances", (db) => provenInstances(db, "p")],
   ["workspacesOf", (db) => workspacesOf(db, "p")],
   ["keepPasswords", (db) => db.write((tx) => keepPasswords(tx, "p", ["research/a"]))],
   ["listVolumes", (db) => listVolumes(db, "p")],
   ["leasesOf", (db) => leasesOf(db, "p")],
-  ["rolesOf", (db) => rolesOf(db, "u")],
   ["listPermits after one", (db) => listPermits(db, {}, { cursor: "p", limit: 50 })],
   ["listAudit of a permit", (db) => listAudit(db, { permitId: "p" }, PAGE)],
   ["listAudit of an action", (db) => listAudit(db, { action: "halt" }, PAGE)],

@@ -2,14 +2,7 @@ import assert from "node:assert/strict";
 import type { JobClaim } from "../../src/core/job.ts";
 import type { Db } from "../../src/store/db.ts";
 import { claimJob } from "../../src/store/jobs.ts";
-import {
-  abandonOpenSteps,
-  beginSteps,
-  endSteps,
-  medianDurations,
-  type NewStep,
-  stepsOf,
-} from "../../src/store/steps.ts";
+import { abandonOpenSteps, beginSteps, endSteps, type NewStep, stepsOf } from "../../src/store/steps.ts";
 import { durationsOfJobsLike } from "../../src/store/job_history.ts";
 import { progressJob, succeedJob } from "../../src/store/job_transitions.ts";
 import { addJob, addPermit, withStore } from "./fixture.ts";
@@ -99,50 +92,6 @@ Deno.test("abandonOpenSteps: only this job's, only open ones", async () => {
     assert.deepEqual((await stepsOf(db, claim.jobId)).map(({ outcome }) => outcome), ["failed", "abandoned"]);
     assert.deepEqual((await stepsOf(db, other.jobId)).map(({ outcome }) => outcome), ["running"]);
   });
-});
-
-async function done(db: Db, claim: JobClaim, kind: NewStep["kind"], durations: number[]): Promise<void> {
-  await db.write(async (tx) => {
-    const ids = await beginSteps(tx, claim, durations.map(() => step({ kind, startedAtMs: 1_000 })));
-    await endSteps(
-      tx,
-      ids.map((id, index) => ({
-        id,
-        endedAtMs: 1_000 + (durations[index] ?? 0),
-        outcome: "done",
-        detail: null,
-      })),
-    );
-  });
-}
-
-Deno.test("medianDurations: by kind, odd and even, and only of steps that were done", async () => {
-  await withStore(async (db) => {
-    const claim = await claimed(db);
-    await done(db, claim, "start", [30, 10, 500]);
-    await done(db, claim, "ensure-scope", [10, 20]);
-    await db.write(async (tx) => {
-      const ids = await beginSteps(tx, claim, [
-        step({ kind: "stop" }),
-        step({ kind: "start", startedAtMs: 1_000 }),
-      ]);
-      await endSteps(tx, ids.map((id) => ({ id, endedAtMs: 9_000, outcome: "failed", detail: null })));
-    });
-    assert.deepEqual(await medianDurations(db), new Map([["ensure-scope", 15], ["start", 30]]));
-  });
-});
-
-Deno.test("medianDurations: follows the last 50, so that a platform that became slow is believed", async () => {
-  await withStore(async (db) => {
-    const claim = await claimed(db);
-    await done(db, claim, "start", Array.from({ length: 200 }, () => 5));
-    await done(db, claim, "start", Array.from({ length: 50 }, () => 700));
-    assert.deepEqual(await medianDurations(db), new Map([["start", 700]]));
-  });
-});
-
-Deno.test("medianDurations: nothing done, nothing known", async () => {
-  await withStore(async (db) => assert.deepEqual(await medianDurations(db), new Map()));
 });
 
 Deno.test("durationsOfJobsLike: of the jobs of that kind nearest in size", async () => {

@@ -1,11 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  listVolumes,
-  markBound,
-  markDestroyed,
-  taintVolumes,
-  upsertVolume,
-} from "../../src/store/volumes.ts";
+import { listVolumes, markDestroyed, taintVolumes, upsertVolume } from "../../src/store/volumes.ts";
 import { addPermit, withStore } from "./fixture.ts";
 
 const NEW = { tainted: false, bound: false, destroyed: false };
@@ -30,11 +24,13 @@ Deno.test("upsertVolume: adds what is newly known and takes nothing back", async
   });
 });
 
+const BOUND = { key: "uploads/h", tainted: false, bound: true, destroyed: false };
+
 Deno.test("taintVolumes: known and unknown ones; says which are newly tainted; the rest stays as it was", async () => {
   await withStore(async (db) => {
     await addPermit(db, "p");
     const taint = (keys: string[]): Promise<string[]> => db.write((tx) => taintVolumes(tx, "p", keys, 20));
-    await db.write((tx) => markBound(tx, "p", "project", 10));
+    await db.write((tx) => upsertVolume(tx, "p", { ...BOUND, key: "project" }, 10));
     assert.deepEqual((await taint(["project", "home/a"])).sort(), ["home/a", "project"]);
     assert.deepEqual(await taint(["project", "home/b"]), ["home/b"]);
     assert.deepEqual(await taint([]), []);
@@ -47,10 +43,10 @@ Deno.test("markDestroyed: keeps what the volume has been", async () => {
   await withStore(async (db) => {
     await addPermit(db, "p");
     await db.write(async (tx) => {
-      await markBound(tx, "p", "uploads/h", 10);
+      await upsertVolume(tx, "p", BOUND, 10);
       await taintVolumes(tx, "p", ["uploads/h"], 10);
       await markDestroyed(tx, "p", "uploads/h", 20);
-      await markBound(tx, "p", "uploads/h", 30);
+      await upsertVolume(tx, "p", BOUND, 30);
     });
     const [row] = await listVolumes(db, "p");
     assert.deepEqual([row?.tainted, row?.bound, row?.destroyed], [true, true, true]);

@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
 import type { Db } from "../../src/store/db.ts";
-import {
-  listWorkspaces,
-  saveWorkspaces,
-  type WorkspaceObservation,
-  workspacesOf,
-} from "../../src/store/workspaces.ts";
+import { saveWorkspaces, type WorkspaceObservation, workspacesOf } from "../../src/store/workspaces.ts";
 import { addPermit, withStore } from "./fixture.ts";
 
 const workspace = (key: string, change: Partial<WorkspaceObservation> = {}): WorkspaceObservation => ({
@@ -92,45 +87,3 @@ Deno.test("saveWorkspaces: replaces the permit's whole observation, nobody else'
     assert.deepEqual(await workspacesOf(db, "p"), []);
   });
 });
-
-const LISTS: [filter: Parameters<typeof listWorkspaces>[1], keys: string[]][] = [
-  [{}, ["p airlock/h", "p research/a", "q research/a", "q research/b"]],
-  [{ permitId: "q" }, ["q research/a", "q research/b"]],
-  [{ kind: "airlock" }, ["p airlock/h"]],
-  [{ username: "a" }, ["p research/a", "q research/a"]],
-  [{ status: "FAILED" }, ["q research/b"]],
-  [{ outdated: true }, ["p airlock/h"]],
-  [{ outdated: false, permitId: "p" }, ["p research/a"]],
-  [{ permitId: "unknown" }, []],
-];
-for (const [filter, keys] of LISTS) {
-  Deno.test(`listWorkspaces: ${JSON.stringify(filter)} in order, page by page`, async () => {
-    await withStore(async (db) => {
-      for (const id of ["p", "q"]) await addPermit(db, id);
-      await save(db, "p", [workspace("airlock/h", { outdated: true }), workspace("research/a")]);
-      await save(db, "q", [workspace("research/a"), workspace("research/b", { status: "FAILED" })]);
-      const found: string[] = [];
-      for (let cursor: string | null = null;;) {
-        const page: Awaited<ReturnType<typeof listWorkspaces>> = await listWorkspaces(db, filter, {
-          cursor,
-          limit: 1,
-        });
-        found.push(...page.items.map(({ permitId, key }) => `${permitId} ${key}`));
-        if (page.next === null) break;
-        cursor = page.next;
-      }
-      assert.deepEqual(found, keys);
-    });
-  });
-}
-
-for (const cursor of ["x", "[]", '["p"]', "1", "null", '["p", 7]']) {
-  Deno.test(`listWorkspaces: ${cursor} is no cursor`, async () => {
-    await withStore(async (db) => {
-      await assert.rejects(listWorkspaces(db, {}, { cursor, limit: 1 }), {
-        name: "Fault",
-        reason: "invalid",
-      });
-    });
-  });
-}
