@@ -2,7 +2,7 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { toInstant } from "../core/clock.ts";
 import { toFault } from "../core/fault.ts";
-import { countJobsByState } from "../store/jobs.ts";
+import { countJobs } from "../store/job_counts.ts";
 import { json, problems } from "./answers.ts";
 import { route } from "./auth.ts";
 import type { ApiDeps, Router } from "./deps.ts";
@@ -84,7 +84,7 @@ async function healthOf(deps: ApiDeps): Promise<Health> {
 /** The database is asked something real: how many jobs there are. */
 async function databaseHealth({ db }: ApiDeps): Promise<{ part: HealthPart; jobs: Health["jobs"] }> {
   try {
-    const { queued, running, failed } = await countJobsByState(db);
+    const { queued, running, failed } = await countJobs(db);
     return { part: { state: "ok", detail: db.path, since: null }, jobs: { queued, running, failed } };
   } catch (thrown) {
     return { part: { state: "down", detail: toFault(thrown).message, since: null }, jobs: null };

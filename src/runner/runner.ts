@@ -4,7 +4,7 @@
  */
 import { toFault } from "../core/fault.ts";
 import { type Job, URGENT_PRIORITY_MAX } from "../core/job.ts";
-import { claimJob, mostUrgentDue, nextRunAt, requeueOrphans } from "../store/jobs.ts";
+import { claimJob, mostUrgentDue, nextRunAt, requeueOrphans } from "../store/job_claims.ts";
 import { abandonOpenSteps } from "../store/steps.ts";
 import { CLAIM_LOOP, type Ear } from "./bell.ts";
 import { awaitSlot, createSlots } from "./slots.ts";

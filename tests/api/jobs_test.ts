@@ -5,7 +5,7 @@ import type { Job } from "../../src/core/job.ts";
 import { MACHINE_CLOCK } from "../../src/machine.ts";
 import { listAudit } from "../../src/store/audit.ts";
 import { cancelJob, progressJob, succeedJob, waitJob } from "../../src/store/job_transitions.ts";
-import { claimJob } from "../../src/store/jobs.ts";
+import { claimJob } from "../../src/store/job_claims.ts";
 import { beginSteps, endSteps } from "../../src/store/steps.ts";
 import { endJob, PEOPLE, PERMIT, post, type Service, statusEvent, withService } from "./service.ts";
 import { SteppedClock } from "./surroundings.ts";

@@ -21,7 +21,7 @@ import { makeHostKey } from "../../src/runner/host_key.ts";
 import { sightingOf } from "../../src/runner/sighting.ts";
 import type { Db } from "../../src/store/db.ts";
 import { failJob, succeedJob } from "../../src/store/job_transitions.ts";
-import { claimJob } from "../../src/store/jobs.ts";
+import { claimJob } from "../../src/store/job_claims.ts";
 import { saveEvidence } from "../../src/store/evidence.ts";
 import { openStore } from "../../src/store/open.ts";
 import { getPermit } from "../../src/store/permits.ts";

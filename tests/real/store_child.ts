@@ -8,7 +8,8 @@ import { appendAudit } from "../../src/store/audit.ts";
 import { openDb } from "../../src/store/db.ts";
 import { insertEvent, newestEventSeq } from "../../src/store/events.ts";
 import { succeedJob } from "../../src/store/job_transitions.ts";
-import { claimJob, enqueueJob } from "../../src/store/jobs.ts";
+import { claimJob } from "../../src/store/job_claims.ts";
+import { enqueueJob } from "../../src/store/jobs.ts";
 import { openStore } from "../../src/store/open.ts";
 import { savePermit } from "../../src/store/permits.ts";
 

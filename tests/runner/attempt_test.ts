@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { z } from "zod";
 import { Fault } from "../../src/core/fault.ts";
 import { listAudit } from "../../src/store/audit.ts";
-import { countJobsByState, getJob } from "../../src/store/jobs.ts";
+import { countJobs } from "../../src/store/job_counts.ts";
+import { getJob } from "../../src/store/jobs.ts";
 import { PERMIT, type Stage, WAITS, withStage } from "./stage.ts";
 
 const conflict = (): Fault => new Fault("retry", "conflict", "Cannot write statefulset x: it changed");
@@ -241,7 +242,7 @@ Deno.test("attempt: only one job of a permit runs at a time", async () => {
       z.object({ most: z.number() }),
     );
     assert.equal(most?.most, 1);
-    const counts = await countJobsByState(stage.db);
+    const counts = await countJobs(stage.db);
     assert.deepEqual([counts.queued, counts.running, counts.failed], [0, 0, 0]);
   });
 });

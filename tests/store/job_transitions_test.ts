@@ -15,7 +15,8 @@ import {
   supersedeJob,
   waitJob,
 } from "../../src/store/job_transitions.ts";
-import { claimJob, getJob, requeueOrphans } from "../../src/store/jobs.ts";
+import { claimJob, requeueOrphans } from "../../src/store/job_claims.ts";
+import { getJob } from "../../src/store/jobs.ts";
 import { addJob, addPermit, withStore } from "./fixture.ts";
 
 const OUTCOME: JobOutcome = {

@@ -5,18 +5,11 @@ import type { Db, Reader } from "../../src/store/db.ts";
 import { listAudit } from "../../src/store/audit.ts";
 import { findEvent, findUnackedTwins, listEvents, markAllAcked } from "../../src/store/events.ts";
 import { latestEvidence, provenInstances } from "../../src/store/evidence.ts";
+import { countJobs } from "../../src/store/job_counts.ts";
 import { durationsOfJobsLike } from "../../src/store/job_history.ts";
 import { isWanted } from "../../src/store/job_transitions.ts";
-import {
-  claimJob,
-  latestJob,
-  latestWish,
-  listJobs,
-  mostUrgentDue,
-  nextRunAt,
-  openJob,
-  requeueOrphans,
-} from "../../src/store/jobs.ts";
+import { claimJob, mostUrgentDue, nextRunAt, requeueOrphans } from "../../src/store/job_claims.ts";
+import { latestJob, latestWish, listJobs, openJob } from "../../src/store/jobs.ts";
 import { leasesOf } from "../../src/store/leases.ts";
 import { pendingOutbox } from "../../src/store/outbox.ts";
 import { listPermits } from "../../src/store/permits.ts";
@@ -33,6 +26,7 @@ const STATEMENTS: [name: string, run: (db: Db) => Promise<unknown>][] = [
   ["claimJob", (db) => claimJob(db, { bootEpoch: "b", nowMs: 1, priorityMax: 20 })],
   ["requeueOrphans", (db) => db.write((tx) => requeueOrphans(tx, { bootEpoch: "b", nowMs: 1 }))],
   ["isWanted", (db) => isWanted(db, { jobId: 1, fence: 1 })],
+  ["countJobs", (db) => countJobs(db)],
   ["openJob", (db) => openJob(db, "p")],
   ["latestJob", (db) => latestJob(db, "p")],
   ["latestWish", (db) => latestWish(db, "p")],
@@ -63,7 +57,7 @@ const STATEMENTS: [name: string, run: (db: Db) => Promise<unknown>][] = [
 
 const TABLES = /\b(permits|members|events|jobs|steps|workspaces|volumes|evidence|leases|audit|outbox)\b/;
 /** Aliases that the statements above use for those tables. */
-const ALIASES = /\b(candidate|other|orphan|orphaned|queued|newer|mine|job)\b/;
+const ALIASES = /\b(candidate|other|orphan|orphaned|queued|newer|mine|job|failed|later|open|old)\b/;
 
 /** Partial indexes of what is open: they stay short, walking one in order is meant. */
 const SHORT_INDEXES = /USING (COVERING )?INDEX (jobs_to_claim|events_unacked|outbox_pending)$/;

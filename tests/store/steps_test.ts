@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { JobClaim } from "../../src/core/job.ts";
 import type { Db } from "../../src/store/db.ts";
-import { claimJob } from "../../src/store/jobs.ts";
+import { claimJob } from "../../src/store/job_claims.ts";
 import { abandonOpenSteps, beginSteps, endSteps, type NewStep, stepsOf } from "../../src/store/steps.ts";
 import { durationsOfJobsLike } from "../../src/store/job_history.ts";
 import { progressJob, succeedJob } from "../../src/store/job_transitions.ts";

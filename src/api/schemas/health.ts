@@ -17,7 +17,7 @@ export const Health = z.object({
   status: z.enum(["ok", "degraded", "down"]),
   version: z.string(),
   startedAt: Instant,
-  /** A few counts an operator asks for first. */
+  /** A few counts an operator asks for first; `failed`: permits whose newest job failed or is tried in vain. */
   jobs: z.object({ queued: z.number().int(), running: z.number().int(), failed: z.number().int() })
     .nullable(),
   database: HealthPart,

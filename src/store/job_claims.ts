@@ -1,0 +1,86 @@
+/** jobs: which is to be worked on next, and by whom: claims under a boot's epoch and a fence (DESIGN 6). */
+import { z } from "zod";
+import type { Job } from "../core/job.ts";
+import type { Db, Reader, Tx } from "./db.ts";
+import { JOB_COLUMNS, jobRow } from "./jobs.ts";
+
+/**
+ * Claims the most urgent due job of a permit that has none running: one statement, so that two claimers never get
+ * the same. Its fence and attempt are raised; `priorityMax` null: any. Null: there is nothing to do now.
+ */
+export async function claimJob(
+  db: Pick<Db, "change">,
+  claim: { bootEpoch: string; nowMs: number; priorityMax: number | null },
+): Promise<Job | null> {
+  const claimed = await db.change(
+    `update jobs set state = 'running', boot_epoch = ?1, fence = fence + 1, attempt = attempt + 1,
+       started_at_ms = coalesce(started_at_ms, ?2), reason = null, message = null, advice = null
+     where id = (
+       select candidate.id from jobs as candidate indexed by jobs_to_claim
+       where candidate.state = 'queued' and candidate.run_at_ms <= ?2 and candidate.priority <= ?3
+         and not exists (
+           select 1 from jobs as other where other.permit_id = candidate.permit_id and other.state = 'running'
+         )
+       order by candidate.priority, candidate.run_at_ms, candidate.id limit 1
+     )
+     returning ${JOB_COLUMNS}`,
+    [claim.bootEpoch, claim.nowMs, claim.priorityMax ?? Number.MAX_SAFE_INTEGER],
+    jobRow,
+  );
+  return claimed[0] ?? null;
+}
+
+/**
+ * Gives back what other boots of this service left running (after a crash): superseded where a newer job of the
+ * permit is queued already, else queued, due now. The attempt that the crash cut off does not count; the wait's
+ * beginning is kept for its deadline. Returns the jobs' ids.
+ */
+export async function requeueOrphans(
+  tx: Tx,
+  { bootEpoch, nowMs }: { bootEpoch: string; nowMs: number },
+): Promise<number[]> {
+  const orphans = await tx.read(
+    `update jobs as orphan set
+       state = case when newer.id is null then 'queued' else 'superseded' end,
+       reason = case when newer.id is null then reason else 'superseded' end,
+       ended_at_ms = case when newer.id is null then null else ?2 end,
+       run_at_ms = ?2, attempt = max(0, attempt - 1)
+     from (select orphaned.id as of, queued.id from jobs as orphaned
+           left join jobs as queued on queued.permit_id = orphaned.permit_id and queued.state = 'queued'
+           where orphaned.state = 'running' and orphaned.boot_epoch <> ?1) as newer
+     where orphan.id = newer.of
+     returning id`,
+    [bootEpoch, nowMs],
+    z.object({ id: z.number() }),
+  );
+  return orphans.map(({ id }) => id);
+}
+
+/** The priority of the job that {@link claimJob} would claim now, or null: none. */
+export async function mostUrgentDue(
+  reader: Reader,
+  { nowMs, priorityMax }: { nowMs: number; priorityMax: number | null },
+): Promise<number | null> {
+  const rows = await reader.read(
+    `select candidate.priority as priority from jobs as candidate indexed by jobs_to_claim
+     where candidate.state = 'queued' and candidate.run_at_ms <= ?1 and candidate.priority <= ?2
+       and not exists (
+         select 1 from jobs as other where other.permit_id = candidate.permit_id and other.state = 'running'
+       )
+     order by candidate.priority, candidate.run_at_ms, candidate.id limit 1`,
+    [nowMs, priorityMax ?? Number.MAX_SAFE_INTEGER],
+    z.object({ priority: z.number() }),
+  );
+  return rows[0]?.priority ?? null;
+}
+
+/** When the next queued job of a permit that has none running is due, or null: nothing to wait for. */
+export async function nextRunAt(reader: Reader): Promise<number | null> {
+  const rows = await reader.read(
+    `select min(run_at_ms) as atMs from jobs as candidate indexed by jobs_to_claim where state = 'queued' and not exists (
+       select 1 from jobs as other where other.permit_id = candidate.permit_id and other.state = 'running')`,
+    [],
+    z.object({ atMs: z.number().nullable() }),
+  );
+  return rows[0]?.atMs ?? null;
+}
