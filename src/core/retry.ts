@@ -57,6 +57,22 @@ export function afterFault(
   return { next: "retry", runAtMs: nowMs + backoffMs(job.attempt, limits, chance, fault.retryAfterMs) };
 }
 
+/** A difference that cannot be repaired is tried at least this often: a day, so that no operator has to know of it. */
+const REPAIR_MAX_MS = 86_400_000;
+
+/**
+ * How long after the last failed repair of an unchanged difference the next is queued, in milliseconds: one to two
+ * intervals of the drift pass after the first, doubling, up to a day. `chance` is in [0, 1).
+ */
+export function repairPauseMs(failures: number, intervalMs: number, chance: number): number {
+  const limits = {
+    attemptMax: 1,
+    backoffMs: 2 * intervalMs,
+    backoffMaxMs: Math.max(intervalMs, REPAIR_MAX_MS),
+  };
+  return backoffMs(failures, limits, chance, null);
+}
+
 /**
  * When the drift pass looks at a permit again: the interval, shifted by up to a tenth either way so that services do
  * not line up. `chance` is in [0, 1).

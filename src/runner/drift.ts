@@ -7,7 +7,6 @@
  * else queues behind all users' jobs, and not at all while the permit's last wish stands cancelled by a person: what
  * was cancelled stays so until the next event, `wps jobs retry` or `wps drift --repair`.
  */
-import type { Clock, Random } from "../core/clock.ts";
 import { toFault } from "../core/fault.ts";
 import type { Permit } from "../core/permit.ts";
 import { nextDriftMs } from "../core/retry.ts";
@@ -17,12 +16,7 @@ import { listPermits } from "../store/permits.ts";
 import { differs, type LookDeps, lookForDrift } from "./drift_look.ts";
 
 /** What the pass works with. */
-export interface DriftDeps extends LookDeps {
-  clock: Clock;
-  random: Random;
-  /** In which each permit is looked at once, in milliseconds; jittered. */
-  intervalMs: number;
-}
+export type DriftDeps = LookDeps;
 
 /** The periodic pass. */
 export interface Drift {

@@ -1,5 +1,5 @@
 /** One look at one permit: what differs is recorded, and repaired where nobody is at work. */
-import type { Clock } from "../core/clock.ts";
+import type { Clock, Random } from "../core/clock.ts";
 import { desire } from "../core/desired.ts";
 import type { Driver } from "../core/driver.ts";
 import { type Job, JOB_PRIORITY } from "../core/job.ts";
@@ -7,11 +7,13 @@ import type { Observed } from "../core/observed.ts";
 import type { Permit, VolumeRecord } from "../core/permit.ts";
 import type { PhaseSet } from "../core/phase.ts";
 import { plan } from "../core/plan.ts";
+import { repairPauseMs } from "../core/retry.ts";
 import type { Site } from "../core/site.ts";
 import type { Plan } from "../core/step.ts";
 import type { Log } from "../log.ts";
 import { appendAudit } from "../store/audit.ts";
 import type { Db, Tx } from "../store/db.ts";
+import { repairsInVain } from "../store/job_history.ts";
 import { enqueueJob, latestJob, latestWish, openJob } from "../store/jobs.ts";
 import { getPermit } from "../store/permits.ts";
 import { listVolumes } from "../store/volumes.ts";
@@ -23,6 +25,9 @@ export interface LookDeps {
   db: Db;
   driver: Driver;
   clock: Clock;
+  random: Random;
+  /** In which each permit is looked at once by the pass, in milliseconds; jittered. */
+  intervalMs: number;
   phases: PhaseSet;
   site: Site;
   bell: Bell;
@@ -61,9 +66,13 @@ export async function lookForDrift(
     if (latest?.id !== before?.id || latest?.state !== before?.state) return null;
     if ((await getPermit(tx, permitId))?.version !== permit.version) return null;
     await keep(tx, deps, permit, records, observed, latest);
-    if (taking.steps.length > 0) return await repair(tx, deps, permit, taking, JOB_PRIORITY.stop);
+    if (taking.steps.length > 0) {
+      const jobId = await queueRepair(tx, deps, permit, inWords(taking), JOB_PRIORITY.stop);
+      await record(tx, deps, permitId, jobId, inWords(taking));
+      return jobId;
+    }
     if (!differs(made) || await isHeldBack(tx, permitId, occasion)) return null;
-    return await repair(tx, deps, permit, made, JOB_PRIORITY.drift);
+    return await repairUnlessVain(tx, deps, permit, inWords(made));
   });
   if (jobId !== null) deps.bell.ring(CLAIM_LOOP);
   deps.changed(permitId);
@@ -88,27 +97,59 @@ async function isHeldBack(tx: Tx, permitId: string, occasion: "pass" | "notice")
   return wish?.state === "cancelled" || (wish?.state === "failed" && occasion === "notice");
 }
 
-/** Priority of stop: it takes away and gives nothing, see `takesOnly` of core/job.ts. */
-async function repair(
+/**
+ * Queues a repair, and records what was found. A difference that is as it was when its last repair failed is on record
+ * already, and is tried again after longer and longer pauses.
+ */
+async function repairUnlessVain(
   tx: Tx,
-  { clock, bootEpoch }: LookDeps,
+  deps: LookDeps,
+  permit: Permit,
+  found: string,
+): Promise<number | null> {
+  const { permitId } = permit;
+  const vain = await repairsInVain(tx, permitId, found);
+  if (vain.count > 0) {
+    const pauseMs = repairPauseMs(vain.count, deps.intervalMs, deps.random.next());
+    if (deps.clock.now() < vain.lastEndedAtMs + pauseMs) return null;
+  }
+  const jobId = await queueRepair(tx, deps, permit, found, JOB_PRIORITY.drift);
+  if (vain.count === 0) await record(tx, deps, permitId, jobId, found);
+  return jobId;
+}
+
+/** Priority of stop: it takes away and gives nothing, see `takesOnly` of core/job.ts. */
+async function queueRepair(
+  tx: Tx,
+  { clock }: LookDeps,
   { permitId, version }: Permit,
-  found: Plan,
+  found: string,
   priority: number,
 ): Promise<number> {
   const nowMs = clock.now();
-  const { jobId } = await enqueueJob(tx, {
-    permitId,
-    kind: "drift",
-    priority,
-    version,
-    eventSeq: null,
-    runAtMs: nowMs,
-    nowMs,
-  });
-  const differences = [...found.steps.map(({ id }) => id), ...found.obstacles.map(({ message }) => message)];
+  const repair = { permitId, kind: "drift" as const, priority, version, eventSeq: null, found };
+  return (await enqueueJob(tx, { ...repair, runAtMs: nowMs, nowMs })).jobId;
+}
+
+/** Longer lists are cut; the job's steps name them all. */
+const FOUND_MAX = 1_000;
+
+function inWords({ steps, obstacles }: Plan): string {
+  return [...steps.map(({ id }) => id), ...obstacles.map(({ message }) => message)].join("; ").slice(
+    0,
+    FOUND_MAX,
+  );
+}
+
+async function record(
+  tx: Tx,
+  { clock, bootEpoch }: LookDeps,
+  permitId: string,
+  jobId: number,
+  found: string,
+): Promise<void> {
   await appendAudit(tx, [{
-    atMs: nowMs,
+    atMs: clock.now(),
     permitId,
     eventSeq: null,
     jobId,
@@ -116,11 +157,7 @@ async function repair(
     action: "drift.found",
     target: permitId,
     outcome: "intended",
-    reason: differences.join("; ").slice(0, DIFFERENCES_MAX),
+    reason: found,
     requestId: null,
   }]);
-  return jobId;
 }
-
-/** Longer lists are cut in the audit row; the job's steps name them all. */
-const DIFFERENCES_MAX = 1_000;

@@ -1,6 +1,6 @@
-/** How long earlier jobs took, for the estimate of one that runs (DESIGN 6). */
+/** What earlier jobs tell: how long one like them takes, and how often a repair was in vain (DESIGN 6). */
 import { z } from "zod";
-import type { JobKind } from "../core/job.ts";
+import { type JobKind, URGENT_PRIORITY_MAX } from "../core/job.ts";
 import type { Reader } from "./db.ts";
 
 /** So many of the newest jobs of a kind are looked at … */
@@ -29,4 +29,28 @@ export async function durationsOfJobsLike(
     row,
   );
   return rows.map(({ durationMs }) => durationMs);
+}
+
+/** So many repairs of one difference are counted: by then the pause between them has long been the longest. */
+const VAIN_MAX = 16;
+
+/**
+ * How many of the permit's newest jobs were repairs of exactly this difference and failed, and when the last of them
+ * ended (epoch milliseconds). A job in between of any other kind, end or difference ends the row. What only cut access
+ * meanwhile does not count.
+ */
+export async function repairsInVain(
+  reader: Reader,
+  permitId: string,
+  found: string,
+): Promise<{ count: number; lastEndedAtMs: number }> {
+  const rows = await reader.read(
+    `select coalesce(kind = 'drift' and state = 'failed' and found = ?1, 0) as vain, ended_at_ms as endedAtMs
+     from jobs where permit_id = ?2 and not (kind = 'drift' and priority <= ?3)
+     order by id desc limit ${VAIN_MAX}`,
+    [found, permitId, URGENT_PRIORITY_MAX],
+    z.object({ vain: z.number(), endedAtMs: z.number().nullable() }),
+  );
+  const other = rows.findIndex(({ vain }) => vain === 0);
+  return { count: other < 0 ? rows.length : other, lastEndedAtMs: rows[0]?.endedAtMs ?? 0 };
 }

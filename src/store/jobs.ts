@@ -23,6 +23,8 @@ export interface NewJob {
   eventSeq: number | null;
   runAtMs: number;
   nowMs: number;
+  /** What a repair is queued for, in words; absent: it is none. */
+  found?: string;
 }
 
 /** What became of the wish for a job. */
@@ -95,9 +97,18 @@ export async function enqueueJob(tx: Tx, job: NewJob): Promise<Enqueued> {
     idRow,
   );
   const { lastId } = await tx.run(
-    `insert into jobs (permit_id, kind, state, priority, version, event_seq, run_at_ms, created_at_ms)
-     values (?, ?, 'queued', ?, ?, ?, ?, ?)`,
-    [job.permitId, job.kind, priority, job.version, job.eventSeq, job.runAtMs, job.nowMs],
+    `insert into jobs (permit_id, kind, state, priority, version, event_seq, run_at_ms, created_at_ms, found)
+     values (?, ?, 'queued', ?, ?, ?, ?, ?, ?)`,
+    [
+      job.permitId,
+      job.kind,
+      priority,
+      job.version,
+      job.eventSeq,
+      job.runAtMs,
+      job.nowMs,
+      job.found ?? null,
+    ],
   );
   return { jobId: lastId, created: true, superseded: superseded.map(({ id }) => id) };
 }

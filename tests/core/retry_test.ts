@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Fault } from "../../src/core/fault.ts";
 import { type Job, JOB_PRIORITY, type JobKind } from "../../src/core/job.ts";
-import { afterFault, backoffMs, nextDriftMs, type RetryLimits } from "../../src/core/retry.ts";
+import { afterFault, backoffMs, nextDriftMs, repairPauseMs, type RetryLimits } from "../../src/core/retry.ts";
 
 const LIMITS: RetryLimits = { attemptMax: 8, backoffMs: 2_000, backoffMaxMs: 300_000 };
 const NOW_MS = 1_000_000;
@@ -27,6 +27,7 @@ function job(kind: JobKind, attempt: number, priority = JOB_PRIORITY[kind]): Job
     reason: null,
     message: null,
     advice: null,
+    cancelRequested: false,
     stepsDone: 0,
     stepsTotal: 0,
   };
@@ -94,3 +95,15 @@ Deno.test("afterFault: the next attempt is due after the delay", () => {
 Deno.test("nextDriftMs: a tenth around the interval", () => {
   assert.deepEqual([0, 0.5, 1].map((chance) => nextDriftMs(600_000, chance)), [540_000, 600_000, 660_000]);
 });
+
+const REPAIRS: [failures: number, intervalMs: number, chance: number, pauseMs: number, why: string][] = [
+  [1, 600_000, 0, 600_000, "one interval at least"],
+  [1, 600_000, 1, 1_200_000, "two at most"],
+  [2, 600_000, 0, 1_200_000, "twice as long each time"],
+  [40, 600_000, 1, 86_400_000, "at least once a day"],
+  [40, 7 * 86_400_000, 1, 7 * 86_400_000, "not more often than the pass itself"],
+];
+for (const [failures, intervalMs, chance, pauseMs, why] of REPAIRS) {
+  Deno.test(`repairPauseMs: ${why}`, () =>
+    assert.equal(repairPauseMs(failures, intervalMs, chance), pauseMs));
+}

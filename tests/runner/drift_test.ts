@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Fault } from "../../src/core/fault.ts";
-import { type Job, JOB_PRIORITY } from "../../src/core/job.ts";
+import { type Job, JOB_PRIORITY, takesOnly } from "../../src/core/job.ts";
 import { listAudit } from "../../src/store/audit.ts";
 import { enqueueJob, listJobs } from "../../src/store/jobs.ts";
 import { pendingOutbox } from "../../src/store/outbox.ts";
@@ -8,6 +8,7 @@ import { PERMIT, type Stage, withStage } from "./stage.ts";
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
+const DAY_MS = 24 * 60 * MINUTE_MS;
 
 async function jobs(stage: Stage, permitId = PERMIT): Promise<Job[]> {
   return (await listJobs(stage.db, { permitId }, { cursor: null, limit: 500 })).items.reverse();
@@ -100,6 +101,43 @@ Deno.test("drift: a failed job is tried again by the pass, not by every change",
     await stage.until("the permit runs", async () => (await stage.snapshot()).status === "RUNNING");
     const drifts = (await jobs(stage)).slice(1);
     assert.ok(drifts.length <= 3 && drifts.every(({ kind }) => kind === "drift"));
+  });
+});
+
+Deno.test("drift: what cannot be repaired is on record once, and tried at ever longer pauses up to a day", async () => {
+  await withStage(async (stage) => {
+    await inAnalysis(stage);
+    stage.operator.addForeignPolicy(PERMIT, "let-me-out");
+    await stage.latest("failed");
+    const beganMs = stage.clock.now();
+    await stage.clock.sleep(6 * DAY_MS);
+    const repairs = (await jobs(stage)).filter(({ kind, priority }) =>
+      kind === "drift" && priority === JOB_PRIORITY.drift
+    );
+    const gaps = repairs.slice(1).map(({ createdAtMs }, index) =>
+      createdAtMs - (repairs[index]?.endedAtMs ?? beganMs)
+    );
+    assert.ok(repairs.length >= 8 && repairs.length <= 24, `${repairs.length} repairs in six days`);
+    assert.ok((gaps[0] ?? 0) <= 40 * MINUTE_MS, `the first pause is short: ${gaps[0]} ms`);
+    assert.ok(gaps.every((gapMs) => gapMs <= DAY_MS + 20 * MINUTE_MS), gaps.join(" "));
+    assert.ok((gaps.at(-1) ?? 0) > 10 * 60 * MINUTE_MS, "the last pauses are half a day at least");
+    const found = async (): Promise<(string | null)[]> =>
+      (await listAudit(stage.db, { action: "drift.found" }, { cursor: null, limit: 50 })).items
+        .filter(({ jobId }) => !cuts.has(jobId)).map(({ reason }) => reason);
+    const cuts = new Set(
+      (await jobs(stage)).filter((job) => takesOnly(job)).map(({ id }): number | null => id),
+    );
+    assert.equal((await found()).length, 1, "once for all of them");
+    assert.match((await found())[0] ?? "", /let-me-out/);
+    // Another difference is another matter.
+    stage.operator.addForeignPolicy(PERMIT, "and-me");
+    stage.operator.removePolicy(PERMIT, "let-me-out");
+    await stage.until(
+      "it is tried at the next pass",
+      async () => (await found()).length === 2,
+      25 * MINUTE_MS,
+    );
+    stage.forgive();
   });
 });
 
