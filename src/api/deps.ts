@@ -52,7 +52,14 @@ export type AcceptEvent = (
  * Observes and plans without changing anything. `status` null: the permit's own. Faults: `not-found` for an unknown
  * permit, `invalid` for an unknown status, those of the driver.
  */
-export type MakePlan = (permitId: string, status: string | null, signal: AbortSignal) => Promise<Plan>;
+export type MakePlan = (permitId: string, status: string | null, signal: AbortSignal) => Promise<FreshPlan>;
+
+/** A plan with what its observation shows beside it. */
+export interface FreshPlan {
+  plan: Plan;
+  /** Keys of workspaces whose image, tier or template waits for their next start (DESIGN 8): no step changes them. */
+  outdated: string[];
+}
 
 /** Opens what is sealed; null: there is none. */
 export interface OpenSecrets {

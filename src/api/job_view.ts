@@ -6,6 +6,9 @@ import type { Reader } from "../store/db.ts";
 import { durationsOfJobsLike } from "../store/job_history.ts";
 import type { JobView, StepView } from "./schemas/jobs.ts";
 
+/** A job ends with a look that finds nothing to do, and what it finds may be more steps: 100 % is for the end. */
+const OPEN_MAX = 99;
+
 /** Whether a job has not ended. */
 export function isOpen(job: Job): boolean {
   return job.state === "queued" || job.state === "running";
@@ -37,6 +40,7 @@ export function jobView(job: Job, usualMs: number | null, nowMs: number): JobVie
     endedAt: instantOrNull(job.endedAtMs),
     waitingFor: job.waitingFor,
     waitingSince: instantOrNull(job.waitingSinceMs),
+    cancelRequested: job.cancelRequested && job.state === "running",
     reason: job.reason,
     message: job.message,
     advice: job.advice,
@@ -44,7 +48,11 @@ export function jobView(job: Job, usualMs: number | null, nowMs: number): JobVie
       done,
       total,
       // Nothing planned yet is no progress, except for a job that found nothing to do.
-      percent: total === 0 && job.state !== "succeeded" ? 0 : percent,
+      percent: total === 0 && job.state !== "succeeded"
+        ? 0
+        : isOpen(job)
+        ? Math.min(percent, OPEN_MAX)
+        : percent,
       estimateMs: isLate || !isOpen(job) ? null : usualMs - elapsedMs,
     },
   };

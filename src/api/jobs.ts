@@ -1,7 +1,7 @@
 /** `/jobs`: what is being done, what was done, and a person's say in it. */
 import type { Context } from "hono";
 import { OpenAPIHono } from "@hono/zod-openapi";
-import type { Job } from "../core/job.ts";
+import type { Job, JobState } from "../core/job.ts";
 import { appendAudit } from "../store/audit.ts";
 import type { Tx } from "../store/db.ts";
 import { cancelJob, retryNow } from "../store/job_transitions.ts";
@@ -94,7 +94,7 @@ export function jobsRouter(deps: ApiDeps): Router {
   app.openapi(cancelRoute, (c) =>
     order(deps, c, c.req.valid("param").id, "job.cancel", async (tx, job) => {
       if (await cancelJob(tx, job.id, clock.now()) === "not-open") {
-        throw new ProblemError("state-conflict", `Cannot cancel job ${job.id}: it is ${job.state}`, {
+        throw new ProblemError("state-conflict", `Cannot cancel job ${job.id}: it ${endedText(job.state)}`, {
           reason: "conflict",
         });
       }
@@ -106,7 +106,20 @@ export function jobsRouter(deps: ApiDeps): Router {
 async function requireJob({ db }: ApiDeps, id: number): Promise<Job> {
   const job = await getJob(db, id);
   if (job !== null) return job;
-  throw new ProblemError("not-found", `Cannot find job ${id}`, { reason: "not-found" });
+  throw new ProblemError("not-found", `Cannot find job ${id}: there is none of this number`, {
+    reason: "not-found",
+    advice: "wps jobs list shows those there are",
+  });
+}
+
+function endedText(state: JobState): string {
+  const words: Partial<Record<JobState, string>> = {
+    succeeded: "has succeeded already",
+    failed: "has failed already",
+    cancelled: "was cancelled already",
+    superseded: "was superseded by a newer one",
+  };
+  return words[state] ?? `is ${state}`;
 }
 
 /** A person's order about a job: order, audit row and stored answer commit together, then the runner looks. */

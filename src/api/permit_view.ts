@@ -3,6 +3,7 @@ import { toInstant } from "../core/clock.ts";
 import { membersIn, ROLES } from "../core/member.ts";
 import { accountKey, type Permit } from "../core/permit.ts";
 import { parseVolumeKey } from "../core/volume.ts";
+import type { StoredPermit } from "../store/permits.ts";
 import type { VolumeRow } from "../store/volumes.ts";
 import { isOpen } from "./job_view.ts";
 import type { PermitDetail, PermitView, VolumeView } from "./schemas/permits.ts";
@@ -24,7 +25,13 @@ export function permitView({ permit, job, status }: Snapshot): PermitView {
     revision: permit.lastRevision,
     jobId: job !== null && isOpen(job) ? job.id : null,
     updatedAt: toInstant(permit.updatedAtMs),
+    deletedAt: deletedAt(permit),
   };
+}
+
+/** Deletion is final (DESIGN 3): the row's last change is the deletion's end. Null: something may be left. */
+export function deletedAt({ deletion, updatedAtMs }: StoredPermit): string | null {
+  return deletion === "done" ? toInstant(updatedAtMs) : null;
 }
 
 /** Everybody named now, role by role, with their accounts. */

@@ -70,7 +70,7 @@ export function permitsRouter(deps: ApiDeps): Router {
 }
 
 async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDetail> {
-  const { permit, rows, job } = snapshot;
+  const { permit, job } = snapshot;
   const nowMs = deps.clock.now();
   const workspaces = await workspaceViews(deps, snapshot);
   const volumes = snapshot.volumes.map(volumeView);
@@ -78,7 +78,6 @@ async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDe
     cursor: null,
     limit: EVENTS_SHOWN,
   });
-  const observedAtMs = Math.max(...rows.map((row) => row.observedAtMs));
   return {
     ...permitView(snapshot),
     phaseTitle: deps.phases.statuses.get(permit.status ?? "")?.title ?? null,
@@ -88,6 +87,12 @@ async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDe
     job: job === null ? null : jobView(job, await usualDurationMs(deps.db, job), nowMs),
     events: events.items.map(eventView),
     troubles: troublesOf(snapshot, workspaces, volumes, nowMs),
-    observedAt: rows.length === 0 ? null : toInstant(observedAtMs),
+    observedAt: observedAt(snapshot),
   };
+}
+
+/** Where no workspace keeps a row: a job succeeds on an observation that differs in nothing. */
+function observedAt({ rows, job }: Snapshot): string | null {
+  if (rows.length > 0) return toInstant(Math.max(...rows.map((row) => row.observedAtMs)));
+  return job?.state === "succeeded" && job.endedAtMs !== null ? toInstant(job.endedAtMs) : null;
 }

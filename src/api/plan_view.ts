@@ -2,10 +2,13 @@
 import { toInstant } from "../core/clock.ts";
 import { describeCondition } from "../core/condition.ts";
 import type { Plan, Step } from "../core/step.ts";
-import type { PlanView } from "./schemas/plans.ts";
+import type { StoredPermit } from "../store/permits.ts";
+import type { FreshPlan } from "./deps.ts";
+import { deletedAt } from "./permit_view.ts";
+import type { DriftView, PlanView } from "./schemas/plans.ts";
 
 /** The steps of a plan. */
-export function planSteps(steps: Step[]): PlanView["steps"] {
+function planSteps(steps: Step[]): PlanView["steps"] {
   return steps.map((step) => ({
     id: step.id,
     kind: step.kind,
@@ -18,16 +21,48 @@ export function planSteps(steps: Step[]): PlanView["steps"] {
   }));
 }
 
-/** One plan; `asked` is the status of `?status=`, `own` the permit's. */
-export function planView(plan: Plan, asked: string | null, own: string | null, nowMs: number): PlanView {
+/** One plan; `asked` is the status of `?status=`. */
+export function planView(
+  { plan, outdated }: FreshPlan,
+  asked: string | null,
+  permit: StoredPermit,
+  nowMs: number,
+): PlanView {
   return {
     permitId: plan.permitId,
-    status: asked ?? own,
-    hypothetical: asked !== null && asked !== own,
+    status: asked ?? permit.status,
+    hypothetical: asked !== null && asked !== permit.status,
     version: plan.version,
     plannedAt: toInstant(nowMs),
-    differs: plan.steps.length > 0 || plan.obstacles.length > 0,
+    differs: differs(plan),
+    halted: permit.halted,
+    deletedAt: deletedAt(permit),
+    outdated,
     steps: planSteps(plan.steps),
     obstacles: plan.obstacles,
   };
+}
+
+/** The same, as what differs from what should be; `jobId` is the permit's open job. */
+export function driftView(
+  { plan, outdated }: FreshPlan,
+  permit: StoredPermit,
+  jobId: number | null,
+  nowMs: number,
+): DriftView {
+  return {
+    permitId: plan.permitId,
+    checkedAt: toInstant(nowMs),
+    differs: differs(plan),
+    halted: permit.halted,
+    deletedAt: deletedAt(permit),
+    outdated,
+    differences: planSteps(plan.steps),
+    obstacles: plan.obstacles,
+    jobId,
+  };
+}
+
+function differs({ steps, obstacles }: Plan): boolean {
+  return steps.length > 0 || obstacles.length > 0;
 }

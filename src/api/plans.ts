@@ -1,17 +1,15 @@
 /** `/permits/{permitId}/plan` and `/drift`: what would change, what differs, and the order to repair it. */
 import { OpenAPIHono } from "@hono/zod-openapi";
-import { toInstant } from "../core/clock.ts";
 import { JOB_PRIORITY } from "../core/job.ts";
-import type { Plan } from "../core/step.ts";
 import { appendAudit } from "../store/audit.ts";
 import { enqueueJob, getJob } from "../store/jobs.ts";
 import { json, problems } from "./answers.ts";
 import { route } from "./auth.ts";
-import type { ApiDeps, Router } from "./deps.ts";
+import type { ApiDeps, FreshPlan, Router } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
 import { once } from "./idempotency.ts";
 import { isOpen, jobView } from "./job_view.ts";
-import { planSteps, planView } from "./plan_view.ts";
+import { driftView, planView } from "./plan_view.ts";
 import { ProblemError } from "./problem.ts";
 import { callerOf, readNothing, requireService } from "./request.ts";
 import { IdempotencyHeader, PermitPath } from "./schemas/common.ts";
@@ -56,19 +54,13 @@ export function plansRouter(deps: ApiDeps): Router {
     const { permit } = await requireSnapshot(deps, c.req.valid("param").permitId);
     const asked = c.req.valid("query").status ?? null;
     const plan = await makePlan(deps, permit.permitId, asked, c.get("signal"));
-    return c.json(planView(plan, asked, permit.status, deps.clock.now()), 200);
+    return c.json(planView(plan, asked, permit, deps.clock.now()), 200);
   });
   app.openapi(driftRoute, async (c) => {
     const { permit, job } = await requireSnapshot(deps, c.req.valid("param").permitId);
     const plan = await makePlan(deps, permit.permitId, null, c.get("signal"));
-    return c.json({
-      permitId: permit.permitId,
-      checkedAt: toInstant(deps.clock.now()),
-      differs: plan.steps.length > 0 || plan.obstacles.length > 0,
-      differences: planSteps(plan.steps),
-      obstacles: plan.obstacles,
-      jobId: job !== null && isOpen(job) ? job.id : null,
-    }, 200);
+    const jobId = job !== null && isOpen(job) ? job.id : null;
+    return c.json(driftView(plan, permit, jobId, deps.clock.now()), 200);
   });
   app.openapi(repairRoute, async (c) => {
     const wake = requireService(deps.wake);
@@ -116,7 +108,7 @@ async function makePlan(
   permitId: string,
   status: string | null,
   signal: AbortSignal,
-): Promise<Plan> {
+): Promise<FreshPlan> {
   const plan = requireService(deps.plan);
   if (status !== null && !deps.phases.statuses.has(status)) {
     const known = [...deps.phases.statuses.keys()].join(", ");

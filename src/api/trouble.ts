@@ -82,14 +82,18 @@ function fromJob({ job }: Snapshot): TroubleView[] {
   return isRetry ? [{ reason: job.reason, target, message: job.message, advice: job.advice }] : [];
 }
 
-function fromPermit({ permit }: Snapshot, nowMs: number): TroubleView[] {
+function fromPermit({ permit, status }: Snapshot, nowMs: number): TroubleView[] {
   const troubles: TroubleView[] = [];
-  if (permit.halted) {
+  if (permit.halted && permit.deletion !== "done") {
+    const state = status === "HALTED" ? "are stopped" : "are being stopped";
+    const isEnding = permit.deletion === "requested";
+    const deletion = isEnding ? "; its deletion waits for the end of the halt: the volumes are kept" : "";
+    const sequel = isEnding ? ": the deletion then goes on and destroys the volumes" : "";
     troubles.push({
       reason: "halted",
       target: "permit",
-      message: "The permit is halted: its network is cut and its workspaces are stopped",
-      advice: "Once the cause is settled, resume it",
+      message: `The permit is halted: its network is cut and its workspaces ${state}${deletion}`,
+      advice: `Once the cause is settled, send the event permit.resumed (wps events send)${sequel}`,
     });
   }
   const expiresMs = permit.expiresAt === null ? NaN : Date.parse(permit.expiresAt);

@@ -62,9 +62,7 @@ export async function requireSnapshot(deps: ApiDeps, permitId: string): Promise<
   throw new ProblemError(
     "not-found",
     `Cannot find permit ${JSON.stringify(permitId)}: no event has named it`,
-    {
-      reason: "not-found",
-    },
+    { reason: "not-found", advice: "wps permits lists those there are" },
   );
 }
 

@@ -20,7 +20,10 @@ export function makePlanFor(deps: { db: Db; driver: Driver; phases: PhaseSet; si
     const wish = status === null ? permit : withStatus(permit, status, deps.phases);
     const records = await listVolumes(deps.db, permitId);
     const observed = await deps.driver.observe(permitId, signal);
-    return plan({ permit: wish, records, observed, phases: deps.phases, site: deps.site });
+    return {
+      plan: plan({ permit: wish, records, observed, phases: deps.phases, site: deps.site }),
+      outdated: observed.workspaces.filter(({ outdated }) => outdated).map(({ key }) => key),
+    };
   };
 }
 

@@ -133,14 +133,24 @@ function problemError(status: number, body: string): CliError {
       advice: ["Is it WPS that listens on this socket, and of the same version? See wps version"],
     });
   }
-  const details = (problem.errors ?? []).map(({ path, message }) => `${path}: ${message}`);
-  const advice = problem.advice === undefined ? [] : [problem.advice];
+  const details = (problem.errors ?? []).map(({ path, message }) =>
+    `${path.replace(/^query\./, "--")}: ${message}`
+  );
+  const advice = adviceOf(problem);
   if (problem.choices !== undefined) {
     details.push(...problem.choices.map(({ kind, username }) => `${kind} of ${username}`));
   }
   const isInternal = status === 500;
   if (isInternal) details.push(`request id ${problem.requestId}`);
   return new CliError(codeOf(status, problem.type), problem.detail, { advice, details });
+}
+
+/** The API's advice; where it speaks of its own query, the option that stands for it. */
+function adviceOf({ advice, usernames, choices }: Problem): string[] {
+  if (choices !== undefined) {
+    return [(usernames ?? []).length > 1 ? "Say whose with --username NAME" : "Say which with --kind KIND"];
+  }
+  return advice === undefined ? [] : [advice];
 }
 
 function parseProblem(body: string): Problem | null {

@@ -106,7 +106,7 @@ function screenFollower(context: Context): Follower {
       live.draw(progressText(style, job), activity);
     } else if (job.waitingFor !== null && job.waitingFor !== lastActivity) {
       lastActivity = job.waitingFor;
-      context.lines([`${job.progress.percent} %  waits for ${job.waitingFor}`]);
+      context.lines([`${job.progress.percent} %  waiting: ${job.waitingFor}`]);
     }
   };
   return {

@@ -107,11 +107,22 @@ const troubleCases: TroubleCase[] = [
   {
     why: "halted",
     reason: "halted",
-    message: /is halted/,
-    advice: /resume/,
+    message: /^The permit is halted: its network is cut and its workspaces are stopped$/,
+    advice: /send the event permit\.resumed/,
     make: async (s) => {
       await s.event(statusEvent("ANALYSIS_ACTIVE", PEOPLE));
       await s.event({ type: "permit.halted" });
+    },
+  },
+  {
+    why: "deleted while halted: only compute goes (DESIGN 6)",
+    reason: "halted",
+    message: /deletion waits for the end of the halt: the volumes are kept/,
+    advice: /permit\.resumed/,
+    make: async (s) => {
+      await s.event(statusEvent("ANALYSIS_ACTIVE", PEOPLE));
+      await s.event({ type: "permit.halted" });
+      await s.event({ type: "permit.deleted" });
     },
   },
   {

@@ -129,13 +129,11 @@ async function serviceOn(db: Db, options: ServiceOptions, stopping: AbortSignal)
       assert.ok(permit !== null);
       const observed = paper.platform.observe();
       const records = await listVolumes(db, permitId);
-      return plan({
-        permit: { ...permit, status: status ?? permit.status },
-        records,
-        observed,
-        phases,
-        site: SITE,
-      });
+      const wish = { ...permit, status: status ?? permit.status };
+      return {
+        plan: plan({ permit: wish, records, observed, phases, site: SITE }),
+        outdated: observed.workspaces.filter(({ outdated }) => outdated).map(({ key }) => key),
+      };
     },
     wake: (permitId) => void woken.push(permitId),
     isReady: () => true,

@@ -270,7 +270,7 @@ Deno.test("jobs show --follow: an interrupt stops watching, a restart of the ser
   const left = new CapturedTerminal();
   const { promise, resolve } = Promise.withResolvers<() => void>();
   const leaving = site.wps(["jobs", "show", "1", "--follow"], { terminal: left, interrupts: resolve });
-  await left.until("waits for pod", leaving);
+  await left.until("waiting: pod", leaving);
   (await promise)();
   const interrupted = await leaving;
   assert.equal(interrupted.code, 0);
@@ -278,7 +278,7 @@ Deno.test("jobs show --follow: an interrupt stops watching, a restart of the ser
 
   const terminal = new CapturedTerminal();
   const watching = site.wps(["jobs", "show", "1", "--follow"], { terminal });
-  await terminal.until("waits for pod", watching);
+  await terminal.until("waiting: pod", watching);
   await site.stop();
   await site.start();
   const cancelled = await site.wps(["jobs", "cancel", "1"]);

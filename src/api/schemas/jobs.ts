@@ -7,7 +7,7 @@ import { FilterText, Instant, numberedPageQuery, page } from "./common.ts";
 export const ProgressView = z.object({
   done: z.number().int(),
   total: z.number().int(),
-  /** 0 to 100, whole. */
+  /** 0 to 100, whole; 100 only once it has ended. */
   percent: z.number().int(),
   /** What is left, from earlier jobs of the same kind; null: no history, longer than usual, or the job has ended. */
   estimateMs: z.number().int().nullable(),
@@ -33,6 +33,8 @@ export const JobView = z.object({
   /** What it waits for right now, by name. */
   waitingFor: z.string().nullable(),
   waitingSince: Instant.nullable(),
+  /** Somebody cancelled it while it ran: it stops after its present step. */
+  cancelRequested: z.boolean(),
   /** Reason code of the last fault. */
   reason: z.string().nullable(),
   message: z.string().nullable(),

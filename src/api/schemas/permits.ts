@@ -25,6 +25,8 @@ export const PermitView = z.object({
   /** The open job; null: nothing is going on. */
   jobId: z.number().int().nullable(),
   updatedAt: Instant,
+  /** Since when nothing of it is left on the platform; null: it is not deleted, or not wholly. */
+  deletedAt: Instant.nullable(),
 }).openapi("Permit");
 /** See {@link PermitView}. */
 export type PermitView = z.infer<typeof PermitView>;

@@ -24,6 +24,16 @@ export const ObstacleView = z.object({
   advice: z.string(),
 }).openapi("Obstacle");
 
+/** What a plan and a drift say of the permit beside the steps. */
+const standing = {
+  /** Held by permit.halted: only what takes access away is planned. */
+  halted: z.boolean(),
+  /** Since when nothing of it is left on the platform; null: it is not deleted. */
+  deletedAt: Instant.nullable(),
+  /** Workspaces whose image, tier or template waits for their next start; no difference, and no step changes them. */
+  outdated: z.array(z.string()),
+};
+
 /** `GET /permits/{permitId}/plan`. Without steps and obstacles nothing differs. */
 export const PlanView = z.object({
   permitId: z.string(),
@@ -34,6 +44,7 @@ export const PlanView = z.object({
   version: z.number().int(),
   plannedAt: Instant,
   differs: z.boolean(),
+  ...standing,
   steps: z.array(PlanStepView),
   obstacles: z.array(ObstacleView),
 }).openapi("Plan");
@@ -48,6 +59,7 @@ export const DriftView = z.object({
   permitId: z.string(),
   checkedAt: Instant,
   differs: z.boolean(),
+  ...standing,
   /** The steps that would repair it. */
   differences: z.array(PlanStepView),
   obstacles: z.array(ObstacleView),

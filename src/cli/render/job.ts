@@ -6,7 +6,7 @@ import { table } from "../table.ts";
 import { ago, duration, instantText } from "../time.ts";
 import { activityText, progressText, spanText } from "./progress.ts";
 import { troubleLines } from "./trouble.ts";
-import { NOTHING, stateWord } from "./words.ts";
+import { CANCEL_TEXT, NOTHING, stateWord } from "./words.ts";
 
 /** A list of jobs. */
 export function jobListLines(jobs: JobView[], { style, surroundings }: Context): string[] {
@@ -46,17 +46,19 @@ export function jobHeadLines(job: JobView, { style, surroundings }: Context): st
   const facts = [
     `made ${instantText(job.createdAt)}`,
     job.eventSeq === null ? null : `by event ${job.eventSeq}`,
-    `attempt ${job.attempt}`,
+    job.attempt === 0 ? null : `attempt ${job.attempt}`,
     span === null ? null : `${isOpen ? "for" : "took"} ${span}`,
     job.endedAt === null ? null : `ended ${instantText(job.endedAt)}`,
   ];
   const activity = activityText(job, nowMs);
-  const trouble = job.message === null ? [] : [{ message: job.message, advice: job.advice }];
+  const goOn = job.state === "cancelled" ? `To go on run wps jobs retry ${job.id}` : null;
+  const trouble = job.message === null ? [] : [{ message: job.message, advice: job.advice ?? goOn }];
   return [
     `${style.bold(`job ${job.id}`)}  ${job.kind} of ${job.permitId}  ${stateWord(style, job.state)}`,
     style.dim(`  ${facts.filter((fact) => fact !== null).join(", ")}`),
-    ...(isHopeful(job) ? [`  ${progressText(style, job)}`] : []),
+    ...(isHopeful(job) && job.progress.total > 0 ? [`  ${progressText(style, job)}`] : []),
     ...(activity === null ? [] : [`  ${activity}`]),
+    ...(job.cancelRequested ? [`  ${CANCEL_TEXT}`] : []),
     ...troubleLines(style, trouble, surroundings.terminal.columns),
   ];
 }
@@ -71,7 +73,7 @@ function stepTable(style: Style, { steps, startedAt }: JobDetail, nowMs: number)
     step.kind,
     step.target,
     stepSpan(step, nowMs),
-    step.detail ?? step.why,
+    stepDetail(step) ?? step.why,
   ]);
   return table(style, ["ATTEMPT", "BEGAN", "OUTCOME", "STEP", "TARGET", "TOOK", "DETAIL"], rows);
 }
@@ -83,10 +85,15 @@ export function stepLine(style: Style, step: StepView, nowMs: number, whole = tr
     : step.outcome === "abandoned"
     ? style.yellow(style.signs.warning)
     : style.green(style.signs.ok);
-  const detail = step.detail === null || (!whole && step.outcome === "done")
-    ? ""
-    : style.dim(`  ${step.detail}`);
+  const said = stepDetail(step);
+  const detail = said === null || (!whole && step.outcome === "done") ? "" : style.dim(`  ${said}`);
   return `${sign} ${step.kind} ${step.target}  ${stepSpan(step, nowMs)}${detail}`;
+}
+
+/** What a wait that is over waited for is no state of now. */
+function stepDetail({ kind, outcome, detail }: StepView): string | null {
+  const isOver = kind.startsWith("await-") && outcome === "done";
+  return detail === null || !isOver ? detail : `waited while ${detail}`;
 }
 
 function outcomeWord(style: Style, outcome: StepView["outcome"]): string {

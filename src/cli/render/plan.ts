@@ -1,11 +1,11 @@
 /** What would change, like a diff: `wps plan`, `wps drift`. */
-import type { PlanView } from "../../api/schemas/plans.ts";
-import type { DriftView } from "../../api/schemas/plans.ts";
+import type { DriftView, PlanView } from "../../api/schemas/plans.ts";
 import type { Context } from "../context.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
 import { pad, widthOf } from "../text.ts";
 import { troubleLines } from "./trouble.ts";
+import { deletedText, OUTDATED_TEXT } from "./words.ts";
 
 type PlanStep = PlanView["steps"][number];
 
@@ -40,9 +40,11 @@ export function planLines(plan: PlanView, context: Context): string[] {
   const status = plan.status ?? "no status";
   const asked = plan.hypothetical ? " if that were its status" : "";
   const head = `${style.bold(plan.permitId)}  ${status}${asked}`;
-  if (!plan.differs) return [head, "Nothing to do: everything is as it should be."];
+  const standing = standingLines(plan, context.surroundings.nowMs());
+  if (!plan.differs) return [head, ...standing, "Nothing to do: everything is as it should be."];
   return [
     head,
+    ...standing,
     ...stepLines(style, plan.steps),
     ...blocked(style, plan.obstacles, terminal.columns),
     "",
@@ -50,16 +52,32 @@ export function planLines(plan: PlanView, context: Context): string[] {
   ];
 }
 
+/** What explains a plan that does less than the status alone would ask for. */
+function standingLines(
+  { halted, deletedAt, outdated }: Pick<PlanView, "halted" | "deletedAt" | "outdated">,
+  nowMs: number,
+): string[] {
+  return [
+    ...(deletedAt === null ? [] : [`It was ${deletedText(deletedAt, nowMs)}.`]),
+    ...(halted && deletedAt === null
+      ? ["Halted: nothing is given and no volume goes before the event permit.resumed."]
+      : []),
+    ...outdated.map((key) => `${key} is ${OUTDATED_TEXT}`),
+  ];
+}
+
 /** The lines of a permit's drift. */
 export function driftLines(drift: DriftView, context: Context): string[] {
   const { style, terminal } = context;
   const head = style.bold(drift.permitId);
-  if (!drift.differs) return [`${head}  no drift: everything is as it should be`];
+  const standing = standingLines(drift, context.surroundings.nowMs());
+  if (!drift.differs) return [`${head}  no drift: everything is as it should be`, ...standing];
   const said = drift.jobId === null
     ? `Repair it now with wps drift ${drift.permitId} --repair; the periodic pass repairs it otherwise.`
     : `Job ${drift.jobId} is at work on it: wps jobs show ${drift.jobId} --follow`;
   return [
     `${head}  ${drift.jobId === null ? style.yellow("drifted") : "being changed"}`,
+    ...standing,
     ...stepLines(style, drift.differences),
     ...blocked(style, drift.obstacles, terminal.columns),
     "",
@@ -113,7 +131,7 @@ function summary(steps: PlanStep[]): string {
   const count = (sign: string): number => steps.filter((step) => stepSign(step) === sign).length;
   const waves = new Set(steps.map(({ wave }) => wave)).size;
   const plural = waves === 1 ? "wave" : "waves";
-  return `${steps.length} steps in ${waves} ${plural}: ${count("-")} take away, ${count("+")} give, ${
-    count("~")
-  } change or wait`;
+  return `${steps.length} ${steps.length === 1 ? "step" : "steps"} in ${waves} ${plural}: ${
+    count("-")
+  } take away, ${count("+")} give, ${count("~")} change or wait`;
 }

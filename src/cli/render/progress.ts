@@ -17,12 +17,12 @@ export function progressText(style: Style, { progress }: Pick<JobView, "progress
 export function activityText(job: JobView, nowMs: number): string | null {
   if (job.waitingFor !== null) {
     const since = job.waitingSince === null ? "" : ` (for ${duration(nowMs - Date.parse(job.waitingSince))})`;
-    return `waits for ${job.waitingFor}${since}`;
+    return `waiting: ${job.waitingFor}${since}`;
   }
-  if (job.state === "running") return "works";
+  if (job.state === "running") return "working";
   if (job.state !== "queued") return null;
   return job.attempt === 0
-    ? `waits for its turn, made ${ago(job.createdAt, nowMs)}`
+    ? `waiting for its turn, made ${ago(job.createdAt, nowMs)}`
     : `tries again ${until(job.runAt, nowMs)}, after attempt ${job.attempt}`;
 }
 

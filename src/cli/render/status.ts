@@ -6,7 +6,16 @@ import { table } from "../table.ts";
 import { ago, instantText } from "../time.ts";
 import { activityText, progressText, spanText } from "./progress.ts";
 import { troubleLines } from "./trouble.ts";
-import { NOTHING, stateWord, statusWord, verdictWord, yesNo } from "./words.ts";
+import {
+  CANCEL_TEXT,
+  deletedText,
+  NOTHING,
+  OUTDATED_TEXT,
+  stateWord,
+  statusWord,
+  verdictWord,
+  yesNo,
+} from "./words.ts";
 
 /** The lines of a permit. */
 export function permitLines(permit: PermitDetail, { style, surroundings }: Context): string[] {
@@ -28,24 +37,28 @@ function section(title: string, lines: string[]): string[] {
 }
 
 function headLines(style: Style, permit: PermitDetail, nowMs: number): string[] {
-  const { permitId, status, phase, phaseTitle, tier, expiresAt, revision, version, observedAt } = permit;
-  const title = phaseTitle === null ? "" : ` (${phaseTitle})`;
-  const facts = [
-    phase === null ? "no status has come yet" : `${phase}${title}`,
-    ...flagsOf(permit),
-  ];
+  const { permitId, status, tier, expiresAt, revision, version, observedAt, deletedAt } = permit;
+  const seen = observedAt === null ? "not looked at on the platform yet" : `seen ${ago(observedAt, nowMs)}`;
   const numbers = [
     revision === null ? null : `revision ${revision}`,
     `${version} accepted event${version === 1 ? "" : "s"}`,
     tier === null ? null : `tier ${tier}`,
     expiresAt === null ? null : `expires ${instantText(expiresAt)}`,
-    observedAt === null ? "never looked at on the platform" : `seen ${ago(observedAt, nowMs)}`,
+    deletedAt === null ? seen : null,
   ];
   return [
     `${style.bold(permitId)}  ${statusWord(style, status)}`,
-    `  ${facts.join(", ")}`,
+    ...standingLines(permit, nowMs).map((line) => `  ${line}`),
     style.dim(`  ${numbers.filter((part) => part !== null).join(", ")}`),
   ];
+}
+
+/** What the permit is, in words: its phase and flags, or since when it is no more. */
+function standingLines(permit: PermitDetail, nowMs: number): string[] {
+  const { phase, phaseTitle, deletedAt } = permit;
+  const name = phase === null ? null : `${phase}${phaseTitle === null ? "" : ` (${phaseTitle})`}`;
+  if (deletedAt === null) return [[name ?? "no status has come yet", ...flagsOf(permit)].join(", ")];
+  return [deletedText(deletedAt, nowMs), ...(name === null ? [] : [`its last status was ${name}`])];
 }
 
 function flagsOf({ ingressOpen, stopRequested, halted, deletion }: PermitDetail): string[] {
@@ -53,7 +66,7 @@ function flagsOf({ ingressOpen, stopRequested, halted, deletion }: PermitDetail)
     ingressOpen ? "ingress open" : null,
     stopRequested ? "stop requested" : null,
     halted ? "halted" : null,
-    deletion === "none" ? null : deletion === "requested" ? "deletion requested" : "deleted",
+    deletion === "requested" ? "deletion requested" : null,
   ].filter((flag) => flag !== null);
 }
 
@@ -70,6 +83,7 @@ function jobLines(style: Style, { job }: PermitDetail, nowMs: number): string[] 
     head,
     ...(isOpen ? [`  ${progressText(style, job)}`] : []),
     ...(activity === null ? [] : [`  ${activity}`]),
+    ...(job.cancelRequested ? [`  ${CANCEL_TEXT}`] : []),
     ...(isOpen ? [style.dim(`  wps jobs show ${job.id} --follow`)] : []),
   ];
 }
@@ -96,9 +110,7 @@ function workspaceLines(style: Style, { workspaces }: PermitDetail): string[] {
       ),
       ...endpointLines(workspace),
       ...(workspace.detail === null ? [] : [`    ${style.yellow(style.signs.warning)} ${workspace.detail}`]),
-      ...(workspace.outdated
-        ? ["    outdated: a newer image, tier or template waits for the next start"]
-        : []),
+      ...(workspace.outdated ? [`    ${OUTDATED_TEXT}`] : []),
     ]),
   ];
 }

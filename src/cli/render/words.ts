@@ -3,9 +3,22 @@ import type { JobView } from "../../api/schemas/jobs.ts";
 import type { EventView } from "../../api/schemas/events.ts";
 import type { Status } from "../../core/status.ts";
 import type { Style } from "../style.ts";
+import { ago, instantText } from "../time.ts";
 
 /** Stands for what is not there. */
 export const NOTHING = "-";
+
+/** What `outdated` means (DESIGN 8). */
+export const OUTDATED_TEXT = "outdated: another image, tier or template waits for the next start";
+/** What a cancel means to a job that runs. */
+export const CANCEL_TEXT = "cancel requested: it stops after the current step";
+
+/** What a deleted permit has: nothing. */
+export function deletedText(deletedAt: string, nowMs: number): string {
+  return `deleted ${instantText(deletedAt)} (${
+    ago(deletedAt, nowMs)
+  }): nothing of it is left on the platform`;
+}
 
 /** A permit's or workspace's public word. */
 export function statusWord(style: Style, status: Status): string {

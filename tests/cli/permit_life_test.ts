@@ -1,0 +1,91 @@
+/** What an operator reads of a permit that is halted, cancelled, ambiguous or deleted. */
+import assert from "node:assert/strict";
+import { CapturedTerminal } from "./capture.ts";
+import { setupEvent, TestSite } from "./site.ts";
+
+/** Sends an event and waits for its job's end. */
+async function reach(site: TestSite, event: Record<string, unknown>): Promise<void> {
+  const file = await site.event(`${event["id"]}`, event);
+  const { code, stdout, stderr } = await site.wps(["events", "send", file, "--follow"]);
+  assert.equal(code, 0, stdout + stderr);
+}
+
+async function text(site: TestSite, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await site.wps(args);
+  assert.deepEqual([code, stderr], [0, ""], args.join(" "));
+  return stdout;
+}
+
+function flag(id: string): Record<string, unknown> {
+  return { id, type: `permit.${id}`, permitId: "permit-001", data: {} };
+}
+
+Deno.test("status, plan, drift, connection: a halted permit, its deletion meanwhile, and what is left of it", async (t) => {
+  await using site = await TestSite.make();
+  await site.start();
+
+  await t.step("a phase without workspaces was looked at all the same", async () => {
+    await reach(site, setupEvent("a", 1, "AWAITING_INGRESS"));
+    const status = await text(site, "status", "permit-001");
+    assert.match(status, /^ {2}revision 1, 1 accepted event, seen (just now|\d)/m);
+  });
+  await t.step("ambiguous: says which option of the command decides", async () => {
+    await reach(site, setupEvent("b", 2, "WORKSPACE_SETUP_PENDING"));
+    const { code, stderr } = await site.wps(["connection", "permit-001"]);
+    assert.equal(code, 1);
+    assert.match(stderr, /^ {2}research of l\.nowak\n {2}-> Say whose with --username NAME$/m);
+  });
+  await t.step("halted: names the event that ends it", async () => {
+    await reach(site, flag("halted"));
+    const status = await text(site, "status", "permit-001");
+    assert.match(status, /^permit-001 {2}HALTED$/m);
+    assert.match(status, /^! The permit is halted: its network is cut and its workspaces are stopped$/m);
+    assert.match(status, /^ {2}-> .*permit\.resumed/m);
+    assert.match(await text(site, "plan", "permit-001"), /^Halted: .*permit\.resumed/m);
+    const { stderr } = await site.wps(["connection", "permit-001", "--username", "l.nowak"]);
+    assert.match(stderr, /permit\.resumed/);
+  });
+  await t.step("deletion requested while halted: what waits, and for what", async () => {
+    await reach(site, flag("deleted"));
+    const status = await text(site, "status", "permit-001");
+    assert.match(status, /halted, deletion requested$/m);
+    assert.match(status, /; its deletion waits for the end of\s+the halt: the volumes are kept$/m);
+    assert.match(status, /^ {2}-> .*permit\.resumed/m);
+    assert.match(status, /seen (just now|\d)/);
+    assert.match(status, /^ {2}project +bound /m);
+  });
+  await t.step("deleted: since when, and that nothing is left", async () => {
+    await reach(site, flag("resumed"));
+    const status = await text(site, "status", "permit-001");
+    assert.match(status, /^permit-001 {2}DESTROYED$/m);
+    assert.match(
+      status,
+      /^ {2}deleted \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ \(.*\): nothing of it is left on the platform$/m,
+    );
+    assert.doesNotMatch(status, /never looked at/);
+    assert.match(status, /^ {2}its last status was WORKSPACE_SETUP_PENDING \(Workspace setup\)$/m);
+    for (const command of ["plan", "drift"]) {
+      assert.match(await text(site, command, "permit-001"), /deleted .*: nothing of it is left/, command);
+    }
+    const { deletedAt } = JSON.parse(await text(site, "status", "permit-001", "--json"));
+    assert.equal(typeof deletedAt, "string");
+  });
+});
+
+Deno.test("jobs cancel: a running job says that it stops later, and is then told how to go on", async () => {
+  await using site = await TestSite.make("brokenKinds: [research]");
+  await site.start();
+  const file = await site.event("a", setupEvent("a", 1, "WORKSPACE_SETUP_PENDING"));
+  await site.wps(["events", "send", file]);
+  const terminal = new CapturedTerminal();
+  const watching = site.wps(["jobs", "show", "1", "--follow"], { terminal });
+  await terminal.until("waiting: pod", watching);
+
+  const { stdout } = await site.wps(["jobs", "cancel", "1"]);
+  assert.match(stdout, /^ {2}cancel requested: it stops after the current step$/m);
+  const { code } = await watching;
+  assert.equal(code, 1);
+  assert.match(await text(site, "jobs", "show", "1"), /^ {2}-> .*wps jobs retry 1$/m);
+  const again = await site.wps(["jobs", "cancel", "1"]);
+  assert.match(again.stderr, /Cannot cancel job 1: it was cancelled already/);
+});
