@@ -4,7 +4,7 @@ import { createLog, type Log } from "../log.ts";
 import { MACHINE_CLOCK } from "../machine.ts";
 import type { CommonOptions, Context } from "./context.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
-import { loadSetup } from "./setup.ts";
+import { loadServiceSetup } from "./setup.ts";
 
 /**
  * Serves. The first SIGTERM or SIGINT stops in order and ends with 0, the second ends the process at once. A
@@ -12,13 +12,14 @@ import { loadSetup } from "./setup.ts";
  */
 export async function serve(common: CommonOptions, context: Context): Promise<ExitCode> {
   const { terminal, surroundings } = context;
-  const { config, phases } = await loadSetup(common.config, surroundings.environment);
+  const { config, phases, warnings } = await loadServiceSetup(common.config, surroundings.environment);
   const log = createLog({
     level: config.log.level,
     format: common.json ? "json" : config.log.format,
     clock: MACHINE_CLOCK,
     write: (line) => terminal.err(line),
   });
+  for (const { key, message } of warnings) log.warn("configuration: look at this", { key, detail: message });
   const stopping = stopOrders(log, surroundings.onInterrupt);
   try {
     const app = await startApp({ config, phases, log });

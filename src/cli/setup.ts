@@ -1,8 +1,10 @@
 /** The configuration and phases of this site, whole and checked: for what runs in this process. */
-import { disk } from "../config/disk.ts";
-import { type ConfigResult, loadConfig } from "../config/load.ts";
+import { describeConfig, type ShownConfig } from "../config/describe.ts";
+import { disk, inspectDisk } from "../config/disk.ts";
+import { type ConfigResult, loadConfig, type LoadedConfig } from "../config/load.ts";
+import { inspectPlaces, type PlacesVerdict } from "../config/places.ts";
 import { type Problem, problemLine } from "../config/problem.ts";
-import type { Config } from "../config/schema.ts";
+import { type Config, configJsonSchema } from "../config/schema.ts";
 import { disagreements, type PhaseNames } from "../config/site.ts";
 import type { PhaseSet } from "../core/phase.ts";
 import { BUILT_IN_PHASES, loadPhases, type PhaseResult } from "../phases/load.ts";
@@ -34,15 +36,40 @@ export function jointProblems(config: Config, phases: PhaseSet, file: string | n
 export async function requireConfig(
   path: string | undefined,
   environment: Environment,
-): Promise<ConfigResult & { config: Config }> {
+): Promise<LoadedConfig> {
   const read = await readConfig(path, environment);
   if (read.config === null) throw problemsError("the configuration is not as it should be", read.problems);
   return read;
 }
 
+/** What is in force, by the keys of the file, without secrets. */
+export function shownConfig(read: LoadedConfig): ShownConfig {
+  return describeConfig(read, configJsonSchema());
+}
+
+/** Folders and secrets of this machine, which only the service itself needs as they should be. */
+export async function readPlaces({ config, secretFiles, file }: LoadedConfig): Promise<PlacesVerdict> {
+  return await inspectPlaces(config, secretFiles, file ?? "configuration", inspectDisk);
+}
+
+/** As {@link loadSetup}, for the service: its folders and secrets too; `warnings` do not keep it from starting. */
+export async function loadServiceSetup(
+  path: string | undefined,
+  environment: Environment,
+): Promise<Setup & { warnings: Problem[] }> {
+  const read = await requireConfig(path, environment);
+  const setup = await setupOf(read);
+  const { problems, warnings } = await readPlaces(read);
+  if (problems.length > 0) throw problemsError("folders or keys are not as they should be", problems);
+  return { ...setup, warnings };
+}
+
 /** Configuration and phases, or a CliError with every problem as "file:line:column: key: expected". */
 export async function loadSetup(path: string | undefined, environment: Environment): Promise<Setup> {
-  const { config, file } = await requireConfig(path, environment);
+  return await setupOf(await requireConfig(path, environment));
+}
+
+async function setupOf({ config, file }: LoadedConfig): Promise<Setup> {
   const { phases, problems } = await readPhases(config.phases.directory);
   if (phases === null) throw problemsError("the phases are not as they should be", problems);
   const joint = jointProblems(config, phases, file);

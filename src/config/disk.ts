@@ -1,4 +1,6 @@
 /** Reading a site's files; the loaders take it as a parameter, the command line passes {@link disk}. */
+import { access, constants } from "node:fs/promises";
+import type { Inspect } from "./places.ts";
 
 /** What the loaders need of a file system. */
 export interface FileReader {
@@ -6,6 +8,26 @@ export interface FileReader {
   list(directory: string): Promise<string[]>;
   /** A file's text as UTF-8. Rejects when it cannot be read. */
   read(path: string): Promise<string>;
+}
+
+/** What lies at a path of this machine; see {@link Inspect}. */
+export const inspectDisk: Inspect = async (path) => {
+  try {
+    const { isFile, isDirectory, mode } = await Deno.stat(path);
+    const kind = isFile ? "file" : isDirectory ? "folder" : "other";
+    return { kind, mode, isWritable: await isWritable(path) };
+  } catch {
+    return null;
+  }
+};
+
+async function isWritable(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** This machine's file system. */

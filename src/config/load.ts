@@ -18,17 +18,31 @@ export interface ConfigSource {
   files: FileReader;
 }
 
+/** A configuration without problems, and what it was made of. */
+export interface LoadedConfig {
+  /** Frozen. */
+  config: Config;
+  /** Null when only defaults and environment were used. */
+  file: string | null;
+  /** File and environment as they were given, secrets in their files. */
+  given: unknown;
+  /** Variables by key. */
+  overridden: ReadonlyMap<string, string>;
+  /** Files of secrets by key, e.g. "api.keyFile". */
+  secretFiles: ReadonlyMap<string, string>;
+  problems: [];
+}
+
 /** Either a configuration, frozen, or every problem found. */
 export type ConfigResult =
-  /** `file`: null when only defaults and environment were used. `overridden`: variables by key. */
-  | { config: Config; file: string | null; overridden: ReadonlyMap<string, string>; problems: [] }
+  | LoadedConfig
   | { config: null; file: string | null; problems: Problem[] };
 
 /** The whole configuration of a site. Never throws for what file or environment say, never repeats a value. */
 export async function loadConfig(source: ConfigSource): Promise<ConfigResult> {
-  const given = source.path ?? (source.environment["WPS_CONFIG"] || null);
-  const path = given ?? DEFAULT_PATH;
-  const read = await readDocument(path, given === null, source.files);
+  const named = source.path ?? (source.environment["WPS_CONFIG"] || null);
+  const path = named ?? DEFAULT_PATH;
+  const read = await readDocument(path, named === null, source.files);
   if (read.document === null) return { config: null, file: path, problems: read.problems };
   const { document } = read;
   const file = read.isAbsent ? null : path;
@@ -43,6 +57,7 @@ export async function loadConfig(source: ConfigSource): Promise<ConfigResult> {
 
   const schema = configJsonSchema();
   const { value, origins, problems } = overlay(document.value, source.environment, schema);
+  const given = structuredClone(value);
   const secrets = await readSecrets(value, schema, source.files);
   const found = [...secrets.found, ...await tryFiles(value, schema, source.files)];
   const parsed = configSchema.safeParse(value);
@@ -52,7 +67,8 @@ export async function loadConfig(source: ConfigSource): Promise<ConfigResult> {
   }
   problems.push(...found.map((complaint) => toProblem(document, origins, secrets.readFrom, complaint)));
   if (!parsed.success || problems.length > 0) return { config: null, file, problems: problems.sort(byPlace) };
-  return { config: freeze(parsed.data), file, overridden: origins, problems: [] };
+  const secretFiles = new Map([...secrets.readFrom].map(([key, name]) => [`${key}File`, name]));
+  return { config: freeze(parsed.data), file, given, overridden: origins, secretFiles, problems: [] };
 }
 
 async function readDocument(

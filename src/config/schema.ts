@@ -125,6 +125,7 @@ export function configJsonSchema(): JsonSchema {
 /** As much of JSON Schema as the configuration uses. */
 export interface JsonSchema {
   type?: string;
+  default?: unknown;
   properties?: Record<string, JsonSchema>;
   additionalProperties?: boolean | JsonSchema;
   anyOf?: JsonSchema[];

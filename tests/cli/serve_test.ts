@@ -41,7 +41,7 @@ Deno.test("wps serve: what a person must mend ends with 2 and names file, line, 
   const check = await site.wps(["config", "check"]);
   assert.equal(check.code, 1);
   assert.match(check.stdout, /wps\.yaml:5:1: listen2: unknown key/);
-  assert.match(check.stdout, /^2 wrong in /m);
+  assert.match(check.stdout, /^2 problems in /m);
 });
 
 Deno.test("wps config show: what is in force, without secrets", async () => {
@@ -52,6 +52,49 @@ Deno.test("wps config show: what is in force, without secrets", async () => {
     assert.doesNotMatch(stdout, /geheim/);
     assert.match(stdout, /parallelPermits"?: 3/);
   }
+  const environment = { WPS_RUNNER_PARALLEL_PERMITS: "3" };
+  const { stdout } = await site.wps(["config", "show"], { environment });
+  assert.match(stdout, /^ {2}parallelPermits: 3 # WPS_RUNNER_PARALLEL_PERMITS$/m);
+  assert.match(stdout, /^ {2}attempts: 8 # default$/m, "by the key of the file");
+  assert.match(stdout, /^ {2}url: amqps:\/\/wps:\[secret\]@broker\/spe # file$/m);
+  assert.match(stdout, /^ {4}# default\n {4}brokenKinds: \[\]$/m);
+});
+
+Deno.test("wps serve, wps config check: folders and keys of this machine, with what to do", async () => {
+  await using site = await TestSite.make();
+  const keys = `${site.directory}/keys`;
+  await Deno.remove(keys, { recursive: true });
+  const serve = await site.wps(["serve"]);
+  assert.equal(serve.code, 2, "a supervisor must not try again and again");
+  assert.match(
+    serve.stderr,
+    new RegExp(`keys\\.directory: the folder ${keys} does not exist: run install -d -m 0700`),
+  );
+  const check = await site.wps(["config", "check"]);
+  assert.equal(check.code, 1);
+  assert.match(check.stdout, /keys\.directory: .*\n1 problem in /);
+
+  await Deno.mkdir(keys, { mode: 0o700 });
+  await Deno.writeFile(`${keys}/seal.key`, new Uint8Array(32), { mode: 0o644 });
+  assert.match((await site.wps(["config", "check"])).stdout, /mode 0644\): run chmod 600 /);
+  await Deno.chmod(`${keys}/seal.key`, 0o600);
+  const elsewhere = { WPS_LISTEN_SOCKET: `${site.directory}/absent/wps.sock` };
+  const warned = await site.wps(["config", "check"], { environment: elsewhere });
+  assert.equal(warned.code, 0);
+  assert.match(warned.stdout, /^warning: .*listen\.socket: the folder .*\/absent does not exist/m);
+});
+
+Deno.test("wps serve, wps config check: configuration and phases must fit each other", async () => {
+  await using site = await TestSite.make("", "tiers: { standard: { cpu: 1, memory: 1Gi, preparde: 5Gi } }");
+  const serve = await site.wps(["serve"]);
+  assert.equal(serve.code, 2);
+  assert.match(
+    serve.stderr,
+    /tiers\.standard\.preparde: there is no volume "preparde".*did you mean "prepared"/,
+  );
+  const check = await site.wps(["config", "check"]);
+  assert.equal(check.code, 1);
+  assert.match(check.stdout, /tiers\.standard\.preparde: /);
 });
 
 Deno.test("wps phases check: a site's folder, with file, line, column and reason", async () => {

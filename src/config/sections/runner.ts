@@ -18,12 +18,19 @@ export interface RunnerSettings extends RetryLimits {
   /** A wait looks again at least this often, in case the platform's watch missed something. */
   rereadMs: number;
   drift: { intervalMs: number };
+  /** How long ended jobs, and events and proofs of isolation are kept; audit rows stay for ever. */
+  keep: { jobsMs: number; eventsMs: number };
   waits: WaitLimits;
 }
 
 /** A wait is at least a second, so that a mistyped unit does not fail every job, and at most a year. */
 function wait(fallback: string): z.ZodPrefault<ReturnType<typeof duration>> {
   return duration(SECOND_MS, 365 * DAY_MS).prefault(fallback);
+}
+
+/** At least a day, so that a mistyped unit does not lose what somebody is about to look at, and at most ten years. */
+function keeping(fallback: string): z.ZodPrefault<ReturnType<typeof duration>> {
+  return duration(DAY_MS, 3_650 * DAY_MS).prefault(fallback);
 }
 
 /** `runner:`. */
@@ -34,6 +41,10 @@ export const runnerSection: z.ZodType<RunnerSettings> = section({
   reread: duration(100, 10 * MINUTE_MS).prefault("5s"),
   drift: section({
     interval: duration(SECOND_MS, 7 * DAY_MS).prefault("10m"),
+  }).prefault({}),
+  keep: section({
+    jobs: keeping("90d"),
+    events: keeping("400d"),
   }).prefault({}),
   waits: section({
     cut: wait("2m"),
@@ -58,6 +69,7 @@ export const runnerSection: z.ZodType<RunnerSettings> = section({
   backoffMs: given.backoff.first,
   backoffMaxMs: given.backoff.max,
   drift: { intervalMs: given.drift.interval },
+  keep: { jobsMs: given.keep.jobs, eventsMs: given.keep.events },
   waits: {
     cutMs: given.waits.cut,
     goneMs: given.waits.gone,
