@@ -37,7 +37,7 @@ export async function runAttempt(
     const before = await deps.ledger.before();
     const tally = createTally(before.done);
     const waits = createWaits(deps.clock, deps.site.waits, before.waits);
-    return await rounds({ deps, job, ear, held, signal, tally, waits, refused: null });
+    return await rounds({ deps, job, ear, held, signal, tally, waits, lookMs: 0, refused: null });
   } catch (thrown) {
     if (signal.aborted) return { kind: "stopping" };
     const fault = toFault(thrown);
@@ -83,8 +83,11 @@ async function rounds(walk: Walk): Promise<AttemptEnd> {
     const end = isWaiting
       ? await hold(walk, stretch.awaiting.map((step) => namedWait(step, observed)))
       : await advance(walk, stretch, observed, trials);
-    if (end === "acknowledged") stretches++;
-    else if (end !== null) return end;
+    if (end === "acknowledged") {
+      stretches++;
+      const ended = await letCome(walk, stretch, observed);
+      if (ended !== null) return ended;
+    } else if (end !== null) return end;
   }
   const message = `Cannot finish ${walk.job.permitId}: still not done after ${STRETCH_MAX} stretches`;
   throw new Fault("retry", "internal", message);
@@ -99,7 +102,8 @@ async function ease(walk: Walk): Promise<AttemptEnd | null> {
 
 /** Null: the platform says "not yet" and names what; the wait is recorded and bounded like any other. */
 async function observe(walk: Walk): Promise<Observed | null> {
-  const { deps: { driver }, job, signal } = walk;
+  const { deps: { driver, clock }, job, signal } = walk;
+  const beginMs = clock.now();
   try {
     return await driver.observe(job.permitId, signal);
   } catch (thrown) {
@@ -107,6 +111,8 @@ async function observe(walk: Walk): Promise<Observed | null> {
     if (fault.disposition !== "wait") throw fault;
     await recordWaits(walk, [waitOf(fault, "platform")]);
     return null;
+  } finally {
+    walk.lookMs = clock.now() - beginMs;
   }
 }
 
@@ -163,6 +169,20 @@ async function advance(
   if (!isConflict || ++trials.conflicts > CONFLICT_MAX) throw fault;
   const pauseMs = CONFLICT_PAUSE_MS * trials.conflicts;
   return trials.conflicts === 1 ? null : await pause(walk, pauseMs, pauseMs);
+}
+
+/**
+ * What was started a moment ago is not ready yet: a look at once would only show that. Everything else that a stretch
+ * waits for may be true as soon as it is acknowledged. Null: look.
+ */
+async function letCome(
+  walk: Walk,
+  { waves, awaiting }: Stretch,
+  observed: Observed,
+): Promise<AttemptEnd | null> {
+  const isStarting = waves.flat().some(({ kind }) => kind === "start");
+  if (!isStarting || awaiting.length === 0 || awaiting.some(({ wait }) => wait !== "ready")) return null;
+  return await hold(walk, awaiting.map((step) => namedWait(step, observed)));
 }
 
 function unsettled(stretch: Stretch): Fault {

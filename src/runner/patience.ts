@@ -9,6 +9,10 @@ import type { AttemptEnd, Walk } from "./walk.ts";
 
 /** A pod that starts is told of a dozen times within a second; looks of one wait are at least this far apart. */
 const LOOK_PAUSE_MS = 150;
+/** Where looks take long, many do look: each rests twice as long as its last look took, so that writes get through. */
+const LOOK_SHARE = 2;
+/** A slow platform keeps nobody longer from seeing that a wait is over. */
+const LOOK_PAUSE_MAX_MS = 1_000;
 
 /** How an attempt ends whose job is not wanted any more. */
 export function endedBy(wanted: Exclude<Wanted, "go on">): AttemptEnd {
@@ -39,7 +43,7 @@ export async function recordWaits({ deps: { ledger }, waits }: Walk, named: Name
 export async function pause(
   walk: Walk,
   ms: number,
-  leastMs: number = LOOK_PAUSE_MS,
+  leastMs: number = restAfter(walk.lookMs),
 ): Promise<AttemptEnd | null> {
   const { deps: { ledger, slots }, job, ear, held, signal } = walk;
   held.slot.release();
@@ -55,6 +59,10 @@ export async function pause(
   if (slot === null) return last;
   held.slot = slot;
   return null;
+}
+
+function restAfter(lookMs: number): number {
+  return Math.min(LOOK_PAUSE_MAX_MS, Math.max(LOOK_PAUSE_MS, LOOK_SHARE * lookMs));
 }
 
 /** Until the next ring, or `ms`, and at least `leastMs`, unless a ring tells that the job is not wanted any more. */

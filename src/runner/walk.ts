@@ -52,6 +52,8 @@ export interface Walk {
   signal: AbortSignal;
   tally: Tally;
   waits: Waits;
+  /** How long the last look at the platform took, in milliseconds. */
+  lookMs: number;
   /** What the platform put off when it was last asked; null: nothing. */
   refused: NamedWait | null;
 }

@@ -40,6 +40,8 @@ export class KubernetesDriver implements Driver {
   readonly #transport: Transport;
   readonly #client: Client;
   readonly #facts: ClusterFacts;
+  /** Permits whose namespace stood when it was last heard of. Decides how is read, never what is believed. */
+  readonly #standing = new Set<string>();
   #script: Promise<string> | null = null;
 
   constructor(
@@ -51,13 +53,15 @@ export class KubernetesDriver implements Driver {
     this.#facts = new ClusterFacts(this.#client, site.settings);
   }
 
-  /** Everything of one permit, in two waves of parallel quorum reads. */
+  /** Everything of one permit, in waves of parallel quorum reads. */
   async observe(permitId: string, signal: AbortSignal): Promise<Observed> {
-    const atMs = this.surroundings.clock.now();
+    const wish = { permitId, atMs: this.surroundings.clock.now(), stood: this.#standing.has(permitId) };
     const [traits, snapshot] = await Promise.all([
       this.#facts.traits(),
-      readSnapshot(this.#client, permitId, atMs, signal),
+      readSnapshot(this.#client, wish, signal),
     ]);
+    if (snapshot.namespace === null) this.#standing.delete(permitId);
+    else this.#standing.add(permitId);
     return describeSnapshot(snapshot, this.site, traits);
   }
 
@@ -73,12 +77,8 @@ export class KubernetesDriver implements Driver {
       case "remove-workspace":
         return await removeWorkspace(writing, action);
       case "ensure-scope":
-        return await ensureScope(
-          writing,
-          action,
-          this.site.settings,
-          await this.#facts.traits(),
-        );
+        this.#standing.add(permitId);
+        return await ensureScope(writing, action, this.site.settings, await this.#facts.traits());
       case "destroy-scope":
         return await destroyScope(writing, action);
       case "ensure-volume":

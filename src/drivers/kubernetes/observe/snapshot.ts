@@ -1,4 +1,4 @@
-/** Reads everything of one permit from the API server, in two waves of parallel requests, never from a cache. */
+/** Reads everything of one permit from the API server, in waves of parallel requests, never from a cache. */
 import { Fault } from "../../../core/fault.ts";
 import { permitName } from "../../../core/names.ts";
 import type { Client } from "../client.ts";
@@ -30,16 +30,58 @@ export interface Snapshot {
   atMs: number;
 }
 
-/** Reads the snapshot. Faults as {@link Client} throws them. `atMs`: when reading began. */
+/** What lies within a namespace. */
+type Inside = Pick<
+  Snapshot,
+  | "quotas"
+  | "limits"
+  | "accounts"
+  | "bindings"
+  | "policies"
+  | "claims"
+  | "secrets"
+  | "services"
+  | "statefulSets"
+  | "pods"
+  | "jobs"
+>;
+
+/** Where a namespace is absent, because the API server ends one only after everything within it. */
+const NOTHING_INSIDE: Inside = {
+  quotas: [],
+  limits: [],
+  accounts: [],
+  bindings: [],
+  policies: [],
+  claims: [],
+  secrets: [],
+  services: [],
+  statefulSets: [],
+  pods: [],
+  jobs: [],
+};
+
+/** Of which permit, and since when. */
+export interface SnapshotWish {
+  permitId: string;
+  /** When reading begins, epoch milliseconds. */
+  atMs: number;
+  /**
+   * Whether the namespace stood when it was last heard of. Then everything is read at once; else what is within is
+   * asked for only where the namespace is found: a new permit costs two requests instead of thirteen.
+   */
+  stood: boolean;
+}
+
+/** Reads the snapshot. Faults as {@link Client} throws them. */
 export async function readSnapshot(
   client: Client,
-  permitId: string,
-  atMs: number,
+  wish: SnapshotWish,
   signal: AbortSignal,
 ): Promise<Snapshot> {
   const siblings = new AbortController();
   try {
-    return await readAll(client, permitId, atMs, AbortSignal.any([signal, siblings.signal]));
+    return await readAll(client, wish, AbortSignal.any([signal, siblings.signal]));
   } finally {
     siblings.abort(); // after a failure the other requests have no reader
   }
@@ -47,65 +89,56 @@ export async function readSnapshot(
 
 async function readAll(
   client: Client,
-  permitId: string,
-  atMs: number,
+  { permitId, atMs, stood }: SnapshotWish,
   signal: AbortSignal,
 ): Promise<Snapshot> {
-  const namespace = permitName(permitId);
-  const list = <R extends Resource>(resource: R): Promise<Stored<R>[]> =>
-    client.list(resource, { namespace }, signal);
-  const [
-    space,
-    quotas,
-    limits,
-    accounts,
-    bindings,
-    policies,
-    claims,
-    marked,
-    secrets,
-    services,
-    statefulSets,
-    pods,
-    jobs,
-  ] = await Promise.all([
-    client.get("namespaces", { name: namespace }, signal),
-    list("resourcequotas"),
-    list("limitranges"),
-    list("serviceaccounts"),
-    list("rolebindings"),
-    list("networkpolicies"),
-    list("persistentvolumeclaims"),
-    client.list("persistentvolumes", { labels: `${LABEL.permit}=${namespace}` }, signal),
-    listSecrets(client, namespace, signal),
-    list("services"),
-    list("statefulsets"),
-    list("pods"),
-    list("jobs"),
+  const name = permitName(permitId);
+  const reading = client.get("namespaces", { name }, signal);
+  const within = stood
+    ? readInside(client, name, signal)
+    : reading.then((found) => found === null ? NOTHING_INSIDE : readInside(client, name, signal));
+  const [namespace, marked, inside] = await Promise.all([
+    reading,
+    client.list("persistentvolumes", { labels: `${LABEL.permit}=${name}` }, signal),
+    within,
   ]);
   const [unmarked, nodes, warnings] = await Promise.all([
-    readUnmarkedVolumes(client, claims, marked, signal),
-    readNodes(client, pods, signal),
-    isTroubled(pods, claims) ? readWarnings(client, namespace, signal) : new Map<string, string>(),
+    readUnmarkedVolumes(client, inside.claims, marked, signal),
+    readNodes(client, inside.pods, signal),
+    isTroubled(inside, atMs) ? readWarnings(client, name, signal) : new Map<string, string>(),
   ]);
+  return { permitId, namespace, ...inside, volumes: [...marked, ...unmarked], nodes, warnings, atMs };
+}
+
+async function readInside(client: Client, namespace: string, signal: AbortSignal): Promise<Inside> {
+  const list = <R extends Resource>(resource: R): Promise<Stored<R>[]> =>
+    client.list(resource, { namespace }, signal);
+  const [quotas, limits, accounts, bindings, policies, claims, secrets, services, statefulSets, pods, jobs] =
+    await Promise.all([
+      list("resourcequotas"),
+      list("limitranges"),
+      list("serviceaccounts"),
+      list("rolebindings"),
+      list("networkpolicies"),
+      list("persistentvolumeclaims"),
+      listSecrets(client, namespace, signal),
+      list("services"),
+      list("statefulsets"),
+      list("pods"),
+      list("jobs"),
+    ]);
   return {
-    permitId,
-    namespace: space,
     quotas,
     limits,
     accounts,
     bindings,
     policies,
     claims,
-    volumes: [...marked, ...unmarked],
     secrets,
     services,
     statefulSets,
     pods,
     jobs,
-    nodes,
-    warnings,
-    atMs,
   };
 }
 
@@ -152,9 +185,15 @@ export function isReady({ status }: Stored<"pods">): boolean {
   return status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") ?? false;
 }
 
-function isTroubled(pods: Stored<"pods">[], claims: Stored<"persistentvolumeclaims">[]): boolean {
-  return pods.some((pod) => pod.status?.phase === "Pending") ||
-    claims.some(({ status }) => status?.phase === "Pending");
+/** What is younger has no trouble yet, it is only new; each look saves a request. */
+const NEW_MS = 2_000;
+
+function isTroubled({ pods, claims }: Inside, nowMs: number): boolean {
+  return [...pods, ...claims].some(({ metadata, status }) => {
+    const ageMs = nowMs - Date.parse(metadata.creationTimestamp ?? "");
+    // A clock that is ahead of ours makes nothing new for ever.
+    return status?.phase === "Pending" && !(ageMs >= 0 && ageMs < NEW_MS);
+  });
 }
 
 /** Why a claim is not provisioned or a mount fails stands in events alone. They are a hint: nothing depends on them. */
