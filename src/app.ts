@@ -17,6 +17,7 @@ import type { ApiDeps } from "./api/deps.ts";
 import type { Transport } from "./api/caller.ts";
 import { CLAIM_LOOP, createBell } from "./runner/bell.ts";
 import { startDrift } from "./runner/drift.ts";
+import { startPruning } from "./runner/pruning.ts";
 import { type Runner, startRunner } from "./runner/runner.ts";
 import { createVault } from "./runner/vault.ts";
 import { openStore, type Store } from "./store/open.ts";
@@ -106,6 +107,8 @@ async function build(options: AppOptions, releases: Releases): Promise<App> {
     taken: (permitId) => drift.followUp(permitId),
   });
   releases.add("runner", () => runner.stop());
+  const pruning = startPruning({ db, clock, random, log, keep: config.runner.keep });
+  releases.add("pruning", () => pruning.stop());
   const watching = driver.watch((permitId) => {
     bell.ring(permitId);
     drift.notice(permitId);

@@ -11,7 +11,6 @@ import {
   abandonIdempotent,
   beginIdempotent,
   finishIdempotent,
-  purgeIdempotent,
   type RequestKey,
   type StoredAnswer,
 } from "../store/idempotency_keys.ts";
@@ -101,10 +100,7 @@ async function begin(
 ): Promise<StoredAnswer | null> {
   const bodyHash = createHash("sha256").update(`${c.req.method} ${c.req.path}\n`).update(body).digest("hex");
   const nowMs = clock.now();
-  const beginning = await db.write(async (tx) => {
-    await purgeIdempotent(tx, nowMs);
-    return await beginIdempotent(tx, { ...request, bodyHash, bootEpoch, nowMs });
-  });
+  const beginning = await db.write((tx) => beginIdempotent(tx, { ...request, bodyHash, bootEpoch, nowMs }));
   switch (beginning.is) {
     case "begun":
       return null;

@@ -73,10 +73,7 @@ export function repairPauseMs(failures: number, intervalMs: number, chance: numb
   return backoffMs(failures, limits, chance, null);
 }
 
-/**
- * When the drift pass looks at a permit again: the interval, shifted by up to a tenth either way so that services do
- * not line up. `chance` is in [0, 1).
- */
-export function nextDriftMs(intervalMs: number, chance: number): number {
+/** An interval of periodic work, shifted by up to a tenth either way so that services do not line up. `chance` is in [0, 1). */
+export function jitteredMs(intervalMs: number, chance: number): number {
   return Math.round(intervalMs * (0.9 + 0.2 * chance));
 }

@@ -9,7 +9,7 @@
  */
 import { toFault } from "../core/fault.ts";
 import type { Permit } from "../core/permit.ts";
-import { nextDriftMs } from "../core/retry.ts";
+import { jitteredMs } from "../core/retry.ts";
 import type { Plan } from "../core/step.ts";
 import type { Db } from "../store/db.ts";
 import { listPermits } from "../store/permits.ts";
@@ -84,7 +84,7 @@ async function lookSafely(
 function startPasses(deps: DriftDeps, signal: AbortSignal): { done: Promise<void>; health(): DriftHealth } {
   const { clock, random, intervalMs, log } = deps;
   let health: DriftHealth = { lastPassAtMs: null, differing: 0, orphans: [] };
-  const interval = (): number => nextDriftMs(intervalMs, random.next());
+  const interval = (): number => jitteredMs(intervalMs, random.next());
 
   /** Spreads the permits over the interval, so that a pass is no burst. */
   async function pass(): Promise<void> {

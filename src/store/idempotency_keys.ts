@@ -91,11 +91,6 @@ export async function abandonIdempotent(tx: Tx, { caller, key }: RequestKey): Pr
   ]);
 }
 
-/** Removes what has expired. Returns how many. */
-export async function purgeIdempotent(tx: Tx, nowMs: number): Promise<number> {
-  return (await tx.run("delete from idempotency_keys where expires_at_ms <= ?", [nowMs])).changes;
-}
-
 async function findRow(reader: Reader, { caller, key }: RequestKey): Promise<KeyRow | null> {
   const rows = await reader.read(
     `select body_hash as bodyHash, boot_epoch as bootEpoch, status, content_type as contentType, body,

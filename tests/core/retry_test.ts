@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Fault } from "../../src/core/fault.ts";
 import { type Job, JOB_PRIORITY, type JobKind } from "../../src/core/job.ts";
-import { afterFault, backoffMs, nextDriftMs, repairPauseMs, type RetryLimits } from "../../src/core/retry.ts";
+import { afterFault, backoffMs, jitteredMs, repairPauseMs, type RetryLimits } from "../../src/core/retry.ts";
 
 const LIMITS: RetryLimits = { attemptMax: 8, backoffMs: 2_000, backoffMaxMs: 300_000 };
 const NOW_MS = 1_000_000;
@@ -92,8 +92,8 @@ Deno.test("afterFault: the next attempt is due after the delay", () => {
   });
 });
 
-Deno.test("nextDriftMs: a tenth around the interval", () => {
-  assert.deepEqual([0, 0.5, 1].map((chance) => nextDriftMs(600_000, chance)), [540_000, 600_000, 660_000]);
+Deno.test("jitteredMs: a tenth around the interval", () => {
+  assert.deepEqual([0, 0.5, 1].map((chance) => jitteredMs(600_000, chance)), [540_000, 600_000, 660_000]);
 });
 
 const REPAIRS: [failures: number, intervalMs: number, chance: number, pauseMs: number, why: string][] = [

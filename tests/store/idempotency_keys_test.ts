@@ -6,7 +6,6 @@ import {
   type Beginning,
   finishIdempotent,
   IDEMPOTENCY_KEPT_MS,
-  purgeIdempotent,
   type StoredAnswer,
 } from "../../src/store/idempotency_keys.ts";
 import { withStore } from "./fixture.ts";
@@ -83,14 +82,5 @@ Deno.test("abandonIdempotent: leaves an answer alone", async () => {
     await finish(db);
     await db.write((tx) => abandonIdempotent(tx, KEY));
     assert.deepEqual(await begin(db), { is: "done", answer: ANSWER });
-  });
-});
-
-Deno.test("purgeIdempotent: removes what has expired, running marks included", async () => {
-  await withStore(async (db) => {
-    await begin(db);
-    await begin(db, { key: "later", nowMs: 20 });
-    assert.equal(await db.write((tx) => purgeIdempotent(tx, 10 + IDEMPOTENCY_KEPT_MS)), 1);
-    assert.deepEqual(await begin(db, { key: "later" }), { is: "running" });
   });
 });

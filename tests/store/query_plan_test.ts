@@ -13,6 +13,13 @@ import { latestJob, latestWish, listJobs, openJob } from "../../src/store/jobs.t
 import { leasesOf } from "../../src/store/leases.ts";
 import { pendingOutbox } from "../../src/store/outbox.ts";
 import { listPermits } from "../../src/store/permits.ts";
+import {
+  pruneEvents,
+  pruneEvidence,
+  pruneIdempotencyKeys,
+  pruneJobs,
+  pruneOutbox,
+} from "../../src/store/retention.ts";
 import { stepsOf } from "../../src/store/steps.ts";
 import { keepPasswords } from "../../src/store/secrets.ts";
 import { listVolumes } from "../../src/store/volumes.ts";
@@ -52,6 +59,12 @@ const STATEMENTS: [name: string, run: (db: Db) => Promise<unknown>][] = [
   ["listPermits after one", (db) => listPermits(db, {}, { cursor: "p", limit: 50 })],
   ["listAudit of a permit", (db) => listAudit(db, { permitId: "p" }, PAGE)],
   ["listAudit of an action", (db) => listAudit(db, { action: "halt" }, PAGE)],
+  ...[pruneJobs, pruneEvents, pruneEvidence, pruneOutbox, pruneIdempotencyKeys].map((
+    prune,
+  ): [string, (db: Db) => Promise<unknown>] => [
+    prune.name,
+    (db) => db.write((tx) => prune(tx, { beforeMs: 1, after: 1, limit: 5 })),
+  ]),
   ["pendingOutbox", (db) => pendingOutbox(db, null, 50)],
 ];
 
