@@ -67,7 +67,8 @@ function parseArgs(command: CommandParser, args: readonly string[], context: Con
     colors: terminal.hasColour,
     maxWidth: Math.min(HELP_COLUMNS, terminal.columns),
     termWidth: "auto",
-    showChoices: true,
+    // All of them: a list that is cut helps nobody to choose.
+    showChoices: { maxItems: 50 },
     stdout: (text) => terminal.out(`${text}\n`),
     stderr: () => {},
     onError: (_code, message) => {
@@ -94,7 +95,10 @@ function usageError(wrong: Message, command: CommandParser, args: readonly strin
       return new CliError(EXIT.usage, `wps ${name} needs one of ${leaves.join(", ")}`, { advice });
     }
     const message = formatMessage(wrong, { colors: false, quotes: false }).replace(/\.$/, "");
-    return new CliError(EXIT.usage, message, { advice });
+    const missing = /^Expected an? (\S+), but too few arguments$/.exec(message)?.[1];
+    if (missing === undefined) return new CliError(EXIT.usage, message, { advice });
+    const named = leaves.includes(next) ? `${name} ${next}` : name;
+    return new CliError(EXIT.usage, `wps ${named} needs ${missing}`, { advice });
   }
   const isOption = token.startsWith("-");
   const at = args.indexOf(token);

@@ -37,6 +37,13 @@ export function disagreements(config: Config, names: PhaseNames, file: string): 
       complain(`tiers.${tier}.${volume}`, message);
     }
   }
+  const classes = Object.keys(config.drivers.kubernetes?.storageClasses ?? {});
+  for (const volume of classes.filter((name) => name !== "default" && !names.volumes.includes(name))) {
+    const message =
+      `there is no volume "${volume}"; expected default, or one of ${names.volumes.join(", ")}` +
+      didYouMean(volume, names.volumes);
+    complain(`drivers.kubernetes.storageClasses.${volume}`, message);
+  }
   if (names.usesProxy && config.network.proxy === null && config.drivers.kubernetes !== null) {
     complain("network.proxy", "missing: the phases have workspaces whose network is proxied");
   }

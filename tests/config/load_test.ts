@@ -266,3 +266,15 @@ Deno.test("disagreements: what phases name and the configuration does not", asyn
     '/etc/wps/wps.yaml: tiers.standard.hoem: there is no volume "hoem"; expected cpu, memory, or one of home, raw; did you mean "home"?',
   ]);
 });
+
+Deno.test("disagreements: storage classes of volumes that do not exist, and a proxy that phases need", async () => {
+  const config = await expectConfig(
+    "drivers: { kubernetes: { inCluster: true, storageClasses: { default: a, hoem: b } } }\n" +
+      "network: { gateway: { cidr: 10.0.0.5/32 }, canaries: ['192.0.2.1:443', '192.0.2.2:443'] }\n",
+  );
+  const names = { kinds: ["research"], volumes: ["home", "raw"], usesProxy: true };
+  assert.deepEqual(disagreements(config, names, PATH).map(problemLine), [
+    '/etc/wps/wps.yaml: drivers.kubernetes.storageClasses.hoem: there is no volume "hoem"; expected default, or one of home, raw; did you mean "home"?',
+    "/etc/wps/wps.yaml: network.proxy: missing: the phases have workspaces whose network is proxied",
+  ]);
+});
