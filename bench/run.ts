@@ -101,6 +101,5 @@ network:
   canaries: ["10.200.0.1:26443", "10.200.0.254:9"]
 images: { ${kinds.map((kind) => `${kind}: "${image}"`).join(", ")} }
 tiers: { standard: { cpu: 10m, memory: 16Mi } }
-runner: { parallelPermits: 8 }
 `;
 }

@@ -46,7 +46,7 @@ Deno.test("loadConfig: everything but the driver has a default", async () => {
     defaultTier: "standard",
     volumes: { singleNode: false },
     runner: {
-      parallelPermits: 8,
+      parallelPermits: 24,
       urgentPermits: 4,
       attemptMax: 8,
       rereadMs: 5000,

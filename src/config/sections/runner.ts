@@ -33,9 +33,15 @@ function keeping(fallback: string): z.ZodPrefault<ReturnType<typeof duration>> {
   return duration(DAY_MS, 3_650 * DAY_MS).prefault(fallback);
 }
 
+/**
+ * A look at a permit is at most 13 reads at once: so many permits stay below the 400 that an API server has in flight
+ * by default (kube-apiserver --max-requests-inflight). With 8, half of 20 new permits queued behind looks at the others.
+ */
+const PARALLEL_PERMITS = 24;
+
 /** `runner:`. */
 export const runnerSection: z.ZodType<RunnerSettings> = section({
-  parallelPermits: count(1, 256).default(8),
+  parallelPermits: count(1, 256).default(PARALLEL_PERMITS),
   urgentPermits: count(1, 256).default(4),
   attempts: count(1, 100).default(8),
   reread: duration(100, 10 * MINUTE_MS).prefault("5s"),
