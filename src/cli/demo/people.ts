@@ -36,3 +36,12 @@ export const STAFF = {
   reviewer: { username: "a.rossi" },
   setupReviewer: { username: "s.dubois" },
 } as const;
+
+/** Keys of the staff's workspaces. */
+export const STAFF_KEYS = {
+  preprocessing: `preprocessing/${STAFF.preprocessor.username}`,
+  preparationReview: `preparation-review/${STAFF.reviewer.username}`,
+  setupReview: `setup-review/${STAFF.setupReviewer.username}`,
+} as const;
+/** Keys of the researchers' workspaces. */
+export const RESEARCH_KEYS: readonly string[] = RESEARCHERS.map(({ username }) => `research/${username}`);
