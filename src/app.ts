@@ -6,32 +6,22 @@ import type { Clock, Random } from "./core/clock.ts";
 import type { CheckLine, Driver } from "./core/driver.ts";
 import type { PhaseSet } from "./core/phase.ts";
 import type { Config } from "./config/schema.ts";
-import { siteOf } from "./config/site.ts";
 import type { Log } from "./log.ts";
 import { MACHINE_CLOCK, MACHINE_RANDOM } from "./machine.ts";
 import { createApi } from "./api/api.ts";
 import { createAuthenticator } from "./api/auth.ts";
-import { createJobFeed } from "./api/job_feed.ts";
 import { createRefusalAudit } from "./api/refusals.ts";
-import type { ApiDeps } from "./api/deps.ts";
-import type { Transport } from "./api/caller.ts";
-import { CLAIM_LOOP, createBell } from "./runner/bell.ts";
-import { startDrift } from "./runner/drift.ts";
-import { startPruning } from "./runner/pruning.ts";
-import { type Runner, startRunner } from "./runner/runner.ts";
-import { createVault } from "./runner/vault.ts";
-import { openStore, type Store } from "./store/open.ts";
+import type { ApiDeps, Router } from "./api/deps.ts";
 import type { Db } from "./store/db.ts";
-import { checkSealKey, createSealer, loadSealKey } from "./store/seal.ts";
 import { acceptPosted } from "./app/accept.ts";
-import { createDriver } from "./app/driver.ts";
-import { type HealthParts, healthSources } from "./app/health.ts";
+import { type Broker, startBroker } from "./app/broker.ts";
+import { type Foundation, layFoundation } from "./app/foundation.ts";
+import { healthSources } from "./app/health.ts";
 import { type Listening, startListening } from "./app/listening.ts";
 import { makePlanFor } from "./app/plan.ts";
 import { Releases } from "./app/releases.ts";
 import { openSecrets } from "./app/secrets.ts";
-import { type Broker, startBroker } from "./app/broker.ts";
-import { startReadModelPart } from "./app/read_model.ts";
+import { startWork, type Work } from "./app/work.ts";
 import { VERSION } from "./version.ts";
 
 export { type Offline, openOffline } from "./app/offline.ts";
@@ -75,66 +65,37 @@ export async function startApp(options: AppOptions): Promise<App> {
 }
 
 async function build(options: AppOptions, releases: Releases): Promise<App> {
-  const { config, phases, log, clock = MACHINE_CLOCK, random = MACHINE_RANDOM } = options;
-  const bootEpoch = `${clock.now().toString(36)}-${hex(random.bytes(6))}`;
-  const store: Store = await openStore({ directory: config.state.directory, nowMs: clock.now(), clock });
-  releases.add("store", () => store.close());
-  const { db } = store;
-  const sealer = createSealer(await loadSealKey(config.keys.directory, random), random);
-  await checkSealKey(db, sealer);
-  const driver = options.driver ?? await createDriver({ config, phases, clock, random, log });
-  releases.add("driver", () => driver.close());
-  const checks = await driver.check(AbortSignal.timeout(CHECK_MS));
-  for (const line of checks) tellCheck(log, line);
-
-  const stopping = new AbortController();
-  const bell = createBell(clock);
-  const feed = createJobFeed(clock);
-  const site = siteOf(config);
-  const readModel = await startReadModelPart({ config, db, phases, site, clock, random, log });
-  releases.add("read model", () => readModel.close());
-  const changed = (permitId: string): void => {
-    feed.changed(permitId);
-    readModel.changed(permitId);
-  };
-  const common = { db, driver, clock, random, phases, site, bell, log, bootEpoch, changed };
-  const drift = startDrift({ ...common, intervalMs: config.runner.drift.intervalMs });
-  releases.add("drift", () => drift.stop());
-  const runner: Runner = await startRunner({
-    ...common,
-    vault: createVault(db, sealer, random, clock),
-    limits: config.runner,
-    taken: (permitId) => drift.followUp(permitId),
-  });
-  releases.add("runner", () => runner.stop());
-  const pruning = startPruning({ db, clock, random, log, keep: config.runner.keep });
-  releases.add("pruning", () => pruning.stop());
-  const watching = driver.watch((permitId) => {
-    bell.ring(permitId);
-    drift.notice(permitId);
-    changed(permitId);
-  }, stopping.signal);
-  releases.add("watch", async () => {
-    stopping.abort();
-    await watching;
-  });
-
-  const wake = (permitId: string): void => {
-    bell.ring(permitId);
-    bell.ring(CLAIM_LOOP);
-    changed(permitId);
-  };
-  const broker: Broker = await startBroker({
-    config,
-    db,
-    phases,
-    clock,
-    random,
-    log,
-    accepted: (ids) => ids.forEach(wake),
-  });
+  const { clock = MACHINE_CLOCK, random = MACHINE_RANDOM } = options;
+  const foundation = await layFoundation({ ...options, clock, random }, releases);
+  const { config, phases, log, bootEpoch, db, driver, checks } = foundation;
+  const work = await startWork(foundation, releases);
+  const accepted = (permitIds: string[]): void => permitIds.forEach(work.wake);
+  const broker = await startBroker({ config, db, phases, clock, random, log, accepted });
   releases.add("broker", () => broker.stop());
-  const health: HealthParts = { broker, driver, runner, drift, readModel, checks };
+  const api = buildApi(foundation, work, broker);
+  const listening = await startListening({
+    config,
+    clock,
+    log,
+    answer: (request, env) => api.fetch(request, env),
+  });
+  releases.add("listeners", () => listening.stop());
+  // Before the listeners: they would wait out their grace for open streams.
+  releases.add("streams", () => Promise.resolve(work.feed.close()));
+  log.info("service started", { ...listening.addresses, bootEpoch, version: VERSION });
+  return {
+    fetch: (request) => Promise.resolve(api.fetch(request, { transport: "process" })),
+    db,
+    driver,
+    listening: listening.addresses,
+    checks,
+    stop: () => releases.run(),
+  };
+}
+
+function buildApi(foundation: Foundation, work: Work, broker: Broker): Router {
+  const { config, phases, site, log, clock, random, bootEpoch, db, sealer, driver, checks } = foundation;
+  const { runner, drift, readModel, feed, wake, stopping } = work;
   const deps: ApiDeps = {
     db,
     phases,
@@ -147,45 +108,12 @@ async function build(options: AppOptions, releases: Releases): Promise<App> {
     startedAtMs: clock.now(),
     authenticate: createAuthenticator({ key: config.api.key }),
     secrets: openSecrets(db, sealer),
-    health: healthSources(health),
+    health: healthSources({ broker, driver, runner, drift, readModel, checks }),
     feed,
     accept: acceptPosted(broker.accept, wake),
     plan: makePlanFor({ db, driver, phases, site }),
     wake,
-    isReady: () => !stopping.signal.aborted,
+    isReady: () => !stopping.aborted,
   };
-  const api = createApi(deps, createRefusalAudit(db, clock, stopping.signal));
-  const fetch = (request: Request, transport: Transport): Promise<Response> =>
-    Promise.resolve(api.fetch(request, { transport }));
-  const listening = await startListening({
-    config,
-    clock,
-    log,
-    answer: (request, env) => api.fetch(request, env),
-  });
-  releases.add("listeners", () => listening.stop());
-  // Before the listeners: they would wait out their grace for open streams.
-  releases.add("streams", () => Promise.resolve(feed.close()));
-  log.info("service started", { ...listening.addresses, bootEpoch, version: VERSION });
-  return {
-    fetch: (request) => fetch(request, "process"),
-    db,
-    driver,
-    listening: listening.addresses,
-    checks,
-    stop: () => releases.run(),
-  };
-}
-
-/** The self-check asks a handful of questions; a platform that is away must not hold the start up longer. */
-const CHECK_MS = 20_000;
-
-function tellCheck(log: Log, { check, result, detail, advice }: CheckLine): void {
-  const fields = { check, detail, ...(advice === "" ? {} : { advice }) };
-  if (result === "ok") log.info("self-check: ok", fields);
-  else log.warn(`self-check: ${result}`, fields);
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return createApi(deps, createRefusalAudit(db, clock, stopping));
 }

@@ -1,0 +1,69 @@
+/** What everything else of the service stands on: its database, its key, its platform. */
+import type { Clock, Random } from "../core/clock.ts";
+import type { CheckLine, Driver } from "../core/driver.ts";
+import type { PhaseSet } from "../core/phase.ts";
+import type { Site } from "../core/site.ts";
+import type { Config } from "../config/schema.ts";
+import { siteOf } from "../config/site.ts";
+import type { Log } from "../log.ts";
+import type { Db } from "../store/db.ts";
+import { openStore } from "../store/open.ts";
+import { checkSealKey, createSealer, loadSealKey, type Sealer } from "../store/seal.ts";
+import { createDriver } from "./driver.ts";
+import type { Releases } from "./releases.ts";
+
+/** What the service is built with, and what was opened for it. */
+export interface Foundation {
+  config: Config;
+  phases: PhaseSet;
+  site: Site;
+  log: Log;
+  clock: Clock;
+  random: Random;
+  /** Names this start of the service. */
+  bootEpoch: string;
+  db: Db;
+  sealer: Sealer;
+  driver: Driver;
+  /** The driver's self-check, as it was at the start. */
+  checks: CheckLine[];
+}
+
+/** What a foundation is laid with; `driver` in place of the configured one. */
+export interface FoundationOptions {
+  config: Config;
+  phases: PhaseSet;
+  log: Log;
+  clock: Clock;
+  random: Random;
+  driver?: Driver;
+}
+
+/** The self-check asks a handful of questions; a platform that is away must not hold the start up longer. */
+const CHECK_MS = 20_000;
+
+/** Opens store, key and driver, and lets the driver check itself. Faults of theirs leave; `releases` has what is open. */
+export async function layFoundation(options: FoundationOptions, releases: Releases): Promise<Foundation> {
+  const { config, phases, log, clock, random } = options;
+  const bootEpoch = `${clock.now().toString(36)}-${hex(random.bytes(6))}`;
+  const store = await openStore({ directory: config.state.directory, nowMs: clock.now(), clock });
+  releases.add("store", () => store.close());
+  const { db } = store;
+  const sealer = createSealer(await loadSealKey(config.keys.directory, random), random);
+  await checkSealKey(db, sealer);
+  const driver = options.driver ?? await createDriver({ config, phases, clock, random, log });
+  releases.add("driver", () => driver.close());
+  const checks = await driver.check(AbortSignal.timeout(CHECK_MS));
+  for (const line of checks) tellCheck(log, line);
+  return { config, phases, site: siteOf(config), log, clock, random, bootEpoch, db, sealer, driver, checks };
+}
+
+function tellCheck(log: Log, { check, result, detail, advice }: CheckLine): void {
+  const fields = { check, detail, ...(advice === "" ? {} : { advice }) };
+  if (result === "ok") log.info("self-check: ok", fields);
+  else log.warn(`self-check: ${result}`, fields);
+}
+
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,63 @@
+/** What works by itself: jobs, drift, pruning, the platform's watch, and who is told of changes. */
+import { createJobFeed, type JobFeed } from "../api/job_feed.ts";
+import { CLAIM_LOOP, createBell } from "../runner/bell.ts";
+import { type Drift, startDrift } from "../runner/drift.ts";
+import { startPruning } from "../runner/pruning.ts";
+import { type Runner, startRunner } from "../runner/runner.ts";
+import { createVault } from "../runner/vault.ts";
+import type { Foundation } from "./foundation.ts";
+import { type ReadModelPart, startReadModelPart } from "./read_model.ts";
+import type { Releases } from "./releases.ts";
+
+/** The parts at work. */
+export interface Work {
+  runner: Runner;
+  drift: Drift;
+  readModel: ReadModelPart;
+  feed: JobFeed;
+  /** A permit's wish or job has changed: the runner looks at once, and who follows it is told. */
+  wake(permitId: string): void;
+  /** Aborted once the service begins to stop. */
+  stopping: AbortSignal;
+}
+
+/** Starts them in the order in which they need each other; `releases` stops them. */
+export async function startWork(foundation: Foundation, releases: Releases): Promise<Work> {
+  const { config, phases, site, log, clock, random, bootEpoch, db, sealer, driver } = foundation;
+  const stopping = new AbortController();
+  const bell = createBell(clock);
+  const feed = createJobFeed(clock);
+  const readModel = await startReadModelPart({ config, db, phases, site, clock, random, log });
+  releases.add("read model", () => readModel.close());
+  const changed = (permitId: string): void => {
+    feed.changed(permitId);
+    readModel.changed(permitId);
+  };
+  const common = { db, driver, clock, random, phases, site, bell, log, bootEpoch, changed };
+  const drift = startDrift({ ...common, intervalMs: config.runner.drift.intervalMs });
+  releases.add("drift", () => drift.stop());
+  const runner = await startRunner({
+    ...common,
+    vault: createVault(db, sealer, random, clock),
+    limits: config.runner,
+    taken: (permitId) => drift.followUp(permitId),
+  });
+  releases.add("runner", () => runner.stop());
+  const pruning = startPruning({ db, clock, random, log, keep: config.runner.keep });
+  releases.add("pruning", () => pruning.stop());
+  const watching = driver.watch((permitId) => {
+    bell.ring(permitId);
+    drift.notice(permitId);
+    changed(permitId);
+  }, stopping.signal);
+  releases.add("watch", async () => {
+    stopping.abort();
+    await watching;
+  });
+  const wake = (permitId: string): void => {
+    bell.ring(permitId);
+    bell.ring(CLAIM_LOOP);
+    changed(permitId);
+  };
+  return { runner, drift, readModel, feed, wake, stopping: stopping.signal };
+}
