@@ -89,3 +89,24 @@ Deno.test("jobs cancel: a running job says that it stops later, and is then told
   const again = await site.wps(["jobs", "cancel", "1"]);
   assert.match(again.stderr, /Cannot cancel job 1: it was cancelled already/);
 });
+
+Deno.test("plan, drift: a changed tier waits for the next start, and is named meanwhile", async () => {
+  await using site = await TestSite.make("", "tiers: { standard: { cpu: 4, memory: 16Gi } }");
+  await site.start();
+  await reach(site, setupEvent("a", 1, "WORKSPACE_SETUP_PENDING"));
+  assert.doesNotMatch(await text(site, "plan", "permit-001"), /outdated/);
+  await site.stop();
+  const before = await Deno.readTextFile(site.config);
+  await Deno.writeTextFile(site.config, before.replace("memory: 16Gi", "memory: 32Gi"));
+  await site.start();
+  const line =
+    /^research\/j\.virtanen is outdated: another image, tier or template waits for the next start$/m;
+  for (const command of ["plan", "drift"]) {
+    const shown = await text(site, command, "permit-001");
+    assert.match(shown, line, command);
+    assert.match(shown, /as it should be/, "it is no difference");
+  }
+  await reach(site, { id: "b", type: "permit.workspace.stop_requested", permitId: "permit-001", data: {} });
+  await reach(site, { id: "c", type: "permit.workspace.start_requested", permitId: "permit-001", data: {} });
+  assert.doesNotMatch(await text(site, "plan", "permit-001"), /outdated/, "the next start has taken it in");
+});
