@@ -1,4 +1,5 @@
 /** What a driver saw of one permit (DESIGN 2: a job observes what *is*). Plain data, no promises kept by it. */
+import type { Reason } from "./fault.ts";
 import type { Posture, Protocol } from "./phase.ts";
 import type { VolumeId } from "./volume.ts";
 import type { Mount } from "./workspace.ts";
@@ -8,6 +9,9 @@ import type { Mount } from "./workspace.ts";
  * Kubernetes: metadata.uid and resourceVersion. Proxmox: the guest's ownership stamp and config digest.
  */
 export type Seen = { uid: string; version: string } | null;
+
+/** What keeps a pod or volume from coming about and does not pass by itself. */
+export type Trouble = Extract<Reason, "image-unavailable" | "unschedulable" | "storage-class-missing">;
 
 /** One pod (or VM boot) of a workspace. There may be two while one terminates. */
 export interface Instance {
@@ -22,6 +26,8 @@ export interface Instance {
   node: string | null;
   /** Why it is not ready, in the platform's words, e.g. "ImagePullBackOff: …". */
   reason: string | null;
+  /** What kind of reason that is, where a person must act. */
+  trouble?: Trouble | null;
 }
 
 /**
@@ -80,6 +86,8 @@ export interface ObservedVolume {
   size: string;
   /** What it waits for, e.g. "PVC vol-x: finalizer kubernetes.io/pvc-protection, in use by pod y". */
   detail: string | null;
+  /** What kind of detail that is, where a person must act. */
+  trouble?: Trouble | null;
   seen: Seen;
 }
 
@@ -91,6 +99,8 @@ export interface ObservedTask {
   state: "running" | "succeeded" | "failed";
   /** Its last words, at most 4096 bytes. */
   message: string | null;
+  /** Why its pod does not start, where a person must act. */
+  trouble?: { reason: Trouble; text: string } | null;
   /** Pods of it that are not gone, by name. */
   pods: string[];
   /** It is being deleted already; text names it. */

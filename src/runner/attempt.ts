@@ -7,6 +7,7 @@ import { Fault, toFault } from "../core/fault.ts";
 import { isHastened, type Job, JOB_PRIORITY } from "../core/job.ts";
 import type { Observed } from "../core/observed.ts";
 import type { AwaitStep, Plan } from "../core/step.ts";
+import { troubleOf } from "../core/trouble.ts";
 import { endedBy, hold, pause, recordWaits } from "./patience.ts";
 import type { Slot } from "./slots.ts";
 import { nextStretch, type Stretch, takesAway } from "./stretch.ts";
@@ -205,5 +206,10 @@ function obstacleFault(made: Plan): Fault {
 /** A wait always names something: where the condition holds already, the next look shows it. */
 function namedWait({ wait, target, why, after, id }: AwaitStep, observed: Observed): NamedWait {
   const open = after.flatMap((condition) => unmet(condition, observed));
-  return { kind: wait, target, why, text: open.join("; ") || id };
+  const trouble = troubleOf(after, observed);
+  const text = [...open, trouble?.text ?? ""].filter((part) => part !== "").join("; ") || id;
+  if (trouble === null) return { kind: wait, target, why, text };
+  const { reason, advice } = trouble;
+  const fault = new Fault("wait", reason, text, { advice, target: trouble.target });
+  return { kind: wait, target, why, text, fault };
 }

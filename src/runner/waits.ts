@@ -12,7 +12,7 @@ export interface NamedWait {
   why: string;
   /** What is in the way, in the platform's words. */
   text: string;
-  /** What the platform said, where it put something off. */
+  /** What the platform said, where it put something off or a person must act. */
   fault?: Fault;
 }
 

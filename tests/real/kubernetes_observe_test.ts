@@ -1,6 +1,7 @@
 /** What the driver sees and gives on the real cluster, beyond what every platform's suite asks. */
 import assert from "node:assert/strict";
 import { workspaceName } from "../../src/core/names.ts";
+import { troubleOf } from "../../src/core/trouble.ts";
 import { statefulSetManifest } from "../../src/drivers/kubernetes/manifests/workspace.ts";
 import type { KubernetesSite } from "../../src/drivers/kubernetes/settings.ts";
 import { NET, requireOrReport, startCluster } from "../cluster/harness.ts";
@@ -21,13 +22,14 @@ const PROXY = "192.0.2.80";
 async function withPermit(
   label: string,
   run: (permit: Permit, api: Api, site: KubernetesSite) => Promise<void>,
-  given: { singleNode?: boolean; storageClasses?: Record<string, string> } = {},
+  given: Partial<Pick<KubernetesSite, "singleNode" | "tiers">> & { storageClasses?: Record<string, string> } =
+    {},
 ): Promise<void> {
   const cluster = await startCluster();
   const api = new Api(cluster);
   const usual = testSite(cluster, { namespace: "nowhere", proxy: PROXY });
-  const { singleNode = false, storageClasses = usual.settings.storageClasses } = given;
-  const site = { ...usual, singleNode, settings: { ...usual.settings, storageClasses } };
+  const { storageClasses = usual.settings.storageClasses, ...parts } = given;
+  const site = { ...usual, ...parts, settings: { ...usual.settings, storageClasses } };
   const driver = testDriver(site);
   const permit = new Permit(driver, label);
   try {
@@ -83,15 +85,44 @@ Deno.test(
   },
 );
 
-Deno.test("observe: why a claim waits is said in the storage's own words", { ignore }, async () => {
-  await withPermit("pending", async (permit) => {
+Deno.test(
+  "observe: a claim of a class that does not exist names it, and what waits for it",
+  { ignore },
+  async () => {
+    await withPermit("pending", async (permit) => {
+      await permit.scope();
+      await permit.apply({ kind: "ensure-volume", volume: volume("raw"), seen: null });
+      const waiting = workspace("research/a", { mounts: [mount("raw", "ro", "/raw")] });
+      await permit.apply({ kind: "ensure-identity", workspace: waiting, rotate: true });
+      await permit.apply({ kind: "start", workspace: waiting, seen: null });
+      const observed = await until("both say why", async () => {
+        const found = await permit.observe();
+        const [raw] = found.volumes;
+        const pod = found.workspaces[0]?.instances[0];
+        return raw?.trouble === "storage-class-missing" && pod?.trouble === "unschedulable" && found;
+      });
+      assert.match(
+        observed.volumes[0]?.detail ?? "",
+        /^PVC vol-raw.* storage class no-such-class does not exist$/,
+      );
+      const trouble = troubleOf([{ is: "ready", workspace: waiting.key }], observed);
+      assert.equal(trouble?.reason, "storage-class-missing", "the cause comes before what it causes");
+    }, { storageClasses: { raw: "no-such-class" } });
+  },
+);
+
+Deno.test("observe: a pod that fits on no node says so in the scheduler's words", { ignore }, async () => {
+  await withPermit("unschedulable", async (permit) => {
     await permit.scope();
-    await permit.apply({ kind: "ensure-volume", volume: volume("raw"), seen: null });
-    await until("it says why", async () => {
-      const [found] = (await permit.observe()).volumes;
-      return found?.state === "pending" && /storageclass.*no-such-class.*not found/i.test(found.detail ?? "");
+    const huge = workspace("research/a");
+    await permit.apply({ kind: "ensure-identity", workspace: huge, rotate: true });
+    await permit.apply({ kind: "start", workspace: huge, seen: null });
+    const instance = await until("the scheduler has refused it", async () => {
+      const [found] = (await permit.workspace(huge.key)).instances;
+      return found?.trouble === "unschedulable" && found;
     });
-  }, { storageClasses: { raw: "no-such-class" } });
+    assert.match(instance.reason ?? "", /^Unschedulable: 0\/\d+ nodes are available/);
+  }, { tiers: { standard: { cpu: "4000", memory: "64Mi" } } });
 });
 
 Deno.test("start: the inside is what images may count on (DESIGN 4)", { ignore }, async () => {

@@ -8,6 +8,7 @@ import type {
   ObservedScope,
   ObservedTask,
   ObservedWorkspace,
+  Trouble,
 } from "../../core/observed.ts";
 import { portOf, specHash } from "../../core/workspace.ts";
 import { DEFAULT_DENY } from "./network.ts";
@@ -114,7 +115,14 @@ function observeInstance(world: World, pod: LabPod): Instance {
     mounts: structuredClone(pod.template.mounts),
     node: pod.node,
     reason: pod.reason,
+    trouble: state === "pending" ? troubleOf(pod.reason) : null,
   };
+}
+
+/** The lab's pods say why they do not start in Kubernetes' codes. */
+function troubleOf(reason: string | null): Trouble | null {
+  if (reason?.startsWith("ImagePullBackOff")) return "image-unavailable";
+  return reason?.startsWith("Unschedulable") ? "unschedulable" : null;
 }
 
 /** What the policies add up to, as the API has them: enforcement may lag. */

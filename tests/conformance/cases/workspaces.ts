@@ -114,6 +114,7 @@ export const WORKSPACE_CASES: readonly DriverCase[] = [
       });
       const [instance] = find(observed, "broken/j.virtanen")?.instances ?? [];
       assert.equal(instance?.ready, false);
+      assert.equal(instance?.trouble, "image-unavailable");
     },
   },
   {

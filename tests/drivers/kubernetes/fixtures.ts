@@ -108,6 +108,7 @@ export function snapshot(given: Partial<Snapshot> = {}): Snapshot {
     jobs: [],
     nodes: new Map(),
     warnings: new Map(),
+    storageClasses: null,
     atMs: 0,
     ...given,
   };

@@ -338,5 +338,18 @@ const TASKS: { why: string; jobs: Stored<"jobs">[]; pods: Stored<"pods">[]; expe
 ];
 
 for (const { why, jobs, pods, expected } of TASKS) {
-  Deno.test(`tasksOf: ${why}`, () => assert.deepEqual(tasksOf(snapshot({ jobs, pods })), expected));
+  Deno.test(`tasksOf: ${why}`, () =>
+    assert.deepEqual(
+      tasksOf(snapshot({ jobs, pods })),
+      expected.map((task) => ({ ...task, trouble: null })),
+    ));
 }
+
+Deno.test("tasksOf: one whose pod gets no image says so while it runs", () => {
+  const pending = taskPod("a", "Pending", "1");
+  const state = { waiting: { reason: "ErrImagePull", message: "no such host" } };
+  const containerStatuses = [{ name: "c", ready: false, restartCount: 0, image: "x", imageID: "", state }];
+  const pods = [{ ...pending, status: { ...pending.status, containerStatuses } }];
+  const [task] = tasksOf(snapshot({ jobs: [job([])], pods }));
+  assert.deepEqual(task?.trouble, { reason: "image-unavailable", text: "ErrImagePull: no such host" });
+});

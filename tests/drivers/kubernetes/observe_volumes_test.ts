@@ -3,6 +3,7 @@ import type { ObservedVolume } from "../../../src/core/observed.ts";
 import { claimManifest, volumeMarks } from "../../../src/drivers/kubernetes/manifests/claim.ts";
 import { volumesOf } from "../../../src/drivers/kubernetes/observe/volumes.ts";
 import type { Stored } from "../../../src/drivers/kubernetes/wire.ts";
+import { pendingOf } from "../../../src/drivers/kubernetes/observe/trouble.ts";
 import { asStored, NAMESPACE, PERMIT, site, snapshot } from "./fixtures.ts";
 
 type Claim = Stored<"persistentvolumeclaims">;
@@ -226,3 +227,61 @@ Deno.test("volumesOf: marks of another permit, or a name that its key does not p
   const misnamed = { ...claim("Bound"), metadata: { ...claim("Bound").metadata, name: "vol-prepared" } };
   assert.deepEqual(volumesOf(snapshot({ claims: [theirs, misnamed] })), []);
 });
+
+const PENDING: {
+  why: string;
+  spec: { storageClassName?: string; volumeName?: string };
+  classes: string[] | null;
+  trouble: string | null;
+  detail: RegExp;
+}[] = [
+  {
+    why: "of a class that does not exist",
+    spec: { storageClassName: "fast" },
+    classes: ["slow"],
+    trouble: "storage-class-missing",
+    detail: /storage class fast does not exist/,
+  },
+  {
+    why: "that names no class where none is the default",
+    spec: {},
+    classes: ["slow"],
+    trouble: "storage-class-missing",
+    detail: /no default one/,
+  },
+  {
+    why: "whose class is there and slow",
+    spec: { storageClassName: "slow" },
+    classes: ["slow"],
+    trouble: null,
+    detail: /slow has not bound it/,
+  },
+  {
+    why: "that waits for the volume it names",
+    spec: { storageClassName: "", volumeName: "pv" },
+    classes: ["slow"],
+    trouble: null,
+    detail: /has not bound it/,
+  },
+  {
+    why: "that is too new for the classes to be read",
+    spec: { storageClassName: "fast" },
+    classes: null,
+    trouble: null,
+    detail: /fast has not bound it/,
+  },
+];
+
+for (const { why, spec, classes, trouble, detail } of PENDING) {
+  Deno.test(`pendingOf: a claim ${why}`, () => {
+    const claim = {
+      metadata: { name: "c", uid: "u", resourceVersion: "1" },
+      spec,
+      status: { phase: "Pending" },
+    };
+    const storageClasses = classes === null ? null : new Set(classes);
+    const found = pendingOf(claim, { storageClasses, warnings: new Map() });
+    assert.equal(found.trouble, trouble);
+    assert.match(found.detail ?? "", detail);
+  });
+}

@@ -57,6 +57,7 @@ Deno.test("instanceOf: a ready pod tells its own spec and mounts, from its field
     mounts: [...MOUNTS].sort(byPath),
     node: "node-1",
     reason: null,
+    trouble: null,
   });
 });
 
@@ -175,6 +176,7 @@ const STATES: {
   finalizers?: string[];
   expected: string;
   reason: RegExp | null;
+  trouble?: string;
 }[] = [
   { why: "just made", status: { phase: "Pending" }, expected: "pending", reason: null },
   { why: "running, not ready", status: UNREADY, node: "True", expected: "running", reason: null },
@@ -238,6 +240,7 @@ const STATES: {
     },
     expected: "pending",
     reason: /^ImagePullBackOff: no such image$/,
+    trouble: "image-unavailable",
   },
   {
     why: "that no node takes",
@@ -247,6 +250,7 @@ const STATES: {
     },
     expected: "pending",
     reason: /^Unschedulable: 0\/1 nodes$/,
+    trouble: "unschedulable",
   },
   {
     why: "that crashes",
@@ -267,7 +271,7 @@ const STATES: {
   },
 ];
 
-for (const { why, status, node: readiness, deleted, finalizers, expected, reason } of STATES) {
+for (const { why, status, node: readiness, deleted, finalizers, expected, reason, trouble } of STATES) {
   Deno.test(`instanceOf: ${expected} for a pod ${why}`, () => {
     const given = pod();
     if (deleted) given.metadata.deletionTimestamp = DELETED;
@@ -278,6 +282,7 @@ for (const { why, status, node: readiness, deleted, finalizers, expected, reason
     const instance = instanceOf({ ...given, status }, { nodes, warnings: new Map() });
     assert.deepEqual([instance.state, instance.ready], [expected, false]);
     if (reason !== null) assert.match(instance.reason ?? "", reason);
+    assert.equal(instance.trouble, trouble ?? null);
   });
 }
 

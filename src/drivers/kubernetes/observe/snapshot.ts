@@ -27,6 +27,8 @@ export interface Snapshot {
   nodes: ReadonlyMap<string, Stored<"nodes"> | null>;
   /** Newest warning for an object's uid, e.g. "FailedMount: …"; read only while something is not well. */
   warnings: ReadonlyMap<string, string>;
+  /** Names of the storage classes; null: not asked for, because no claim has been pending for long. */
+  storageClasses: ReadonlySet<string> | null;
   atMs: number;
 }
 
@@ -102,12 +104,26 @@ async function readAll(
     client.list("persistentvolumes", { labels: `${LABEL.permit}=${name}` }, signal),
     within,
   ]);
-  const [unmarked, nodes, warnings] = await Promise.all([
+  const isStuck = (objects: Stored<"pods">[] | Stored<"persistentvolumeclaims">[]): boolean =>
+    objects.some((object) => isPendingLong(object, atMs));
+  const [unmarked, nodes, warnings, storageClasses] = await Promise.all([
     readUnmarkedVolumes(client, inside.claims, marked, signal),
     readNodes(client, inside.pods, signal),
-    isTroubled(inside, atMs) ? readWarnings(client, name, signal) : new Map<string, string>(),
+    isStuck(inside.pods) || isStuck(inside.claims)
+      ? readWarnings(client, name, signal)
+      : new Map<string, string>(),
+    isStuck(inside.claims) ? readClasses(client, signal) : null,
   ]);
-  return { permitId, namespace, ...inside, volumes: [...marked, ...unmarked], nodes, warnings, atMs };
+  return {
+    permitId,
+    namespace,
+    ...inside,
+    volumes: [...marked, ...unmarked],
+    nodes,
+    warnings,
+    storageClasses,
+    atMs,
+  };
 }
 
 async function readInside(client: Client, namespace: string, signal: AbortSignal): Promise<Inside> {
@@ -188,12 +204,28 @@ export function isReady({ status }: Stored<"pods">): boolean {
 /** What is younger has no trouble yet, it is only new; each look saves a request. */
 const NEW_MS = 2_000;
 
-function isTroubled({ pods, claims }: Inside, nowMs: number): boolean {
-  return [...pods, ...claims].some(({ metadata, status }) => {
-    const ageMs = nowMs - Date.parse(metadata.creationTimestamp ?? "");
-    // A clock that is ahead of ours makes nothing new for ever.
-    return status?.phase === "Pending" && !(ageMs >= 0 && ageMs < NEW_MS);
-  });
+function isPendingLong(
+  { metadata, status }: Stored<"pods"> | Stored<"persistentvolumeclaims">,
+  nowMs: number,
+): boolean {
+  const ageMs = nowMs - Date.parse(metadata.creationTimestamp ?? "");
+  // A clock that is ahead of ours makes nothing new for ever.
+  return status?.phase === "Pending" && !(ageMs >= 0 && ageMs < NEW_MS);
+}
+
+/** A claim of a class that does not exist is pending for ever. A hint like the warnings. */
+async function readClasses(client: Client, signal: AbortSignal): Promise<ReadonlySet<string> | null> {
+  const classes = await orNull(client.listMetadata("storageclasses", {}, signal));
+  return classes === null ? null : new Set(classes.items.map(({ metadata }) => metadata.name));
+}
+
+async function orNull<T>(hint: Promise<T>): Promise<T | null> {
+  try {
+    return await hint;
+  } catch (thrown) {
+    if (thrown instanceof Fault && thrown.disposition !== "cancelled") return null;
+    throw thrown;
+  }
 }
 
 /** Why a claim is not provisioned or a mount fails stands in events alone. They are a hint: nothing depends on them. */
@@ -202,13 +234,9 @@ async function readWarnings(
   namespace: string,
   signal: AbortSignal,
 ): Promise<Map<string, string>> {
-  let events: Stored<"events">[];
-  try {
-    events = await client.list("events", { namespace, fields: "type=Warning" }, signal);
-  } catch (thrown) {
-    if (thrown instanceof Fault && thrown.disposition !== "cancelled") return new Map();
-    throw thrown;
-  }
+  const events = await orNull(
+    client.list("events", { namespace, fields: "type=Warning" }, signal),
+  ) ?? [];
   const when = (event: Stored<"events">): string => event.lastTimestamp ?? event.eventTime ?? "";
   const newestLast = events.sort((a, b) => when(a) < when(b) ? -1 : when(a) > when(b) ? 1 : 0);
   return new Map(

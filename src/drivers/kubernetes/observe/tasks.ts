@@ -5,6 +5,7 @@ import { isOurs, LABEL, NOTE, note } from "../marks.ts";
 import type { MetadataOnly, Stored } from "../wire.ts";
 import { finalizersOf, seenOf } from "./scope.ts";
 import type { Snapshot } from "./snapshot.ts";
+import { troubleOfPod } from "./trouble.ts";
 
 /** Kubernetes keeps no more of a termination message. */
 const MESSAGE_MAX = 4096;
@@ -29,6 +30,7 @@ export function tasksOf(snapshot: Snapshot): ObservedTask[] {
       name: taskName(key),
       state: job === null ? "failed" : jobState(job),
       message: job === null ? "its Job is gone, its pod is not" : messageOf(job, own),
+      trouble: own.map(troubleOfPod).find((trouble) => trouble !== null) ?? null,
       pods: own.filter(isLive).map(({ metadata }) => metadata.name),
       terminating: terminatingText(job, taskName(key)),
       seen: job === null ? null : seenOf(job),

@@ -6,6 +6,7 @@ import { isOurs, NOTE, note } from "../marks.ts";
 import type { Stored } from "../wire.ts";
 import { finalizersOf, seenOf } from "./scope.ts";
 import type { Snapshot } from "./snapshot.ts";
+import { pendingOf } from "./trouble.ts";
 
 type Claim = Stored<"persistentvolumeclaims">;
 type Backing = Stored<"persistentvolumes">;
@@ -57,7 +58,7 @@ function isRetained(backing: Backing, claim: Claim, permitId: string): boolean {
 function claimedVolume(claim: Claim, snapshot: Snapshot): ObservedVolume {
   const key = keyOf(claim, snapshot.permitId) ?? "";
   const backing = backingOf(claim, snapshot.volumes);
-  const { state, detail } = claimState(claim, backing, snapshot);
+  const { state, detail, trouble = null } = claimState(claim, backing, snapshot);
   return {
     id: parseVolumeKey(key),
     key,
@@ -67,6 +68,7 @@ function claimedVolume(claim: Claim, snapshot: Snapshot): ObservedVolume {
     tainted: isTainted(claim, backing),
     size: claim.spec?.resources?.requests?.["storage"] ?? "",
     detail,
+    trouble,
     seen: seenOf(claim),
   };
 }
@@ -75,7 +77,7 @@ function claimState(
   claim: Claim,
   backing: Backing | null,
   snapshot: Snapshot,
-): Pick<ObservedVolume, "state" | "detail"> {
+): Pick<ObservedVolume, "state" | "detail" | "trouble"> {
   const name = `PVC ${claim.metadata.name}`;
   if (claim.metadata.deletionTimestamp !== undefined) {
     const users = podsUsing(claim.metadata.name, snapshot);
@@ -99,9 +101,8 @@ function claimState(
     };
   }
   if (phase === "Bound") return { state: "bound", detail: null };
-  const why = snapshot.warnings.get(claim.metadata.uid) ??
-    `storage class ${claim.spec?.storageClassName ?? "(none)"} has not bound it`;
-  return { state: "pending", detail: `${name} is Pending: ${why}` };
+  const { detail, trouble } = pendingOf(claim, snapshot);
+  return { state: "pending", detail: `${name} is Pending: ${detail}`, trouble };
 }
 
 /** Pods that keep a claim from going: those that have not ended. */

@@ -11,6 +11,7 @@ import { networkOf } from "./network.ts";
 import { readPodSpec } from "./pod_spec.ts";
 import { finalizersOf, seenOf } from "./scope.ts";
 import { isReady, type Snapshot } from "./snapshot.ts";
+import { containersOf, refusalOf, said, troubleOfPod } from "./trouble.ts";
 
 const PROTOCOLS: readonly Protocol[] = ["rdp", "vnc", "sftp"];
 
@@ -108,6 +109,7 @@ export function instanceOf(pod: Stored<"pods">, snapshot: Pick<Snapshot, "nodes"
     mounts: reading.mounts,
     node,
     reason: ready ? null : reasonOf(pod, state, snapshot),
+    trouble: state === "pending" ? troubleOfPod(pod)?.reason ?? null : null,
   };
 }
 
@@ -135,9 +137,7 @@ function reasonOf(
   if (state === "unreachable") return "its node does not answer";
   const { status, metadata } = pod;
   if (state === "terminating") return finalizersOf(pod) ?? "its processes are ending";
-  const said = (reason: string | undefined, message: string | undefined): string | null =>
-    reason === undefined ? null : message === undefined || message === "" ? reason : `${reason}: ${message}`;
-  for (const container of [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]) {
+  for (const container of containersOf(pod)) {
     const { waiting, terminated } = container.state ?? {};
     if (waiting?.reason !== undefined && !/^(ContainerCreating|PodInitializing)$/.test(waiting.reason)) {
       return said(waiting.reason, waiting.message);
@@ -146,10 +146,8 @@ function reasonOf(
       return said(terminated.reason ?? "Error", terminated.message ?? `exit code ${terminated.exitCode}`);
     }
   }
-  const scheduled = status?.conditions?.find(({ type, status }) =>
-    type === "PodScheduled" && status === "False"
-  );
-  return said(scheduled?.reason, scheduled?.message) ?? said(status?.reason, status?.message) ??
+  const refusal = refusalOf(pod);
+  return said(refusal?.reason, refusal?.message) ?? said(status?.reason, status?.message) ??
     warnings.get(metadata.uid) ?? null;
 }
 
