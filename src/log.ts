@@ -4,7 +4,7 @@ import { Fault } from "./core/fault.ts";
 import { scrub, scrubText } from "./scrub.ts";
 
 /** How much is said; each level includes those after it. */
-export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 /** One of {@link LOG_LEVELS}. */
 export type LogLevel = typeof LOG_LEVELS[number];
 

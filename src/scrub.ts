@@ -1,7 +1,7 @@
 /** The one place that keeps secrets out of what is written for people: logs, and texts of errors. */
 
 /** Stands for what was removed. */
-export const SCRUBBED = "[redacted]";
+const SCRUBBED = "[redacted]";
 
 /** Fields whose value is a secret whatever it looks like. "passwordFile" is a path, "keys" a list of names. */
 const SECRET_FIELD =

@@ -15,7 +15,7 @@ import { describeApi, documentRouter } from "./openapi.ts";
 import { workspacesRouter } from "./workspaces.ts";
 
 /** Where everything but the probes lies. */
-export const API_BASE = "/api/v1";
+const API_BASE = "/api/v1";
 
 /** The whole API. `refused` audits refusals: see `createRefusalAudit`. */
 export function createApi(deps: ApiDeps, refused: RefusalSink): Router {

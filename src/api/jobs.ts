@@ -1,8 +1,6 @@
 /** `/jobs`: what is being done, what was done, and a person's say in it. */
-import type { Context } from "hono";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Job, JobState } from "../core/job.ts";
-import { appendAudit } from "../store/audit.ts";
 import type { Tx } from "../store/db.ts";
 import { cancelJob, retryNow } from "../store/job_transitions.ts";
 import { getJob, listJobs } from "../store/jobs.ts";
@@ -11,11 +9,11 @@ import { json, problems } from "./answers.ts";
 import { route } from "./auth.ts";
 import type { ApiDeps, Router } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
-import { type AcceptedResponse, once } from "./idempotency.ts";
 import { streamJob } from "./job_stream.ts";
 import { jobView, stepView, usualDurationMs } from "./job_view.ts";
+import { carryOut, type Order } from "./order.ts";
 import { ProblemError } from "./problem.ts";
-import { callerOf, readNothing, requireService } from "./request.ts";
+import { requireService } from "./request.ts";
 import { IdempotencyHeader } from "./schemas/common.ts";
 import { JobDetail, JobPage, JobPath, JobQuery, JobReceipt, STEPS_MAX } from "./schemas/jobs.ts";
 
@@ -86,20 +84,10 @@ export function jobsRouter(deps: ApiDeps): Router {
     const feed = requireService(deps.feed);
     return streamJob({ db, clock, feed, log: deps.log }, c, await requireJob(deps, c.req.valid("param").id));
   });
-  app.openapi(
-    retryRoute,
-    (c) =>
-      order(deps, c, c.req.valid("param").id, "job.retry", (tx, job) => retryNow(tx, job.id, clock.now())),
-  );
-  app.openapi(cancelRoute, (c) =>
-    order(deps, c, c.req.valid("param").id, "job.cancel", async (tx, job) => {
-      if (await cancelJob(tx, job.id, clock.now()) === "not-open") {
-        throw new ProblemError("state-conflict", `Cannot cancel job ${job.id}: it ${endedText(job.state)}`, {
-          reason: "conflict",
-        });
-      }
-      return job.id;
-    }));
+  const about = (id: number, action: Order["action"], effect: Effect) => (): Promise<Order> =>
+    orderAbout(deps, id, action, effect);
+  app.openapi(retryRoute, (c) => carryOut(deps, c, about(c.req.valid("param").id, "job.retry", retryNow)));
+  app.openapi(cancelRoute, (c) => carryOut(deps, c, about(c.req.valid("param").id, "job.cancel", cancel)));
   return app;
 }
 
@@ -122,41 +110,22 @@ function endedText(state: JobState): string {
   return words[state] ?? `is ${state}`;
 }
 
-/** A person's order about a job: order, audit row and stored answer commit together, then the runner looks. */
-async function order(
+type Effect = (tx: Tx, id: number, nowMs: number) => Promise<number>;
+
+async function orderAbout(
   deps: ApiDeps,
-  c: Context<ApiEnv>,
   id: number,
-  action: "job.retry" | "job.cancel",
-  effect: (tx: Tx, job: Job) => Promise<number>,
-): Promise<AcceptedResponse<JobReceipt>> {
-  const wake = requireService(deps.wake);
-  const body = await readNothing(c);
+  action: Order["action"],
+  effect: Effect,
+): Promise<Order> {
   const { permitId } = await requireJob(deps, id);
-  return await once<JobReceipt>(deps, c, body, async (settle) => {
-    const nowMs = deps.clock.now();
-    const answer = await deps.db.write(async (tx) => {
-      const before = await getJob(tx, id);
-      const jobId = before === null ? id : await effect(tx, before);
-      const job = await getJob(tx, jobId);
-      if (job === null) throw new ProblemError("not-found", `Cannot find job ${id}`);
-      await appendAudit(tx, [{
-        atMs: nowMs,
-        permitId,
-        eventSeq: null,
-        jobId,
-        actor: callerOf(c).actor,
-        action,
-        target: `job ${id}`,
-        outcome: "done",
-        reason: null,
-        requestId: c.get("requestId"),
-      }]);
-      const answer = { receipt: { job: jobView(job, null, nowMs) } };
-      await settle(tx, answer);
-      return answer;
-    });
-    wake(permitId);
-    return answer;
+  return { permitId, action, target: `job ${id}`, effect: (tx, nowMs) => effect(tx, id, nowMs) };
+}
+
+async function cancel(tx: Tx, id: number, nowMs: number): Promise<number> {
+  if (await cancelJob(tx, id, nowMs) !== "not-open") return id;
+  const state = (await getJob(tx, id))?.state ?? "cancelled";
+  throw new ProblemError("state-conflict", `Cannot cancel job ${id}: it ${endedText(state)}`, {
+    reason: "conflict",
   });
 }

@@ -1,17 +1,16 @@
 /** `/permits/{permitId}/plan` and `/drift`: what would change, what differs, and the order to repair it. */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { JOB_PRIORITY } from "../core/job.ts";
-import { appendAudit } from "../store/audit.ts";
-import { enqueueJob, getJob } from "../store/jobs.ts";
+import { enqueueJob } from "../store/jobs.ts";
 import { json, problems } from "./answers.ts";
 import { route } from "./auth.ts";
 import type { ApiDeps, FreshPlan, Router } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
-import { once } from "./idempotency.ts";
-import { isOpen, jobView } from "./job_view.ts";
+import { isOpen } from "./job_view.ts";
+import { carryOut } from "./order.ts";
 import { driftView, planView } from "./plan_view.ts";
 import { ProblemError } from "./problem.ts";
-import { callerOf, readNothing, requireService } from "./request.ts";
+import { requireService } from "./request.ts";
 import { IdempotencyHeader, PermitPath } from "./schemas/common.ts";
 import { JobReceipt } from "./schemas/jobs.ts";
 import { DriftView, PlanQuery, PlanView } from "./schemas/plans.ts";
@@ -62,44 +61,17 @@ export function plansRouter(deps: ApiDeps): Router {
     const jobId = job !== null && isOpen(job) ? job.id : null;
     return c.json(driftView(plan, permit, jobId, deps.clock.now()), 200);
   });
-  app.openapi(repairRoute, async (c) => {
-    const wake = requireService(deps.wake);
-    const body = await readNothing(c);
-    const { permit } = await requireSnapshot(deps, c.req.valid("param").permitId);
-    return await once<JobReceipt>(deps, c, body, async (settle) => {
-      const nowMs = deps.clock.now();
-      const answer = await deps.db.write(async (tx) => {
-        const { jobId } = await enqueueJob(tx, {
-          permitId: permit.permitId,
-          kind: "drift",
-          priority: JOB_PRIORITY.drift,
-          version: permit.version,
-          eventSeq: null,
-          runAtMs: nowMs,
-          nowMs,
-        });
-        const job = await getJob(tx, jobId);
-        if (job === null) throw new ProblemError("internal", "Cannot repair: the job vanished");
-        await appendAudit(tx, [{
-          atMs: nowMs,
-          permitId: permit.permitId,
-          eventSeq: null,
-          jobId,
-          actor: callerOf(c).actor,
-          action: "drift.requested",
-          target: "permit",
-          outcome: "done",
-          reason: null,
-          requestId: c.get("requestId"),
-        }]);
-        const answer = { receipt: { job: jobView(job, null, nowMs) } };
-        await settle(tx, answer);
-        return answer;
-      });
-      wake(permit.permitId);
-      return answer;
-    });
-  });
+  app.openapi(repairRoute, (c) =>
+    carryOut(deps, c, async () => {
+      const { permit: { permitId, version } } = await requireSnapshot(deps, c.req.valid("param").permitId);
+      const job = { permitId, kind: "drift", priority: JOB_PRIORITY.drift, version, eventSeq: null } as const;
+      return {
+        permitId,
+        action: "drift.requested",
+        target: "permit",
+        effect: async (tx, nowMs) => (await enqueueJob(tx, { ...job, runAtMs: nowMs, nowMs })).jobId,
+      };
+    }));
   return app;
 }
 

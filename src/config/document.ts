@@ -177,7 +177,7 @@ function plain(issue: z.core.$ZodIssue): string {
 }
 
 /** What stands at a path of plain data; undefined when nothing does. */
-export function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   let current = value;
   for (const part of path) {
     if (typeof current !== "object" || current === null) return undefined;

@@ -22,7 +22,7 @@ export interface Overlay {
 }
 
 /** "sshPublicKeys" and "staff-home" → "SSH_PUBLIC_KEYS" and "STAFF_HOME". */
-export function variablePart(key: string): string {
+function variablePart(key: string): string {
   return key.replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2").replaceAll(/[-.]/g, "_").toUpperCase();
 }
 

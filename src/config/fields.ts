@@ -18,7 +18,7 @@ export function section<Shape extends z.core.$ZodLooseShape>(
 }
 
 /** One sentence about a key that nobody knows. */
-export function unknownKey(key: string, known: readonly string[]): string {
+function unknownKey(key: string, known: readonly string[]): string {
   const hint = didYouMean(key, known);
   return `unknown key; expected ${known.length === 1 ? "" : "one of "}${known.join(", ")}${hint}`;
 }

@@ -6,7 +6,7 @@ import type { VolumeRule } from "../core/volume.ts";
 import { flag, section, size, text, word } from "../config/fields.ts";
 
 /** The words of `for:` and `of:`, as a site engineer reads them. */
-export const ROLE_WORDS = {
+const ROLE_WORDS = {
   "each dataHolder": "dataHolder",
   "each researcher": "researcher",
   preprocessor: "preprocessor",

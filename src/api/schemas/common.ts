@@ -2,7 +2,7 @@
 import { z } from "@hono/zod-openapi";
 
 /** Rows of a page where the caller names no number. */
-export const PAGE_DEFAULT = 50;
+const PAGE_DEFAULT = 50;
 /** Rows of a page at most: a page of the largest rows stays near 1 MiB. */
 export const PAGE_MAX = 200;
 /** Characters of a permit id, as the intake bounds it. */

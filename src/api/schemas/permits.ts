@@ -32,7 +32,7 @@ export const PermitView = z.object({
 export type PermitView = z.infer<typeof PermitView>;
 
 /** One person in one role. */
-export const MemberView = z.object({
+const MemberView = z.object({
   role: z.string(),
   username: z.string(),
   /** Null: no account leased yet. */

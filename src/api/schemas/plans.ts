@@ -3,7 +3,7 @@ import { z } from "@hono/zod-openapi";
 import { FilterText, Instant } from "./common.ts";
 
 /** One step of a plan; conditions in words. */
-export const PlanStepView = z.object({
+const PlanStepView = z.object({
   id: z.string(),
   kind: z.string(),
   target: z.string(),
@@ -17,7 +17,7 @@ export const PlanStepView = z.object({
 }).openapi("PlanStep");
 
 /** What stands in the way of steps that give. */
-export const ObstacleView = z.object({
+const ObstacleView = z.object({
   reason: z.string(),
   target: z.string(),
   message: z.string(),

@@ -8,7 +8,7 @@ export const FieldProblem = z.object({
 }).openapi("FieldProblem");
 
 /** What a choice between several workspaces is made by. */
-export const WorkspaceChoice = z.object({
+const WorkspaceChoice = z.object({
   username: z.string(),
   kind: z.string(),
 }).openapi("WorkspaceChoice");

@@ -35,7 +35,7 @@ export const ConnectionQuery = z.strictObject({
 });
 
 /** One mounted volume. `wo` is the airlock's write-only mode. */
-export const MountView = z.object({
+const MountView = z.object({
   /** The volume's key, e.g. "home/j.virtanen@2". */
   volume: z.string(),
   path: z.string(),

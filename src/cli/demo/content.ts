@@ -2,11 +2,13 @@
 import type { ExpectedBatch, ExpectedFile } from "./act.ts";
 import { HOLDERS } from "./people.ts";
 
-/** The prepared cohort, and as it is after the rework. */
+/** The prepared cohort. */
 export const COHORT = "id,age,outcome\n1,54,0\n2,61,1\n3,47,0\n4,70,1\n";
+/** The cohort after the rework. */
 export const COHORT_REWORKED = "id,age_group,outcome\n1,50-59,0\n2,60-69,1\n3,40-49,0\n4,70-79,1\n";
-/** The researchers' model, and as it is after the rework. */
+/** The researchers' model. */
 export const MODEL = "fit <- glm(outcome ~ age_group, family = binomial, data = cohort)\n";
+/** The model after the rework. */
 export const MODEL_REWORKED = `set.seed(1)\n${MODEL}`;
 /** What the analysis finds. */
 export const RESULT = "term,estimate\nage_group,0.42\n";

@@ -30,7 +30,7 @@ const GIVES: ReadonlySet<string> = new Set([
 ]);
 
 /** "-" takes away, "+" gives, "~" changes, moves, proves or waits. */
-export function stepSign({ kind }: Pick<PlanStep, "kind">): "-" | "+" | "~" {
+function stepSign({ kind }: Pick<PlanStep, "kind">): "-" | "+" | "~" {
   return TAKES.has(kind) ? "-" : GIVES.has(kind) ? "+" : "~";
 }
 

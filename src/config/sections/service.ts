@@ -121,7 +121,7 @@ export const listenSection: z.ZodType<ListenSettings> = section({
 });
 
 /** Whether only this machine reaches the address (RFC 5735, RFC 4291). */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   if (host === "localhost") return true;
   if (isIP(host) === 0) return false;
   const family = isIP(host) === 4

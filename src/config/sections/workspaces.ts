@@ -103,7 +103,7 @@ export const imagesSection: z.ZodType<Record<string, ImageSettings>> = z.record(
 }).prefault({}).transform((given) => ({ ...defaultImages(), ...given }));
 
 /** "localhost/wps/research:0.1.0" and its kin, as `deploy/images` builds them. */
-export function defaultImages(): Record<string, ImageSettings> {
+function defaultImages(): Record<string, ImageSettings> {
   return Object.fromEntries(
     DEFAULT_IMAGES.map((name) => [
       name,
