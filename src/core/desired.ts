@@ -2,6 +2,7 @@
 import { spreadTaint } from "./invariants.ts";
 import { accountKey, type Permit, type VolumeRecord } from "./permit.ts";
 import { type Account, membersIn, type Role, type RoleMember } from "./member.ts";
+import { type NamedWorkspace, namedWorkspaces } from "./named.ts";
 import { isWayOut, type MountRule, type PhaseSet, type WorkspaceRule } from "./phase.ts";
 import type { ObservedVolume } from "./observed.ts";
 import type { Consolidation } from "./step.ts";
@@ -21,7 +22,7 @@ export interface DesireInput {
 
 /**
  * What should be. `apply`: these workspaces and no others. `hold`: halted; whatever runs is cut and stopped.
- * `destroy`: a deleted permit; `volumes` false while halted. `unknown`: no phase file has this status: nothing is touched.
+ * `destroy`: a deleted permit; `volumes` false while halted. `unknown`: no phase file has this status.
  */
 export type Desired =
   | {
@@ -48,16 +49,8 @@ export function desire(input: DesireInput): Desired {
   const phase = permit.status === null ? undefined : phases.statuses.get(permit.status);
   if (permit.status !== null && phase === undefined) return { mode: "unknown", status: permit.status };
 
-  const rules = [...(phase?.workspaces ?? []), ...ingressRules(permit, phases)];
-  const stopped = permit.stopRequested ? stoppedKinds(phases) : new Set<string>();
-  const workspaces: DesiredWorkspace[] = [];
-  const missing: Role[] = [];
-  for (const rule of rules) {
-    const members = membersIn(permit.members, rule.role);
-    if (members.length === 0 && rule.power === "running") missing.push(rule.role);
-    const power = stopped.has(rule.kind) ? "stopped" : rule.power;
-    for (const member of members) workspaces.push(workspaceOf(input, rule, member, power));
-  }
+  const { named, missing } = namedWorkspaces(permit, phase, phases);
+  const workspaces = named.map((workspace) => workspaceOf(input, workspace));
   const known = sensitiveNow(input, workspaces);
   const newlyTainted = spreadTaint(workspaces, known);
   const sensitive = new Set([...known, ...newlyTainted]);
@@ -86,32 +79,18 @@ export function desire(input: DesireInput): Desired {
     workspaces,
     volumes: [...volumes.values()],
     consolidations,
-    missing: [...new Set(missing)],
+    missing,
     newlyTainted,
     sensitive,
   };
 }
 
-function ingressRules(permit: Permit, phases: PhaseSet): WorkspaceRule[] {
-  if (!permit.ingressOpen) return [];
-  return [...phases.events.values()].filter((event) => event.effect === "open-ingress")
-    .flatMap((event) => event.workspaces);
-}
-
-function stoppedKinds(phases: PhaseSet): Set<string> {
-  return new Set(
-    [...phases.events.values()].filter((event) => event.effect === "stop").flatMap((event) => event.kinds),
-  );
-}
-
 function workspaceOf(
   input: DesireInput,
-  rule: WorkspaceRule,
-  member: RoleMember,
-  power: "running" | "stopped",
+  { key, rule, member, power }: NamedWorkspace,
 ): DesiredWorkspace {
   return {
-    key: `${rule.kind}/${member.owner}`,
+    key,
     kind: rule.kind,
     owner: member.owner,
     account: accountOf(input.permit, member.username),

@@ -4,44 +4,23 @@
  * the runner observes and plans anew, so a giving step is only ever run on an observation in which all that had
  * to go is gone. That is the barrier across the permit.
  */
+import type { Desired } from "./desired.ts";
+import { judge } from "./doubt.ts";
 import { dataBesideWayOut } from "./invariants.ts";
-import { liveInstance } from "./condition.ts";
-import { desire, type Desired } from "./desired.ts";
-import type { Observed, ObservedWorkspace } from "./observed.ts";
+import type { Observed } from "./observed.ts";
 import type { VolumeRecord } from "./permit.ts";
-import type { Obstacle, Plan, Step } from "./step.ts";
 import type { PlanInput } from "./plan_input.ts";
 import { planDestroy, planGive } from "./plan_stages.ts";
-import {
-  awaitStep,
-  cutStep,
-  numberWaves,
-  retainStep,
-  scopeStep,
-  type StepDraft,
-  stopStep,
-} from "./plan_steps.ts";
-import { networkHash, specHash } from "./workspace.ts";
-import type { DesiredWorkspace } from "./workspace.ts";
+import { cutStep, numberWaves, retainStep, scopeStep, type StepDraft, stopStep } from "./plan_steps.ts";
+import { takeAway, takingsOf, type Wish } from "./plan_taking.ts";
+import type { Obstacle, Plan, Step } from "./step.ts";
 
 /** The steps that lead from `observed` to what the permit should be; none when nothing differs. */
 export function plan(input: PlanInput): Plan {
   const { permit, observed } = input;
-  const desired = desire({ ...input, observedVolumes: observed.volumes });
-  const obstacles = desired.mode === "apply" ? findObstacles(desired, input) : [];
-  if (desired.mode === "unknown") {
-    obstacles.push({
-      reason: "invalid",
-      target: "permit",
-      message: `Cannot plan ${permit.permitId}: no phase file describes status ${desired.status}`,
-      advice: "Restore the phase file and run wps phases check, then wps jobs retry",
-    });
-    return { permitId: permit.permitId, version: permit.version, steps: [], obstacles };
-  }
-  const takings = observed.workspaces.flatMap((workspace) => {
-    const why = reasonToTake(workspace, desired);
-    return why === null ? [] : [{ workspace, why }];
-  });
+  const desired = judge({ ...input, observedVolumes: observed.volumes });
+  const obstacles = obstaclesOf(desired, input);
+  const takings = takingsOf(observed, desired, input.closing === true);
   const taking = takeAway(takings);
   const insisted = input.insist === true && desired.mode === "hold" ? overtake(observed, taking) : [];
   const waves: StepDraft[][] = [secure(input, desired), ...insisted, ...taking];
@@ -69,8 +48,8 @@ export function plan(input: PlanInput): Plan {
  * What comes before everything else, also while halted or blocked: an altered guard may itself be what opens the
  * networks, and a bound volume that is not retained is one deletion away from being lost (DESIGN 8).
  */
-function secure({ permit, observed: { scope, volumes } }: PlanInput, desired: Desired): StepDraft[] {
-  if (desired.mode === "destroy") return [];
+function secure({ permit, observed: { scope, volumes } }: PlanInput, wish: Wish): StepDraft[] {
+  if (wish.mode === "destroy") return [];
   const heal = scope.state === "incomplete"
     ? [scopeStep(permit.fsGroup, scope.seen, scope.detail ?? "a guard of the namespace is missing")]
     : [];
@@ -93,88 +72,16 @@ function overtake({ workspaces }: Observed, taking: StepDraft[][]): StepDraft[][
   ];
 }
 
-/**
- * What takes a failed provisioning back (DESIGN 6): the compute that never became reachable goes, what already
- * serves people stays, volumes are never touched, networks stay shut.
- */
-export function planRollback(observed: Observed): Step[] {
-  const halfMade = observed.workspaces.filter(({ network, power }) =>
-    network.state !== "open" && power === "running"
-  );
-  const why = { text: "provisioning failed; half-made compute is taken back", stop: true };
-  return numberWaves(takeAway(halfMade.map((workspace) => ({ workspace, why }))));
-}
-
-interface Taking {
-  workspace: ObservedWorkspace;
-  why: { text: string; stop: boolean };
-}
-
-/** Cut, see that it is cut, stop, see that the pods are gone: in that order, for the whole permit. */
-function takeAway(takings: Taking[]): StepDraft[][] {
-  // What somebody else opens is cut once, with the stop; cutting again would never change it.
-  const open = takings.filter(({ workspace: { network, power } }) =>
-    network.state === "open" || (network.state === "breached" && power === "running")
-  );
-  // Whose power is off needs no second stop: its pods end by themselves, or are waited for by name.
-  const stopping = takings.filter(({ workspace, why }) => why.stop && workspace.power === "running");
-  const leaving = takings.filter(({ workspace, why }) => why.stop && workspace.instances.length > 0);
-  const keys = (list: Taking[]): string[] => list.map(({ workspace }) => workspace.key);
-  const gone = [...new Set([...keys(stopping), ...keys(leaving)])];
-  return [
-    open.map(({ workspace, why }) => cutStep(workspace, why.text)),
-    // A breach that is not ours cannot be cut by us: then only stopping helps, and waiting would never end.
-    open.filter(({ workspace }) => workspace.network.state === "open").length === 0 ? [] : [
-      awaitStep("cut", "permit", "nothing else moves before the network is seen to be cut", [{
-        is: "network-shut",
-        workspaces: keys(open.filter(({ workspace }) => workspace.network.state === "open")),
-      }]),
-    ],
-    stopping.map(({ workspace, why }) => stopStep(workspace, why.text)),
-    gone.length === 0 ? [] : [
-      awaitStep("gone", "pods", "an open connection or mount lives as long as its pod", [{
-        is: "instances-gone",
-        workspaces: gone,
-      }]),
-    ],
-  ].filter((wave) => wave.length > 0);
-}
-
-/** Why access of an existing workspace must be taken away now, and whether its pod must go; null: it stays as it is. */
-function reasonToTake(workspace: ObservedWorkspace, desired: Desired): Taking["why"] | null {
-  const { network, power, instances } = workspace;
-  if (power !== "running" && instances.length === 0 && network.state !== "open") return null;
-  if (desired.mode === "hold") return { text: "the permit is halted", stop: true };
-  if (desired.mode === "destroy") return { text: "the permit is deleted", stop: true };
-  if (desired.mode === "unknown") return null;
-  const wanted = desired.workspaces.find((candidate) => candidate.key === workspace.key);
-  if (wanted === undefined) return { text: "the phase does not name it", stop: true };
-  if (wanted.power === "stopped") return { text: "the phase wants it stopped", stop: true };
-  const difference = reasonToReplace(workspace, wanted);
-  if (difference !== null) return { text: difference, stop: true };
-  // A start must find nothing of it, nor of whoever shares a volume with it: also what ends already is waited for.
-  if (instances.length > 0 && (power !== "running" || workspace.specHash !== specHash(wanted))) {
-    return { text: "its old pod has not ended yet", stop: true };
-  }
-  if (workspace.network.state !== "open") return null;
-  const live = liveInstance(workspace);
-  if (live !== null && workspace.network.openedFor === live.uid) return null;
-  return { text: "its network was opened for a pod that is no longer there", stop: false };
-}
-
-/** What of a running workspace asks for a new pod (DESIGN 8): network, mounts, account; null: nothing. */
-function reasonToReplace(workspace: ObservedWorkspace, wanted: DesiredWorkspace): string | null {
-  const hash = specHash(wanted);
-  const { network } = workspace;
-  if (network.state === "breached") return `${network.by} opens its network`;
-  if (network.state === "open" && network.posture !== wanted.posture) {
-    return `network changes from ${network.posture} to ${wanted.posture}`;
-  }
-  if (network.state === "open" && network.hash !== networkHash(wanted)) return "its network rules change";
-  const stale = workspace.instances.find((i) => i.state !== "terminating" && i.specHash !== hash);
-  if (stale !== undefined) return `network, mounts or account of ${stale.name} change`;
-  // A template that is not what we want yet without a pod of its own is simply written anew by start.
-  return null;
+function obstaclesOf(wish: Wish, input: PlanInput): Obstacle[] {
+  if (wish.mode === "apply") return findObstacles(wish, input);
+  if (wish.mode !== "doubt") return [];
+  const { reason, message, advice, target } = wish.fault;
+  return [{
+    reason,
+    message,
+    advice: advice ?? "Look at the log, then run wps jobs retry",
+    target: target ?? "permit",
+  }];
 }
 
 /** What forbids giving anything: named, so that the job stalls and says so. */

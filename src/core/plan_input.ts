@@ -7,6 +7,8 @@ export interface PlanInput extends Omit<DesireInput, "observedVolumes"> {
   observed: Observed;
   /** Only what takes access away: cut, stop, heal guards. */
   takingOnly?: boolean;
+  /** The job takes access away (`stop`): where the wish cannot be worked out, nothing that is doubtful stays. */
+  closing?: boolean;
   /**
    * While halted, cut and stop also what is seen cut and stopped: a write of an attempt that ended before is refused
    * once the versions that it saw have moved (invariant 9).

@@ -1,4 +1,5 @@
 /** A plan as data: ordered steps, each with what it does, to what, why, and what must hold (DESIGN 2, 5). */
+import type { Reason } from "./fault.ts";
 import type { ObservedTask, ObservedVolume, ObservedWorkspace, Seen } from "./observed.ts";
 import type { DesiredVolume, VolumeId } from "./volume.ts";
 import type { DesiredWorkspace } from "./workspace.ts";
@@ -121,7 +122,7 @@ export type Step = ApplyStep | AwaitStep | LaterStep;
 
 /** A reason why the plan cannot go further than it does; named, with what to do. */
 export interface Obstacle {
-  reason: "foreign-object" | "volume-lost" | "invariant" | "isolation-unproven" | "invalid";
+  reason: Reason;
   target: string;
   message: string;
   advice: string;

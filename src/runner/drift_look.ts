@@ -1,6 +1,6 @@
 /** One look at one permit: what differs is recorded, and repaired where nobody is at work. */
 import type { Clock, Random } from "../core/clock.ts";
-import { desire } from "../core/desired.ts";
+import { judge } from "../core/doubt.ts";
 import type { Driver } from "../core/driver.ts";
 import { type Job, JOB_PRIORITY } from "../core/job.ts";
 import type { Observed } from "../core/observed.ts";
@@ -87,8 +87,8 @@ async function keep(
   observed: Observed,
   job: Job | null,
 ): Promise<void> {
-  const desired = desire({ permit, records, observedVolumes: observed.volumes, phases, site });
-  await keepSighting(tx, sightingOf(permit, desired, observed, job), clock.now());
+  const wish = judge({ permit, records, observedVolumes: observed.volumes, phases, site });
+  await keepSighting(tx, sightingOf(permit, wish, observed, job), clock.now());
 }
 
 /** Whether what the permit lacks is left as it is: a person cancelled it, or it failed and its time has not come. */

@@ -1,10 +1,10 @@
 /** An observation turned into what the store keeps of it: rows for people, records of volumes, news for others. */
 import type { OutboxMessage } from "../core/audit.ts";
 import { describeInstance, liveInstance, unmet } from "../core/condition.ts";
-import { type Desired } from "../core/desired.ts";
 import type { Observed, ObservedWorkspace } from "../core/observed.ts";
 import type { Permit, VolumeRecord } from "../core/permit.ts";
 import { type JobGlimpse, workspaceStatus } from "../core/permit_status.ts";
+import type { Wish } from "../core/plan_taking.ts";
 import type { Status } from "../core/status.ts";
 import type { DesiredWorkspace } from "../core/workspace.ts";
 import type { Tx } from "../store/db.ts";
@@ -39,20 +39,20 @@ function isOn({ observed }: WorkspaceObservation): boolean {
   return observed !== null && (observed.power === "running" || observed.instances.length > 0);
 }
 
-/** The sighting of one observation. Pure. `desired` null: it could not be computed. */
+/** The sighting of one observation. Pure. */
 export function sightingOf(
   permit: Permit,
-  desired: Desired | null,
+  wish: Wish,
   observed: Observed,
   job: JobGlimpse,
 ): Sighting {
-  const wanted = desired?.mode === "apply" ? desired.workspaces : [];
+  const wanted = wish.mode === "apply" ? wish.workspaces : [];
   const keys = [...new Set([...wanted.map(({ key }) => key), ...observed.workspaces.map(({ key }) => key)])]
     .sort();
   const rows = keys.map((key) => {
     const want = wanted.find((candidate) => candidate.key === key) ?? null;
     const seen = observed.workspaces.find((candidate) => candidate.key === key) ?? null;
-    return rowOf(key, want, seen, observed, job, desired?.mode === "hold");
+    return rowOf(key, want, seen, observed, job, wish);
   });
   const volumes = observed.volumes.map((volume) => ({
     key: volume.key,
@@ -75,20 +75,19 @@ function rowOf(
   seen: ObservedWorkspace | null,
   observed: Observed,
   job: JobGlimpse,
-  isHeld: boolean,
+  wish: Wish,
 ): WorkspaceObservation {
   const live = seen === null ? null : liveInstance(seen);
   const kind = want?.kind ?? seen?.kind ?? "";
   const owner = want?.owner ?? seen?.owner ?? "";
   const network = seen?.network ?? null;
-  const held: Status = (seen?.instances.length ?? 0) > 0 ? "STOPPING" : "STOPPED";
   return {
     key,
     kind,
     owner,
     username: want?.account.username ?? owner,
-    wanted: want?.power ?? (isHeld ? "stopped" : "absent"),
-    status: isHeld ? held : workspaceStatus(want, seen, job),
+    wanted: want?.power ?? powerWithout(key, wish),
+    status: statusWithout(seen, wish) ?? workspaceStatus(want, seen, job),
     posture: network?.state === "open" ? network.posture : want?.posture ?? null,
     network: network?.state ?? null,
     protocol: want?.protocol ?? seen?.endpoint?.protocol ?? null,
@@ -102,6 +101,19 @@ function rowOf(
     observed: seen,
     observedAtMs: observed.atMs,
   };
+}
+
+/** What is asked of a workspace that is not desired in full. */
+function powerWithout(key: string, wish: Wish): WorkspaceObservation["wanted"] {
+  if (wish.mode === "doubt") return wish.named.get(key)?.power ?? "stopped";
+  return wish.mode === "hold" ? "stopped" : "absent";
+}
+
+/** The word while the wish desires none: halted, or in doubt. Null: it follows from what is desired. */
+function statusWithout(seen: ObservedWorkspace | null, wish: Wish): Status | null {
+  if (wish.mode === "doubt") return "FAILED";
+  if (wish.mode !== "hold") return null;
+  return (seen?.instances.length ?? 0) > 0 ? "STOPPING" : "STOPPED";
 }
 
 function detailOf(

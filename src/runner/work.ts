@@ -1,13 +1,14 @@
 /** One claimed job from its attempt to its transition. */
 import type { Clock, Random } from "../core/clock.ts";
-import { desire } from "../core/desired.ts";
+import { judge } from "../core/doubt.ts";
 import type { Driver } from "../core/driver.ts";
 import { toFault } from "../core/fault.ts";
 import { type Job, takesOnly, URGENT_PRIORITY_MAX } from "../core/job.ts";
 import type { Observed } from "../core/observed.ts";
 import type { Permit, VolumeRecord } from "../core/permit.ts";
 import type { PhaseSet } from "../core/phase.ts";
-import { plan, planRollback } from "../core/plan.ts";
+import { plan } from "../core/plan.ts";
+import { planRollback } from "../core/plan_taking.ts";
 import type { RetryLimits } from "../core/retry.ts";
 import type { Site } from "../core/site.ts";
 import type { Log } from "../log.ts";
@@ -75,7 +76,16 @@ function attemptDeps(deps: WorkDeps, job: Job, ledger: Ledger): AttemptDeps {
     rereadMs: deps.limits.rereadMs,
     makePlan: (permit, records, observed, isFirst) => {
       const insist = isFirst && job.kind === "halt";
-      return plan({ permit, records, observed, phases, site, takingOnly, insist });
+      return plan({
+        permit,
+        records,
+        observed,
+        phases,
+        site,
+        takingOnly,
+        insist,
+        closing: job.kind === "stop",
+      });
     },
     sight: (permit, records, observed) => seeing(deps, permit, records, observed),
   };
@@ -87,8 +97,8 @@ function seeing(
   records: VolumeRecord[],
   observed: Observed,
 ): Seeing {
-  const desired = desire({ permit, records, observedVolumes: observed.volumes, phases, site });
-  return (glimpse) => sightingOf(permit, desired, observed, glimpse);
+  const wish = judge({ permit, records, observedVolumes: observed.volumes, phases, site });
+  return (glimpse) => sightingOf(permit, wish, observed, glimpse);
 }
 
 /** The way back of a failed provisioning (DESIGN 6); what stops it is told, the failure itself stands. */

@@ -8,7 +8,7 @@ import type { ApiEnv } from "../../src/api/env.ts";
 import { createJobFeed } from "../../src/api/job_feed.ts";
 import { createRefusalAudit } from "../../src/api/refusals.ts";
 import type { Clock } from "../../src/core/clock.ts";
-import { desire } from "../../src/core/desired.ts";
+import { judge } from "../../src/core/doubt.ts";
 import type { Job } from "../../src/core/job.ts";
 import type { ObservedWorkspace } from "../../src/core/observed.ts";
 import { plan } from "../../src/core/plan.ts";
@@ -151,8 +151,8 @@ async function serviceOn(db: Db, options: ServiceOptions, stopping: AbortSignal)
     const paperView = paper.platform.observe();
     const observed = { ...paperView, atMs: clock.now(), workspaces: paperView.workspaces.map(withEndpoint) };
     const records = await listVolumes(db, PERMIT);
-    const desired = desire({ permit, records, observedVolumes: observed.volumes, phases, site: SITE });
-    const sighting = sightingOf(permit, desired, observed, job);
+    const wish = judge({ permit, records, observedVolumes: observed.volumes, phases, site: SITE });
+    const sighting = sightingOf(permit, wish, observed, job);
     await db.write(async (tx) => {
       await saveWorkspaces(tx, PERMIT, sighting.rows);
       for (const volume of sighting.volumes) await upsertVolume(tx, PERMIT, volume, clock.now());

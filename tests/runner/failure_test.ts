@@ -108,7 +108,7 @@ Deno.test("failure: a deadline names what was waited for, and what to do", async
     const failed = await stage.job(jobId, "failed");
     const tookMs = (failed.endedAtMs ?? 0) - (failed.startedAtMs ?? 0);
     assert.ok(tookMs >= WAITS.readyMs && tookMs < WAITS.readyMs + 30_000, `${tookMs} ms`);
-    assert.equal(failed.reason, "pod-not-ready");
+    assert.equal(failed.reason, "image-unavailable");
     assert.match(failed.message ?? "", /^Waited too long: pod research-j-virtanen-\w+-0 is .*ImagePull/);
     assert.match(failed.advice ?? "", /image/);
     const waits = (await stage.steps(jobId)).filter(({ kind }) => kind === "await-ready");
@@ -191,4 +191,64 @@ Deno.test("failure: a permit whose wish cannot be computed stalls, and takes not
     await stage.job(other.jobId, "succeeded");
     assert.equal(stage.truth().pods.length, 2, "who works goes on working");
   }, { withoutDrift: true });
+});
+
+/** Nobody of the permit has an account any more: nothing that runs can be worked out. */
+const loseAccounts = (stage: Stage): Promise<unknown> =>
+  stage.db.write((tx) => tx.run("update permits set accounts = '{}' where permit_id = ?", [PERMIT]));
+
+const TAKING: [what: string, type: string, data: Record<string, unknown>, state: "failed" | "succeeded"][] = [
+  ["a stop", "permit.workspace.stop_requested", {}, "failed"],
+  ["a phase that names nothing", "permit.status.updated", { status: "ARCHIVED" }, "succeeded"],
+  ["a phase with another network", "permit.status.updated", { status: "WORKSPACE_SETUP_PENDING" }, "failed"],
+  ["a phase of other people", "permit.status.updated", { status: "DATA_PREPARATION_PENDING" }, "failed"],
+];
+for (const [what, type, data, state] of TAKING) {
+  Deno.test(`failure: ${what} takes access away also where the wish cannot be worked out, and says why`, async () => {
+    await withStage(async (stage) => {
+      await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
+      // What the event writes, without the accounts that it would settle anew.
+      await stage.db.write((tx) =>
+        tx.script(
+          "create trigger forget after update of version on permits begin update permits set accounts = '{}'; end",
+        )
+      );
+      const { jobId } = await stage.send(type, data);
+      const ended = await stage.job(jobId, state);
+      assert.deepEqual(stage.truth().pods, [], "nothing runs");
+      if (state === "succeeded") return;
+      assert.match(ended.message ?? "", /has no account/);
+      assert.equal((await stage.snapshot()).status, "FAILED");
+    }, { withoutDrift: true });
+  });
+}
+
+Deno.test("failure: halt and deletion need no wish that can be worked out", async () => {
+  for (const [type, word] of [["permit.halted", "HALTED"], ["permit.deleted", "DESTROYED"]] as const) {
+    await withStage(async (stage) => {
+      await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
+      await loseAccounts(stage);
+      const { jobId } = await stage.send(type);
+      await stage.job(jobId, "succeeded");
+      assert.deepEqual(stage.truth().pods, []);
+      assert.equal((await stage.snapshot()).status, word);
+    });
+  }
+});
+
+Deno.test("failure: a status without a phase file gives nobody access, told and mended by the file", async () => {
+  await withStage(async (stage) => {
+    await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
+    const setStatus = (status: string): Promise<unknown> =>
+      stage.db.write((tx) => tx.run("update permits set status = ? where permit_id = ?", [status, PERMIT]));
+    await setStatus("SITE_OWN");
+    await stage.until("the drift pass has taken it away", () => stage.truth().pods.length === 0);
+    const failed = await stage.latest("failed");
+    assert.match(failed.message ?? "", /no phase file describes status SITE_OWN/);
+    assert.match(failed.advice ?? "", /wps phases check/);
+    const { status, rows } = await stage.snapshot();
+    assert.deepEqual([status, [...new Set(rows.map((row) => row.status))]], ["FAILED", ["FAILED"]]);
+    await setStatus("ANALYSIS_ACTIVE");
+    await stage.until("it is given back", async () => (await stage.snapshot()).status === "RUNNING");
+  });
 });

@@ -49,7 +49,7 @@ async function ended(
   endedMs: number,
   kind: JobKind = "reconcile",
   priority?: number,
-) {
+): Promise<number> {
   const jobId = await addJob(db, permitId, { kind, ...(priority === undefined ? {} : { priority }) });
   const job = await claimed(db);
   assert.equal(job.id, jobId);

@@ -1,0 +1,126 @@
+/** The first stretch of a plan: what access must be taken away, and the steps that take it (invariant 2). */
+import { liveInstance } from "./condition.ts";
+import type { Desired } from "./desired.ts";
+import type { Doubt } from "./doubt.ts";
+import type { Observed, ObservedWorkspace } from "./observed.ts";
+import { awaitStep, cutStep, numberWaves, type StepDraft, stopStep } from "./plan_steps.ts";
+import type { Step } from "./step.ts";
+import { type DesiredWorkspace, networkHash, specHash } from "./workspace.ts";
+
+/** What should be, as far as it is known. */
+export type Wish = Exclude<Desired, { mode: "unknown" }> | Doubt;
+
+/**
+ * What takes a failed provisioning back (DESIGN 6): the compute that never became reachable goes, what already
+ * serves people stays, volumes are never touched, networks stay shut.
+ */
+export function planRollback(observed: Observed): Step[] {
+  const halfMade = observed.workspaces.filter(({ network, power }) =>
+    network.state !== "open" && power === "running"
+  );
+  const why = { text: "provisioning failed; half-made compute is taken back", stop: true };
+  return numberWaves(takeAway(halfMade.map((workspace) => ({ workspace, why }))));
+}
+
+/** A workspace whose access must go, why, and whether its pod must go too. */
+export interface Taking {
+  workspace: ObservedWorkspace;
+  why: { text: string; stop: boolean };
+}
+
+/** What must be taken away of what exists. `closing`: the job takes away; then nothing doubtful stays. */
+export function takingsOf(observed: Observed, wish: Wish, closing: boolean): Taking[] {
+  return observed.workspaces.flatMap((workspace) => {
+    const why = reasonToTake(workspace, wish, closing);
+    return why === null ? [] : [{ workspace, why }];
+  });
+}
+
+/** Cut, see that it is cut, stop, see that the pods are gone: in that order, for the whole permit. */
+export function takeAway(takings: Taking[]): StepDraft[][] {
+  // What somebody else opens is cut once, with the stop; cutting again would never change it.
+  const open = takings.filter(({ workspace: { network, power } }) =>
+    network.state === "open" || (network.state === "breached" && power === "running")
+  );
+  // Whose power is off needs no second stop: its pods end by themselves, or are waited for by name.
+  const stopping = takings.filter(({ workspace, why }) => why.stop && workspace.power === "running");
+  const leaving = takings.filter(({ workspace, why }) => why.stop && workspace.instances.length > 0);
+  const keys = (list: Taking[]): string[] => list.map(({ workspace }) => workspace.key);
+  const gone = [...new Set([...keys(stopping), ...keys(leaving)])];
+  return [
+    open.map(({ workspace, why }) => cutStep(workspace, why.text)),
+    // A breach that is not ours cannot be cut by us: then only stopping helps, and waiting would never end.
+    open.filter(({ workspace }) => workspace.network.state === "open").length === 0 ? [] : [
+      awaitStep("cut", "permit", "nothing else moves before the network is seen to be cut", [{
+        is: "network-shut",
+        workspaces: keys(open.filter(({ workspace }) => workspace.network.state === "open")),
+      }]),
+    ],
+    stopping.map(({ workspace, why }) => stopStep(workspace, why.text)),
+    gone.length === 0 ? [] : [
+      awaitStep("gone", "pods", "an open connection or mount lives as long as its pod", [{
+        is: "instances-gone",
+        workspaces: gone,
+      }]),
+    ],
+  ].filter((wave) => wave.length > 0);
+}
+
+/** Why access of an existing workspace must be taken away now, and whether its pod must go; null: it stays as it is. */
+function reasonToTake(workspace: ObservedWorkspace, desired: Wish, closing: boolean): Taking["why"] | null {
+  const { network, power, instances } = workspace;
+  if (power !== "running" && instances.length === 0 && network.state !== "open") return null;
+  if (desired.mode === "hold") return { text: "the permit is halted", stop: true };
+  if (desired.mode === "destroy") return { text: "the permit is deleted", stop: true };
+  if (desired.mode === "doubt") return reasonInDoubt(workspace, desired, closing);
+  const wanted = desired.workspaces.find((candidate) => candidate.key === workspace.key);
+  if (wanted === undefined) return { text: "the phase does not name it", stop: true };
+  if (wanted.power === "stopped") return { text: "the phase wants it stopped", stop: true };
+  const difference = reasonToReplace(workspace, wanted);
+  if (difference !== null) return { text: difference, stop: true };
+  // A start must find nothing of it, nor of whoever shares a volume with it: also what ends already is waited for.
+  if (instances.length > 0 && (power !== "running" || workspace.specHash !== specHash(wanted))) {
+    return { text: "its old pod has not ended yet", stop: true };
+  }
+  if (workspace.network.state !== "open") return null;
+  const live = liveInstance(workspace);
+  if (live !== null && workspace.network.openedFor === live.uid) return null;
+  return { text: "its network was opened for a pod that is no longer there", stop: false };
+}
+
+/**
+ * What is known of a wish is enough to take away what it does not name, wants stopped or with another network. Who may
+ * go on working goes on, unless the job takes access away: then what may stay is not known, and nothing stays.
+ */
+function reasonInDoubt(
+  { key, network, power }: ObservedWorkspace,
+  doubt: Doubt,
+  closing: boolean,
+): Taking["why"] | null {
+  const wanted = doubt.named.get(key);
+  if (wanted === undefined) return { text: "no phase is known to name it", stop: true };
+  if (wanted.power === "stopped") return { text: "the phase wants it stopped", stop: true };
+  if (network.state === "breached") return { text: `${network.by} opens its network`, stop: true };
+  if (network.state === "open" && network.posture !== wanted.rule.network) {
+    return { text: `network changes from ${network.posture} to ${wanted.rule.network}`, stop: true };
+  }
+  if (power !== "running") return { text: "its old pod has not ended yet", stop: true };
+  // Cut a moment ago, or never opened: a failed provisioning would take it back in any case.
+  if (network.state === "shut") return { text: "it is shut, and what it may have is not known", stop: true };
+  return closing ? { text: "access is taken away, and what may stay is not known", stop: true } : null;
+}
+
+/** What of a running workspace asks for a new pod (DESIGN 8): network, mounts, account; null: nothing. */
+function reasonToReplace(workspace: ObservedWorkspace, wanted: DesiredWorkspace): string | null {
+  const hash = specHash(wanted);
+  const { network } = workspace;
+  if (network.state === "breached") return `${network.by} opens its network`;
+  if (network.state === "open" && network.posture !== wanted.posture) {
+    return `network changes from ${network.posture} to ${wanted.posture}`;
+  }
+  if (network.state === "open" && network.hash !== networkHash(wanted)) return "its network rules change";
+  const stale = workspace.instances.find((i) => i.state !== "terminating" && i.specHash !== hash);
+  if (stale !== undefined) return `network, mounts or account of ${stale.name} change`;
+  // A template that is not what we want yet without a pod of its own is simply written anew by start.
+  return null;
+}
