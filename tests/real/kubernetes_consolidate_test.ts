@@ -198,6 +198,46 @@ Deno.test("consolidate.sh: again verifies and changes nothing; a copy that chang
   assert.equal(await Deno.readTextFile(`${given.raw}/${FOLDER}/a.csv`), "2");
 });
 
+const BATCHES: { why: string; spoil: (batch: string) => Promise<void>; report: RegExp }[] = [
+  {
+    why: "without a manifest",
+    spoil: (batch) => Deno.remove(`${batch}.sha256`),
+    report: /exists without its manifest hospital-a\/batch-1\.sha256; the uploads are kept/,
+  },
+  {
+    why: "of another manifest, though its files are the same",
+    spoil: async (batch) => {
+      const text = await Deno.readTextFile(`${batch}.sha256`);
+      await Deno.writeTextFile(`${batch}.sha256`, text.replace(/^../, text.startsWith("00") ? "11" : "00"));
+    },
+    report: /its manifest is not that of the uploads; they are kept, nothing is overwritten: .*a\.csv/,
+  },
+  {
+    why: "of a manifest that names fewer files",
+    spoil: async (batch) => {
+      const [first] = (await Deno.readTextFile(`${batch}.sha256`)).split("\n");
+      await Deno.writeTextFile(`${batch}.sha256`, `${first}\n`);
+    },
+    report: /its manifest is not that of the uploads/,
+  },
+];
+
+for (const { why, spoil, report } of BATCHES) {
+  Deno.test(`consolidate.sh: a batch ${why} is refused, and stays`, { ignore }, async () => {
+    await using given = await volumes();
+    await upload(given, "a.csv", "1");
+    await upload(given, "b.csv", "2");
+    assert.equal((await consolidate(given)).code, 0);
+    await spoil(`${given.raw}/${FOLDER}`);
+    const before = await filesBelow(given.raw);
+    const refused = await consolidate(given);
+    assert.equal(refused.code, 3);
+    assert.match(refused.report, report);
+    assert.deepEqual(await filesBelow(given.raw), before);
+    assert.deepEqual(await filesBelow(given.uploads), ["a.csv", "b.csv"]);
+  });
+}
+
 Deno.test("consolidate.sh: what an interrupted run left is no obstacle", { ignore }, async () => {
   await using given = await volumes();
   await upload(given, "a.csv", "1");

@@ -80,9 +80,17 @@ list_of "$SOURCE" "$SCRATCH/source" 2>"$problems" ||
   fail "Cannot read the uploads: $(head -n $LISTED_MAX "$problems")"
 folders_of "$SOURCE" "$SCRATCH/source.folders"
 
+# A batch shows only after its manifest is on disk: one that a crash cut off from its report has that of the uploads.
 if [ -e "$batch" ]; then
   same "the batch $FOLDER" "$batch" ||
     fail "Cannot consolidate: $FOLDER exists and differs from the uploads; nothing is overwritten: $(differences)"
+  [ -f "$batch.sha256" ] ||
+    fail "Cannot consolidate: $FOLDER exists without its manifest $FOLDER.sha256; the uploads are kept, nothing is overwritten"
+  cat "$batch.sha256" >"$SCRATCH/copy" 2>"$problems" ||
+    fail "Cannot read the manifest $FOLDER.sha256: $(head -n $LISTED_MAX "$problems")"
+  cp "$SCRATCH/source.folders" "$SCRATCH/copy.folders"
+  cmp -s "$SCRATCH/source" "$SCRATCH/copy" ||
+    fail "Cannot consolidate: $FOLDER exists and its manifest is not that of the uploads; they are kept, nothing is overwritten: $(differences)"
   report
   exit 0
 fi
@@ -105,6 +113,7 @@ run "write the manifest" cp "$SCRATCH/source" "$batch.sha256.partial"
 run "hand over the manifest" chgrp "$GROUP" "$batch.sha256.partial"
 run "hand over the manifest" chmod 0640 "$batch.sha256.partial"
 run "publish the manifest" mv -f "$batch.sha256.partial" "$batch.sha256"
+run "write the manifest to disk" sync
 run "publish the batch" mv "$staging" "$batch"
 trap - EXIT
 run "write the names to disk" sync

@@ -67,8 +67,14 @@ function copy({ work }: LabTask, from: LabBacking, into: LabBacking): string | n
       return `Cannot copy ${path}: another ${work.folder}/${path} is already there and is not overwritten`;
     }
   }
-  for (const [path, { text }] of uploads) into.files[`${work.folder}/${path}`] = { text, ...owned };
   const text = uploads.map(([path, upload]) => `${sha256Hex(upload.text)}  ${path}\n`).join("");
-  into.files[manifestPath(work.folder)] = { text, ...owned };
+  const manifest = manifestPath(work.folder);
+  if (Object.keys(into.files).some((path) => path.startsWith(`${work.folder}/`))) {
+    if (into.files[manifest]?.text !== text) {
+      return `Cannot copy: ${work.folder} exists and its manifest is not that of the uploads; nothing is overwritten`;
+    }
+  }
+  for (const [path, { text }] of uploads) into.files[`${work.folder}/${path}`] = { text, ...owned };
+  into.files[manifest] = { text, ...owned };
   return null;
 }
