@@ -246,6 +246,24 @@ Deno.test("README.md: its layout names what is there, all of it", () => {
   }
 });
 
+Deno.test("README.md: what shows a claim is a task, or a file that holds tests", () => {
+  const { tasks } = JSON.parse(readRepository("deno.json"));
+  const [, section = ""] = readRepository("README.md").split("\n## What shows it\n");
+  const rows = (section.split("\n## ")[0] ?? "").split("\n").filter((line) => /^\| (?!claim|-)/.test(line));
+  assert.ok(rows.length >= 20, `${rows.length} rows`);
+  const claims = rows.map((row) => row.split(" | ")[0]);
+  assert.equal(new Set(claims).size, claims.length, "one row per claim");
+  for (const row of rows) {
+    const proofs = [...(row.split(" | ").at(-1) ?? "").matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
+    assert.ok(proofs.length > 0, row);
+    for (const proof of proofs) {
+      const task = /^deno task (\w+)$/.exec(proof)?.[1];
+      if (task !== undefined) assert.ok(Object.hasOwn(tasks, task), proof);
+      else assert.match(readRepository(proof), /Deno\.test\(/, `${proof} holds no test`);
+    }
+  }
+});
+
 Deno.test("README.md: draws every state of a job", () => {
   const drawing = named("README.md").blocks.find(({ text }) => text.includes("superseded"));
   for (const state of JOB_STATES) assert.ok(drawing?.text.includes(state), state);
