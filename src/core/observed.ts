@@ -60,6 +60,8 @@ export interface ObservedWorkspace {
   outdated: boolean;
   /** See core `identityHash`; null: the Secret is missing. */
   identityHash: string | null;
+  /** The Secret. */
+  identity?: Seen;
   network: ObservedNetwork;
   instances: Instance[];
   endpoint: Endpoint | null;

@@ -236,12 +236,14 @@ function needsStart(workspace: DesiredWorkspace, give: GiveInput): boolean {
 }
 
 function identityStage(give: GiveInput, starting: DesiredWorkspace[]): StepDraft[] {
-  const fresh = starting.map((workspace) => identityStep(workspace, true, "a start gets a new password"));
+  const identity = (workspace: DesiredWorkspace, rotate: boolean, why: string): StepDraft =>
+    identityStep(workspace, findWorkspace(give, workspace.key), rotate, why);
+  const fresh = starting.map((workspace) => identity(workspace, true, "a start gets a new password"));
   const changed = give.desired.workspaces.filter((workspace) => {
     const existing = findWorkspace(give, workspace.key);
     return workspace.power === "running" && existing !== undefined && !starting.includes(workspace) &&
       existing.identityHash !== identityHash(workspace);
-  }).map((workspace) => identityStep(workspace, false, "its account or keys differ"));
+  }).map((workspace) => identity(workspace, false, "its account or keys differ"));
   return [...fresh, ...changed];
 }
 

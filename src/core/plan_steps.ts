@@ -188,8 +188,14 @@ export function destroyVolumeStep(volume: ObservedVolume, why: string, before: C
 }
 
 /** Secret and Service. */
-export function identityStep(workspace: DesiredWorkspace, rotate: boolean, why: string): StepDraft {
-  const action = { kind: "ensure-identity", workspace, rotate } as const;
+export function identityStep(
+  workspace: DesiredWorkspace,
+  existing: ObservedWorkspace | undefined,
+  rotate: boolean,
+  why: string,
+): StepDraft {
+  const seen = existing?.identity ?? null;
+  const action = { kind: "ensure-identity", workspace, rotate, seen } as const;
   return { do: "apply", kind: action.kind, target: workspace.key, why, before: [], after: [], action };
 }
 

@@ -51,7 +51,8 @@ export type Action =
   /** Destroy for good: only uploads after consolidation, or everything of a deleted permit (invariant 4). */
   | { kind: "destroy-volume"; volume: ObservedVolume }
   /** Secret (password, passwd, group, keys) and Service. `rotate`: a start follows, so a new password is made. */
-  | { kind: "ensure-identity"; workspace: DesiredWorkspace; rotate: boolean }
+  /** `seen`: the Secret, which lets people in (invariant 9); absent: whatever stands there, as long as it is ours. */
+  | { kind: "ensure-identity"; workspace: DesiredWorkspace; rotate: boolean; seen?: Seen }
   /** Write the compute object with power on, conditional on `seen` (invariant 9). */
   | { kind: "start"; workspace: DesiredWorkspace; seen: Seen }
   /** Remove a never-ready instance that is pinned to an old template (DESIGN 8). Graceful. */

@@ -9,7 +9,7 @@ import { conflict, foreign, terminating } from "./faults.ts";
 import type { LabCompute, LabIdentity, LabScope, LabTemplate } from "./objects.ts";
 import { endPod } from "./pods.ts";
 import type { Requests } from "./request.ts";
-import type { World } from "./world.ts";
+import { seenOf, type World } from "./world.ts";
 
 function labelOf(scope: string, key: string): string {
   return `statefulset ${scope}/${workspaceName(key)}`;
@@ -45,7 +45,7 @@ function identityOf(world: World, scope: LabScope, workspace: DesiredWorkspace):
 export async function ensureIdentity(
   requests: Requests,
   context: ApplyContext,
-  { workspace, rotate }: Extract<Action, { kind: "ensure-identity" }>,
+  { workspace, rotate, seen }: Extract<Action, { kind: "ensure-identity" }>,
 ): Promise<string> {
   const name = permitName(context.permitId);
   const object = `${name}/${workspaceName(workspace.key)}`;
@@ -54,6 +54,10 @@ export async function ensureIdentity(
   const hostKey = workspace.protocol === "sftp" ? await context.hostKey(workspace.owner) : null;
   await requests.write(`secret ${object}`, name, (world) => {
     const identity = identityOf(world, requireScope(world, context.permitId, doing), workspace);
+    const present = identity.hash === null ? null : seenOf(identity);
+    if (seen !== undefined && (seen?.uid !== present?.uid || seen?.version !== present?.version)) {
+      throw conflict(`secret ${object}`, "it is not as it was observed");
+    }
     const written = {
       hash: identityHash(workspace),
       passwordHash: sha256Hex(password),

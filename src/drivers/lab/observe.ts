@@ -84,6 +84,7 @@ function observeWorkspace(world: World, scope: LabScope, key: string, pods: LabP
     specHash: compute === undefined ? null : specHash(compute.template),
     outdated: compute !== undefined && compute.template.revision !== world.settings.template,
     identityHash: identity?.hash ?? null,
+    identity: identity?.hash == null ? null : seenOf(identity),
     network: observeNetwork(scope, key),
     instances: pods.filter(({ belongs }) => belongs.key === key).map((pod) => observeInstance(world, pod)),
     endpoint: identity === undefined || !identity.hasService ? null : {

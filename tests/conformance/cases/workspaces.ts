@@ -25,6 +25,23 @@ export const WORKSPACE_CASES: readonly DriverCase[] = [
     },
   },
   {
+    name: "ensure-identity writes over exactly what was seen, or where nothing was",
+    why: "invariant 9: a late writer brings back no password or key that was taken away",
+    run: async (trial) => {
+      await trial.scope();
+      const airlock = workspace("airlock/hospital-a", { sshPublicKeys: ["ssh-ed25519 AAAA first"] });
+      const write = { kind: "ensure-identity", workspace: airlock, rotate: false } as const;
+      await trial.apply({ ...write, seen: null });
+      const first = (await trial.workspace(airlock.key)).identity ?? assert.fail("its Secret is seen");
+      await trial.refused({ ...write, seen: null }, { reason: "conflict", disposition: "retry" });
+      const without = { ...airlock, sshPublicKeys: [] };
+      await trial.apply({ kind: "ensure-identity", workspace: without, rotate: false, seen: first });
+      await trial.refused({ ...write, seen: first }, { reason: "conflict", disposition: "retry" });
+      const observed = await trial.workspace(airlock.key);
+      assert.equal(observed.identityHash, identityHash(without), "the key that was taken away stays away");
+    },
+  },
+  {
     name: "a changed key changes the identity and restarts nobody",
     why: "keys live in the mounted Secret (DESIGN 8: adding a person restarts nobody)",
     run: async (trial) => {
@@ -49,7 +66,8 @@ export const WORKSPACE_CASES: readonly DriverCase[] = [
       const research = workspace("research/j.virtanen", { mounts });
       const instance = await trial.start(research);
       const observed = await trial.workspace(research.key);
-      assert.deepEqual({ ...observed, network: null, endpoint: null, compute: null, instances: [] }, {
+      const { identity, ...rest } = observed;
+      assert.deepEqual({ ...rest, network: null, endpoint: null, compute: null, instances: [] }, {
         key: research.key,
         kind: "research",
         owner: "j.virtanen",
@@ -63,7 +81,7 @@ export const WORKSPACE_CASES: readonly DriverCase[] = [
         compute: null,
         terminating: null,
       });
-      assert.ok(observed.compute !== null);
+      assert.ok(observed.compute !== null && identity != null);
       assert.equal(observed.network.state, "shut", "nothing opens a network but open-network");
       assert.equal(instance.specHash, specHash(research));
       assert.equal(instance.reason, null);

@@ -312,6 +312,7 @@ Deno.test("workspacesOf: everything of a workspace is gathered by its key", () =
     specHash: specHash(WORKSPACE),
     outdated: false,
     identityHash: identityHash(WORKSPACE),
+    identity: { uid: `uid-${NAME}`, version: "7" },
     network: "breached",
     instances: 1,
     endpoint: { protocol: "rdp", host: `${NAME}.${NAMESPACE}.svc.cluster.local`, port: 3389 },

@@ -58,10 +58,13 @@ export async function stopWorkspace(writing: Writing, { workspace }: Of<"stop">)
   }
 }
 
-/** Secret and Service side by side. A new workspace costs one round trip, an existing one three. */
+/**
+ * Secret and Service side by side. The Secret is written over exactly what was seen: a late writer must not bring back
+ * a password or key that was taken away (invariant 9). Neither is taken over from somebody else.
+ */
 export async function ensureIdentity(
   writing: Writing,
-  { workspace, rotate }: Of<"ensure-identity">,
+  { workspace, rotate, seen }: Of<"ensure-identity">,
   context: ApplyContext,
   site: KubernetesSite,
 ): Promise<ApplyResult> {
@@ -71,7 +74,13 @@ export async function ensureIdentity(
   ]);
   const secret = secretManifest(writing.permitId, workspace, { password, hostKey });
   await Promise.all([
-    onceGranted(writing, () => applyOwned(writing, "secrets", secret)),
+    onceGranted(
+      writing,
+      () =>
+        seen === undefined
+          ? applyOwned(writing, "secrets", secret)
+          : applySeen(writing, "secrets", secret, seen),
+    ),
     applyOwned(writing, "services", serviceManifest(writing.permitId, workspace, site)),
   ]);
   return { detail: rotate ? "Secret with a new password, Service" : "Secret, Service" };

@@ -54,6 +54,7 @@ function workspaceOf(snapshot: Snapshot, key: string, site: KubernetesSite): Obs
       : readPodSpec(template?.metadata?.annotations ?? {}, template?.spec).specHash,
     outdated: statefulSet !== null && isOutdated(statefulSet, key.slice(0, slash), site),
     identityHash: secret === null ? null : note(secret, NOTE.identityHash),
+    identity: secret === null ? null : seenOf(secret),
     network: asLabelled(
       networkOf(snapshot, key, labels.length > 0 ? labels : [{ [LABEL.workspace]: name }], site),
       pods,
