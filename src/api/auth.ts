@@ -51,6 +51,9 @@ const NO_QUERY = z.strictObject({});
 /** The field of a route's OpenAPI entry that names its permission. */
 export const PERMISSION_FIELD = "x-permission";
 
+/** The name of the bearer key in the OpenAPI document. */
+export const SECURITY_SCHEME = "bearer";
+
 /**
  * `createRoute` with the permission beside it: checked before anything of the request is read, and shown in the
  * OpenAPI document.
@@ -63,9 +66,16 @@ export function route<const Config extends RouteConfig>(
     ...config,
     request: permission === "public" ? config.request : { query: NO_QUERY, ...config.request },
     [PERMISSION_FIELD]: permission,
-    security: permission === "public" ? [] : [{ bearer: [] }],
+    operationId: operationIdOf(config),
+    security: permission === "public" ? [] : [{ [SECURITY_SCHEME]: [] }],
     middleware: authorize(permission),
   });
+}
+
+/** "getWorkspacesByPermitIdStatus": what generated clients call the operation. */
+function operationIdOf({ method, path }: RouteConfig): string {
+  const words = path.replaceAll(/\{(\w+)\}/g, "by-$1").split(/[^A-Za-z0-9]+/).filter((word) => word !== "");
+  return method + words.map((word) => `${word.charAt(0).toUpperCase()}${word.slice(1)}`).join("");
 }
 
 /**

@@ -1,9 +1,10 @@
 /** The API's own description: OpenAPI 3.1 at /api/v1/openapi.json. */
 import { OpenAPIHono, z } from "@hono/zod-openapi";
 import { json } from "./answers.ts";
-import { route } from "./auth.ts";
+import { route, SECURITY_SCHEME } from "./auth.ts";
 import type { Router } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
+import { JobChange } from "./schemas/jobs.ts";
 
 const documentRoute = route("public", {
   method: "get",
@@ -13,8 +14,14 @@ const documentRoute = route("public", {
   responses: { 200: json(z.record(z.string(), z.unknown()), "OpenAPI 3.1") },
 });
 
-/** The document of all routes of `app`. */
+/** The document of all routes of `app`; to be called once, since it registers what no route refers to. */
 export function describeApi(app: Router, version: string): Record<string, unknown> {
+  app.openAPIRegistry.registerComponent("securitySchemes", SECURITY_SCHEME, {
+    type: "http",
+    scheme: "bearer",
+    description: "`api.key` of the configuration. Not asked for on the unix socket.",
+  });
+  app.openAPIRegistry.register("JobChange", JobChange);
   const document = app.getOpenAPI31Document({
     openapi: "3.1.0",
     info: {

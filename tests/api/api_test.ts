@@ -38,6 +38,7 @@ Deno.test("GET /openapi.json: OpenAPI 3.1 whose references resolve and whose par
     assert.equal(document.openapi, "3.1.0");
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)]
       .map(([, name]) => name);
+    assert.ok(references.length > 50, "or the pattern above finds nothing");
     for (const name of references) {
       assert.ok(name !== undefined && document.components.schemas[name], `#/${name}`);
     }
@@ -64,6 +65,19 @@ Deno.test("GET /openapi.json: OpenAPI 3.1 whose references resolve and whose par
       }
     }
     assert.equal(document.paths["/api/v1/permits"].get["x-permission"], "permits:read");
+    const operations = Object.values<Record<string, { operationId: string; security: object[] }>>(
+      document.paths,
+    )
+      .flatMap((item) => Object.values(item));
+    for (const { security } of operations) {
+      for (const scheme of security.flatMap(Object.keys)) {
+        assert.ok(document.components.securitySchemes?.[scheme], `security scheme ${scheme}`);
+      }
+    }
+    const ids = operations.map(({ operationId }) => operationId);
+    assert.equal(new Set(ids).size, operations.length, `each operation has a name of its own: ${ids}`);
+    assert.ok(ids.includes("getWorkspacesByPermitIdStatus"), ids.join());
+    assert.ok(document.components.schemas.JobChange, "what the stream of a job sends");
   }));
 
 Deno.test("createApi: unknown paths are 404, known ones with another method 405", () =>
