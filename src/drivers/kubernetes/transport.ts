@@ -1,6 +1,6 @@
 /** Requests to one API server over native fetch: pooled HTTP/2, bounded in time and size, credentials renewed. */
 import type { Fault } from "../../core/fault.ts";
-import { type AccessSurroundings, BearerToken, readAccess } from "./access.ts";
+import { type AccessSurroundings, readAccess } from "./access.ts";
 import { chunksOf } from "./chunks.ts";
 import {
   type Answer,
@@ -11,7 +11,7 @@ import {
   faultOfTimeout,
   readAnswer,
 } from "./faults.ts";
-import type { ClusterAccess } from "./kubeconfig.ts";
+import { Pool } from "./pool.ts";
 import type { KubernetesSettings } from "./settings.ts";
 
 /** etcd refuses larger requests (its --max-request-bytes default, 1.5 MiB). */
@@ -39,18 +39,13 @@ export interface TransportOptions {
   surroundings: AccessSurroundings;
 }
 
-interface Pool {
-  access: ClusterAccess;
-  token: BearerToken;
-  clients: Deno.HttpClient[];
-  /** Watches never queue behind a burst of requests, nor requests behind watches. */
-  watchClient: Deno.HttpClient;
-}
-
 /** The way to one API server. */
 export class Transport {
   #pool: Promise<Pool> | null = null;
-  #turn = 0;
+  /** Pools whose credentials were replaced, as long as somebody uses them. */
+  readonly #retired = new Set<Pool>();
+  /** Whoever is refused meanwhile waits for the same renewal. */
+  #renewal: { of: Pool; to: Promise<Pool> } | null = null;
 
   constructor(private readonly options: TransportOptions) {}
 
@@ -75,12 +70,17 @@ export class Transport {
 
   /** Opens a stream (a watch). The caller reads or cancels the body, and aborts the signal when done. */
   async open(request: ApiRequest, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+    const uses: (() => void)[] = [];
+    const release = (): void => uses.forEach((end) => end());
+    signal.addEventListener("abort", release, { once: true });
     try {
-      const response = await this.#fetch(request, signal, true);
+      const response = await this.#fetch(request, signal, uses, true);
+      if (signal.aborted) release();
       if (response.ok && response.body !== null) return response.body;
       const text = await readBounded(response, signal);
       throw faultOfAnswer(request.asked, this.#answer(response, text));
     } catch (thrown) {
+      release();
       if (signal.aborted) throw faultOfAbort(request.asked);
       throw isFault(thrown) ? thrown : faultOfConnection(request.asked, thrown);
     }
@@ -88,9 +88,12 @@ export class Transport {
 
   /** Closes every connection; requests in flight fail. */
   async close(): Promise<void> {
+    await this.#renewal?.to.catch(() => null);
     const pool = await this.#pool?.catch(() => null);
     this.#pool = null;
-    if (pool) closePool(pool);
+    pool?.close();
+    for (const retired of this.#retired) retired.close();
+    this.#retired.clear();
   }
 
   #answer(response: Response, text: string): Answer {
@@ -103,38 +106,47 @@ export class Transport {
    */
   async #exchange(request: ApiRequest, signal: AbortSignal): Promise<{ response: Response; text: string }> {
     for (let left = this.options.settings.connections;; left--) {
+      const uses: (() => void)[] = [];
       try {
-        const response = await this.#fetch(request, signal, false);
+        const response = await this.#fetch(request, signal, uses);
         return { response, text: await readBounded(response, signal) };
       } catch (thrown) {
         if (isFault(thrown)) throw thrown;
         if (left === 0 || signal.aborted) throw faultOfConnection(request.asked, thrown);
+      } finally {
+        for (const release of uses) release();
       }
     }
   }
 
-  /** One fetch; after a 401 the credentials are read again and it is sent once more. */
-  async #fetch(request: ApiRequest, signal: AbortSignal, stream: boolean): Promise<Response> {
+  /** One fetch; after a 401 the credentials are read again and it is sent once more. `uses` is to be called at its end. */
+  async #fetch(
+    request: ApiRequest,
+    signal: AbortSignal,
+    uses: (() => void)[],
+    isWatch = false,
+  ): Promise<Response> {
     const pool = await this.#connected();
-    const response = await this.#once(pool, request, signal, stream);
+    uses.push(pool.use());
+    const response = await this.#once(pool, request, signal, isWatch);
     if (response.status !== 401) return response;
     await response.body?.cancel();
     const renewed = await this.#renew(pool);
-    return await this.#once(renewed, request, signal, stream);
+    uses.push(renewed.use());
+    return await this.#once(renewed, request, signal, isWatch);
   }
 
-  async #once(pool: Pool, request: ApiRequest, signal: AbortSignal, stream: boolean): Promise<Response> {
+  async #once(pool: Pool, request: ApiRequest, signal: AbortSignal, isWatch: boolean): Promise<Response> {
     const url = new URL(pool.access.server + request.path);
     for (const [key, value] of Object.entries(request.query ?? {})) url.searchParams.set(key, value);
     const headers = new Headers({ accept: request.accept ?? "application/json", "user-agent": "wps" });
     const token = await pool.token.read();
     if (token !== null) headers.set("authorization", `Bearer ${token}`);
-    const client = stream ? pool.watchClient : pool.clients[this.#turn++ % pool.clients.length];
     const init: RequestInit & { client?: Deno.HttpClient } = {
       method: request.method,
       headers,
       signal,
-      client,
+      client: pool.client(isWatch),
     };
     if (request.body !== undefined) {
       headers.set("content-type", request.contentType ?? "application/json");
@@ -153,36 +165,31 @@ export class Transport {
 
   async #connect(): Promise<Pool> {
     const { settings, surroundings } = this.options;
-    const access = await readAccess(settings, surroundings);
-    const makeClient = (): Deno.HttpClient => {
-      const caCerts = access.caPem === null ? [] : [access.caPem];
-      return access.certPem !== null && access.keyPem !== null
-        ? Deno.createHttpClient({ caCerts, cert: access.certPem, key: access.keyPem })
-        : Deno.createHttpClient({ caCerts });
-    };
-    return {
-      access,
-      token: new BearerToken(access, surroundings),
-      clients: Array.from({ length: settings.connections }, makeClient),
-      watchClient: makeClient(),
-    };
+    return new Pool(await readAccess(settings, surroundings), settings.connections, surroundings);
   }
 
   /** After a refusal: the token's file again, and the kubeconfig itself, whose certificates may be new. */
-  async #renew(pool: Pool): Promise<Pool> {
+  async #renew(refused: Pool): Promise<Pool> {
+    const current = await this.#connected();
+    if (current !== refused) return current;
+    if (this.#renewal?.of === refused) return await this.#renewal.to;
+    const to = this.#renewed(refused).finally(() => this.#renewal = null);
+    this.#renewal = { of: refused, to };
+    return await to;
+  }
+
+  async #renewed(pool: Pool): Promise<Pool> {
     pool.token.forget();
     const { settings, surroundings } = this.options;
     const access = await readAccess(settings, surroundings);
     if (JSON.stringify(access) === JSON.stringify(pool.access)) return pool;
-    const fresh = await this.#connect();
-    // Requests under way keep the old clients; they are dropped with the last of them.
+    const fresh = new Pool(access, settings.connections, surroundings);
     this.#pool = Promise.resolve(fresh);
+    for (const retired of this.#retired) if (retired.isClosed) this.#retired.delete(retired);
+    this.#retired.add(pool);
+    pool.retire();
     return fresh;
   }
-}
-
-function closePool(pool: Pool): void {
-  for (const client of [...pool.clients, pool.watchClient]) client.close();
 }
 
 function isFault(thrown: unknown): thrown is Fault {

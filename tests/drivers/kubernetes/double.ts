@@ -23,7 +23,8 @@ export interface Asked {
 
 /** What the client finds as kubeconfig; further files by path. */
 export interface DoubleOptions {
-  user?: string;
+  /** The kubeconfig's user; a function is asked whenever it is read. */
+  user?: string | (() => string);
   files?: Record<string, () => string>;
   timeoutMs?: number;
   clock?: Clock;
@@ -63,9 +64,9 @@ export function clientOf(url: string, options: DoubleOptions = {}): { client: Cl
     timeoutMs = 2_000,
     clock = { now: () => 0, sleep: () => Promise.resolve() },
   } = options;
-  const kubeconfig = `
+  const kubeconfig = (): string => `
 clusters: [{ name: c, cluster: { server: "${url}" } }]
-users: [{ name: u, user: ${user} }]
+users: [{ name: u, user: ${typeof user === "string" ? user : user()} }]
 contexts: [{ name: x, context: { cluster: c, user: u } }]
 current-context: x
 `;
@@ -74,7 +75,7 @@ current-context: x
     requestTimeoutMs: timeoutMs,
   };
   const readText = (path: string): Promise<string> => {
-    if (path === KUBECONFIG) return Promise.resolve(kubeconfig);
+    if (path === KUBECONFIG) return Promise.resolve(kubeconfig());
     const file = files[path];
     return file === undefined ? Promise.reject(new Deno.errors.NotFound(path)) : Promise.resolve(file());
   };

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { Fault } from "../../../src/core/fault.ts";
+import { Pool } from "../../../src/drivers/kubernetes/pool.ts";
+import { until } from "../../services/until.ts";
 import { clientOf, startDouble, status, stored } from "./double.ts";
 
 const PLACE = { namespace: "a", name: "b" };
@@ -29,6 +31,64 @@ Deno.test("Transport: a refused token is read again and the request sent once mo
     "Bearer old",
     "Bearer new",
   ]);
+});
+
+Deno.test("Transport: new credentials replace the pool once, and fail nobody who uses the old one", async () => {
+  const held = Promise.withResolvers<void>();
+  let token = "old", reads = 0;
+  await using server = startDouble(async (request) => {
+    const isHeld = new URL(request.url).pathname.endsWith("/slow");
+    if (isHeld) await held.promise;
+    const isGood = isHeld || request.headers.get("authorization") === "Bearer new";
+    return isGood ? Response.json(stored("Pod", "b")) : status(401, "Unauthorized", "Unauthorized");
+  }, {
+    user: () => {
+      reads++;
+      return `{ token: ${token} }`;
+    },
+  });
+  const slow = server.client.get("pods", { namespace: "a", name: "slow" }, signal);
+  const stop = new AbortController();
+  const query = { resourceVersion: "1", timeoutSeconds: 60 };
+  await until("the slow one is under way", () => server.requests.length === 1);
+  token = "new";
+  const many = Array.from({ length: 12 }, () => server.client.get("pods", PLACE, signal));
+  const watch = await server.client.openWatch("pods", query, stop.signal);
+  assert.deepEqual((await Promise.all(many)).map((pod) => pod?.metadata.name), Array(12).fill("b"));
+  assert.equal(reads, 2, "read at first, and once for all that were refused");
+  held.resolve();
+  assert.equal((await slow)?.metadata.name, "b", "the old connections stay as long as they are used");
+  await watch.cancel();
+  stop.abort();
+});
+
+Deno.test("Pool: retired, it is closed with its last user; closing by force waits for nobody", () => {
+  const access = {
+    server: "https://127.0.0.1:1",
+    caPem: null,
+    certPem: null,
+    keyPem: null,
+    token: "t",
+    tokenFile: null,
+  };
+  const surroundings = {
+    readText: () => Promise.reject(new Error("no file")),
+    env: () => undefined,
+    clock: { now: () => 0, sleep: () => Promise.resolve() },
+  };
+  const make = (): Pool => new Pool(access, 2, surroundings);
+  const used = make();
+  const [first, second] = [used.use(), used.use()];
+  first();
+  first();
+  used.retire();
+  assert.equal(used.isClosed, false, "a release counts once");
+  second();
+  assert.equal(used.isClosed, true);
+  const forced = make();
+  forced.use();
+  forced.close();
+  assert.equal(forced.isClosed, true);
 });
 
 Deno.test("Transport: a token that stays refused is a fault after one repetition, not a loop", async () => {
