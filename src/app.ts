@@ -3,7 +3,7 @@
  * knows which store, driver, broker or clock is in use.
  */
 import type { Clock, Random } from "./core/clock.ts";
-import type { CheckLine, Driver } from "./core/driver.ts";
+import type { Driver } from "./core/driver.ts";
 import type { PhaseSet } from "./core/phase.ts";
 import type { Config } from "./config/schema.ts";
 import type { Log } from "./log.ts";
@@ -44,8 +44,6 @@ export interface App {
   readonly db: Db;
   readonly driver: Driver;
   readonly listening: Listening["addresses"];
-  /** The driver's self-check, as it was at the start. */
-  readonly checks: CheckLine[];
   /** Stops taking work in, lets what runs come to a boundary, closes everything. Safe to repeat. */
   stop(): Promise<void>;
 }
@@ -67,7 +65,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 async function build(options: AppOptions, releases: Releases): Promise<App> {
   const { clock = MACHINE_CLOCK, random = MACHINE_RANDOM } = options;
   const foundation = await layFoundation({ ...options, clock, random }, releases);
-  const { config, phases, log, bootEpoch, db, driver, checks } = foundation;
+  const { config, phases, log, bootEpoch, db, driver } = foundation;
   const work = await startWork(foundation, releases);
   const accepted = (permitIds: string[]): void => permitIds.forEach(work.wake);
   const broker = await startBroker({ config, db, phases, clock, random, log, accepted });
@@ -88,13 +86,12 @@ async function build(options: AppOptions, releases: Releases): Promise<App> {
     db,
     driver,
     listening: listening.addresses,
-    checks,
     stop: () => releases.run(),
   };
 }
 
 function buildApi(foundation: Foundation, work: Work, broker: Broker): Router {
-  const { config, phases, site, log, clock, random, bootEpoch, db, sealer, driver, checks } = foundation;
+  const { config, phases, site, log, clock, random, bootEpoch, db, sealer, driver, selfCheck } = foundation;
   const { runner, drift, readModel, feed, wake, stopping } = work;
   const deps: ApiDeps = {
     db,
@@ -108,7 +105,7 @@ function buildApi(foundation: Foundation, work: Work, broker: Broker): Router {
     startedAtMs: clock.now(),
     authenticate: createAuthenticator({ key: config.api.key }),
     secrets: openSecrets(db, sealer),
-    health: healthSources({ broker, driver, runner, drift, readModel, checks }),
+    health: healthSources({ broker, driver, runner, drift, readModel, selfCheck }),
     feed,
     accept: acceptPosted(broker.accept, wake),
     plan: makePlanFor({ db, driver, phases, site }),

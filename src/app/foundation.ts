@@ -1,6 +1,6 @@
 /** What everything else of the service stands on: its database, its key, its platform. */
 import type { Clock, Random } from "../core/clock.ts";
-import type { CheckLine, Driver } from "../core/driver.ts";
+import type { Driver } from "../core/driver.ts";
 import type { PhaseSet } from "../core/phase.ts";
 import type { Site } from "../core/site.ts";
 import type { Config } from "../config/schema.ts";
@@ -11,6 +11,7 @@ import { openStore } from "../store/open.ts";
 import { checkSealKey, createSealer, loadSealKey, type Sealer } from "../store/seal.ts";
 import { createDriver } from "./driver.ts";
 import type { Releases } from "./releases.ts";
+import { type SelfCheck, startSelfCheck } from "./self_check.ts";
 
 /** What the service is built with, and what was opened for it. */
 export interface Foundation {
@@ -25,8 +26,7 @@ export interface Foundation {
   db: Db;
   sealer: Sealer;
   driver: Driver;
-  /** The driver's self-check, as it was at the start. */
-  checks: CheckLine[];
+  selfCheck: SelfCheck;
 }
 
 /** What a foundation is laid with; `driver` in place of the configured one. */
@@ -39,9 +39,6 @@ export interface FoundationOptions {
   driver?: Driver;
 }
 
-/** The self-check asks a handful of questions; a platform that is away must not hold the start up longer. */
-const CHECK_MS = 20_000;
-
 /** Opens store, key and driver, and lets the driver check itself. Faults of theirs leave; `releases` has what is open. */
 export async function layFoundation(options: FoundationOptions, releases: Releases): Promise<Foundation> {
   const { config, phases, log, clock, random } = options;
@@ -53,15 +50,21 @@ export async function layFoundation(options: FoundationOptions, releases: Releas
   await checkSealKey(db, sealer);
   const driver = options.driver ?? await createDriver({ config, phases, clock, random, log });
   releases.add("driver", () => driver.close());
-  const checks = await driver.check(AbortSignal.timeout(CHECK_MS));
-  for (const line of checks) tellCheck(log, line);
-  return { config, phases, site: siteOf(config), log, clock, random, bootEpoch, db, sealer, driver, checks };
-}
-
-function tellCheck(log: Log, { check, result, detail, advice }: CheckLine): void {
-  const fields = { check, detail, ...(advice === "" ? {} : { advice }) };
-  if (result === "ok") log.info("self-check: ok", fields);
-  else log.warn(`self-check: ${result}`, fields);
+  const selfCheck = await startSelfCheck({ driver, clock, random, log });
+  releases.add("self-check", () => selfCheck.stop());
+  return {
+    config,
+    phases,
+    site: siteOf(config),
+    log,
+    clock,
+    random,
+    bootEpoch,
+    db,
+    sealer,
+    driver,
+    selfCheck,
+  };
 }
 
 function hex(bytes: Uint8Array): string {

@@ -1,9 +1,10 @@
 /** Health of the parts, in the API's words. None of these throws or waits. */
 import type { HealthSources } from "../api/deps.ts";
-import type { CheckLine, Driver } from "../core/driver.ts";
+import type { Driver } from "../core/driver.ts";
 import { toInstant } from "../core/clock.ts";
 import type { Drift } from "../runner/drift.ts";
 import type { Runner } from "../runner/runner.ts";
+import { type SelfCheck, worstOf } from "./self_check.ts";
 
 /** One part's word. */
 export type PartHealth = Awaited<ReturnType<HealthSources["broker"]>>;
@@ -15,7 +16,7 @@ export interface HealthParts {
   runner: Runner;
   drift: Drift;
   driver: Driver;
-  checks: CheckLine[];
+  selfCheck: Pick<SelfCheck, "lines" | "sinceMs">;
 }
 
 /** The sources that `GET /api/v1/health` reads. */
@@ -28,13 +29,16 @@ export function healthSources(parts: HealthParts): HealthSources {
   };
 }
 
-function driverHealth({ driver, checks }: HealthParts): PartHealth {
+const DRIVER_STATE = { ok: "ok", warning: "degraded", failed: "down" } as const;
+
+/** The driver as its self-check sees it: `down` where a check failed. */
+export function driverHealth({ driver, selfCheck }: Pick<HealthParts, "driver" | "selfCheck">): PartHealth {
+  const checks = selfCheck.lines();
   const bad = checks.filter(({ result }) => result !== "ok");
-  const failed = bad.some(({ result }) => result === "failed");
   const detail = bad.length === 0
-    ? `${driver.name}: all ${checks.length} checks of the start are ok`
+    ? `${driver.name}: all ${checks.length} checks are ok`
     : bad.map(({ check, detail, advice }) => `${check}: ${detail}. ${advice}`).join(" ");
-  return { state: failed ? "down" : bad.length > 0 ? "degraded" : "ok", detail, since: null };
+  return { state: DRIVER_STATE[worstOf(checks)], detail, since: toInstant(selfCheck.sinceMs()), checks };
 }
 
 function runnerHealth({ runner, drift }: HealthParts): PartHealth {

@@ -8,6 +8,13 @@ export const HealthPart = z.object({
   detail: z.string(),
   /** Since when it is so; null: unknown. */
   since: Instant.nullable(),
+  /** The driver's self-check, line by line, each that is not ok with what to do. */
+  checks: z.array(z.object({
+    check: z.string(),
+    result: z.enum(["ok", "warning", "failed"]),
+    detail: z.string(),
+    advice: z.string(),
+  })).optional(),
 }).openapi("HealthPart");
 /** See {@link HealthPart}. */
 export type HealthPart = z.infer<typeof HealthPart>;
@@ -29,7 +36,9 @@ export const Health = z.object({
 /** See {@link Health}. */
 export type Health = z.infer<typeof Health>;
 
-/** `GET /healthz`, `GET /readyz`: one word. */
-export const Liveness = z.object({ status: z.enum(["ok", "starting", "down"]) }).openapi("Liveness");
+/** `GET /healthz`, `GET /readyz`: one word. `degraded`: ready, but a check of the platform failed; `/health` names it. */
+export const Liveness = z.object({ status: z.enum(["ok", "degraded", "starting", "down"]) }).openapi(
+  "Liveness",
+);
 /** See {@link Liveness}. */
 export type Liveness = z.infer<typeof Liveness>;
