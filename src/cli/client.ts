@@ -140,6 +140,7 @@ function problemError(status: number, body: string): CliError {
   if (problem.choices !== undefined) {
     details.push(...problem.choices.map(({ kind, username }) => `${kind} of ${username}`));
   }
+  if (problem.seq !== undefined) details.push(`recorded: wps events show ${problem.seq}`);
   const isInternal = status === 500;
   if (isInternal) details.push(`request id ${problem.requestId}`);
   return new CliError(codeOf(status, problem.type), problem.detail, { advice, details });

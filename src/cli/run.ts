@@ -8,7 +8,7 @@ import { COMMAND_GROUPS, COMMANDS } from "./commands.ts";
 import { Context, type Surroundings } from "./context.ts";
 import { CliError, EXIT, type ExitCode, OutputClosed, toCliError } from "./exit.ts";
 import { table } from "./table.ts";
-import { visibleText } from "./text.ts";
+import { jsonText, visibleText } from "./text.ts";
 
 /** The program's name in usage lines. */
 const PROGRAM = "wps";
@@ -22,7 +22,8 @@ export async function runCli(args: readonly string[], surroundings: Surroundings
     return await dispatch(args, context);
   } catch (thrown) {
     if (thrown instanceof OutputClosed) return EXIT.done;
-    return explain(toCliError(thrown), context);
+    const isJson = args.includes("--json");
+    return explain(toCliError(thrown), isJson, context);
   }
 }
 
@@ -132,7 +133,13 @@ function helpLines({ style }: Context): string[] {
   ];
 }
 
-function explain(error: CliError, { terminal, surroundings }: Context): ExitCode {
+/** `isJson`: for machines, one object on a line of standard error. */
+function explain(error: CliError, isJson: boolean, { terminal, surroundings }: Context): ExitCode {
+  if (isJson) {
+    const { message, details, advice, code: exitCode } = error;
+    terminal.err(`${jsonText({ error: message, details, advice, exitCode }, 0)}\n`);
+    return error.code;
+  }
   const lines = [
     `wps: ${error.message}`,
     ...error.details.map((line) => `  ${line}`),

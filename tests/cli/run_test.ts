@@ -96,6 +96,17 @@ Deno.test("runCli: a mistyped line ends with 2, says what was meant and where to
   }
 });
 
+Deno.test("runCli: with --json a failure is an object, too", async () => {
+  const { code, stdout, stderr } = await wps(["jobs", "show", "--json"]);
+  assert.deepEqual([code, stdout], [2, ""]);
+  assert.deepEqual(JSON.parse(stderr), {
+    error: "wps jobs show needs ID",
+    details: [],
+    advice: ["Run wps jobs show --help"],
+    exitCode: 2,
+  });
+});
+
 Deno.test("runCli: an argument that begins with a dash follows --", async () => {
   const { code, stderr } = await wps(["plan", "--socket", "/nonexistent/wps.sock", "--", "-p"]);
   assert.equal(code, 4, stderr);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cut, jsonText, pad, visible, visibleText, widthOf, wrap } from "../../src/cli/text.ts";
+import { counted, cut, jsonText, pad, visible, visibleText, widthOf, wrap } from "../../src/cli/text.ts";
 
 Deno.test("visible: nothing that another system wrote can steer the terminal", () => {
   const cases: Array<[unknown, unknown, string]> = [
@@ -50,4 +50,8 @@ Deno.test("cut: never wider than asked", () => {
 Deno.test("wrap: breaks at blanks only", () => {
   assert.deepEqual(wrap("one two three", 7), ["one two", "three"]);
   assert.deepEqual(wrap("persistentvolumeclaim", 5), ["persistentvolumeclaim"], "a long name stays whole");
+});
+
+Deno.test("counted: one is no plural, none is", () => {
+  assert.deepEqual([0, 1, 2].map((count) => counted(count, "step")), ["0 steps", "1 step", "2 steps"]);
 });

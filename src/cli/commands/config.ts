@@ -4,6 +4,7 @@ import type { Problem } from "../../config/problem.ts";
 import { branch, type CommandParser, localCommand } from "../args.ts";
 import { EXIT } from "../exit.ts";
 import { loadHeavy } from "../heavy.ts";
+import { counted } from "../text.ts";
 
 const check = localCommand(
   {
@@ -40,7 +41,7 @@ const check = localCommand(
       ...view.warnings.map((warning) => `warning: ${problemLine(warning)}`),
       view.valid
         ? `${context.style.signs.ok} ${file}: as it should be`
-        : `${view.problems.length} ${view.problems.length === 1 ? "problem" : "problems"} in ${file}`,
+        : `${counted(view.problems.length, "problem")} in ${file}`,
     ]);
     return verdict.valid ? EXIT.done : EXIT.failed;
   },

@@ -8,6 +8,7 @@ import { branch, choiceOption, type CommandParser, localCommand } from "../args.
 import { CliError, EXIT } from "../exit.ts";
 import type { Environment } from "../terminal.ts";
 import { loadHeavy } from "../heavy.ts";
+import { counted } from "../text.ts";
 
 const check = localCommand(
   {
@@ -38,13 +39,17 @@ const check = localCommand(
     };
     const verdict = { directory: site, valid: phases !== null, ...names, overridden, problems };
     context.show(common.json, verdict, (view) => {
-      if (names === null) return [...view.problems.map(problemLine), `${view.problems.length} wrong`];
+      if (names === null) {
+        return [...view.problems.map(problemLine), counted(view.problems.length, "problem")];
+      }
       const from = view.directory === null
         ? "the built-in phases"
         : `${view.directory} over the built-in phases`;
       const replaced = view.overridden.length === 0 ? [] : [`  replaced: ${view.overridden.join(", ")}`];
       return [
-        `${context.style.signs.ok} ${from}: ${names.statuses.length} statuses, ${names.events.length} events, ` +
+        `${context.style.signs.ok} ${from}: ${names.statuses.length} statuses, ${
+          counted(names.events.length, "event")
+        }, ` +
         `${names.volumes.length} volumes, as they should be`,
         ...replaced,
       ];

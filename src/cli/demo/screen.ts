@@ -9,6 +9,7 @@ import { activityText, progressText } from "../render/progress.ts";
 import { stateWord, verdictWord } from "../render/words.ts";
 import { duration } from "../time.ts";
 import type { Answers, Ending, Narrator } from "./narrator.ts";
+import { counted } from "../text.ts";
 
 /** A narrator that writes for people. */
 export function screenNarrator(context: Context): Narrator {
@@ -75,7 +76,7 @@ function jobEnd(job: JobView, { style }: Context): string {
     ? ""
     : ` in ${duration(Date.parse(endedAt) - Date.parse(startedAt))}`;
   const why = message === null ? "" : `: ${message}`;
-  return `job ${id} (${kind}) ${stateWord(style, state)}, ${progress.done} steps${took}${why}`;
+  return `job ${id} (${kind}) ${stateWord(style, state)}, ${counted(progress.done, "step")}${took}${why}`;
 }
 
 /** The truth in a few lines. */
@@ -91,7 +92,7 @@ function existsLines(seen: PermitSnapshot, { style }: Context): string[] {
   if (seen.volumes.length > 0) {
     const volumes = seen.volumes.map(({ key, files, marked }) => {
       const taint = marked && /^(home|project)\b/.test(key) ? ", tainted" : "";
-      return `${key} (${files.length} file${files.length === 1 ? "" : "s"}${taint})`;
+      return `${key} (${counted(files.length, "file")}${taint})`;
     });
     lines.push(`volumes: ${volumes.join(", ")}`);
   }

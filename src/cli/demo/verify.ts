@@ -4,6 +4,7 @@ import { manifestPath } from "../../core/step.ts";
 import type { LabInside } from "../../drivers/lab/inside.ts";
 import type { PermitSnapshot, PodSnapshot } from "../../drivers/lab/snapshot.ts";
 import type { ExpectedBatch, ExpectedFile, ExpectedTruth, ExpectedWorkspace, Probe } from "./act.ts";
+import { counted } from "../text.ts";
 
 /** One thing that was looked at; `detail` says what was seen instead, where it failed. */
 export interface Check {
@@ -160,7 +161,7 @@ export function checkBatches(
     const manifest = found[manifestPath(folder)]?.text ?? "";
     const unlisted = names.filter((name) => !manifest.includes(`${sha256Hex(files[name] ?? "")}  ${name}\n`));
     return {
-      what: `${volume}/${folder} holds ${names.length} verified file${names.length === 1 ? "" : "s"}`,
+      what: `${volume}/${folder} holds ${counted(names.length, "verified file")}`,
       ok: wrong.length === 0 && unlisted.length === 0,
       detail: `missing or altered: ${[...new Set([...wrong, ...unlisted])].join(", ")}`,
     };

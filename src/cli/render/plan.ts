@@ -3,7 +3,7 @@ import type { DriftView, PlanView } from "../../api/schemas/plans.ts";
 import type { Context } from "../context.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
-import { pad, widthOf } from "../text.ts";
+import { counted, pad, widthOf } from "../text.ts";
 import { troubleLines } from "./trouble.ts";
 import { deletedText, OUTDATED_TEXT } from "./words.ts";
 
@@ -97,7 +97,7 @@ export function driftListLines(drifts: DriftView[], { style }: Context): string[
   const drifted = differing.filter(({ jobId }) => jobId === null).length;
   return [
     ...table(style, ["PERMIT", "STATE", "STEPS", "FIRST"], rows),
-    `${drifts.length} permit${drifts.length === 1 ? "" : "s"} looked at: ${drifted} drifted, ` +
+    `${counted(drifts.length, "permit")} looked at: ${drifted} drifted, ` +
     `${differing.length - drifted} being changed, ${drifts.length - differing.length} as they should be`,
   ];
 }
@@ -130,8 +130,7 @@ function blocked(style: Style, obstacles: PlanView["obstacles"], columns: number
 function summary(steps: PlanStep[]): string {
   const count = (sign: string): number => steps.filter((step) => stepSign(step) === sign).length;
   const waves = new Set(steps.map(({ wave }) => wave)).size;
-  const plural = waves === 1 ? "wave" : "waves";
-  return `${steps.length} ${steps.length === 1 ? "step" : "steps"} in ${waves} ${plural}: ${
-    count("-")
-  } take away, ${count("+")} give, ${count("~")} change or wait`;
+  return `${counted(steps.length, "step")} in ${counted(waves, "wave")}: ${count("-")} take away, ${
+    count("+")
+  } give, ${count("~")} change or wait`;
 }

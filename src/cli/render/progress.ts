@@ -1,6 +1,7 @@
 /** How far a job is, on one line. */
 import type { JobView } from "../../api/schemas/jobs.ts";
 import { bar, type Style } from "../style.ts";
+import { counted } from "../text.ts";
 import { ago, duration, until } from "../time.ts";
 
 const BAR_WIDTH = 20;
@@ -10,7 +11,7 @@ export function progressText(style: Style, { progress }: Pick<JobView, "progress
   const { done, total, percent, estimateMs } = progress;
   const left = estimateMs === null ? "" : `, about ${duration(estimateMs)} left`;
   const percentText = `${String(percent).padStart(3)} %`;
-  return `${bar(style, percent, BAR_WIDTH)} ${percentText}  ${done} of ${total} steps${left}`;
+  return `${bar(style, percent, BAR_WIDTH)} ${percentText}  ${done} of ${counted(total, "step")}${left}`;
 }
 
 /** What an open job is doing right now; null: it has ended. */

@@ -3,6 +3,7 @@ import type { PermitDetail } from "../../api/schemas/permits.ts";
 import type { Context } from "../context.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
+import { counted } from "../text.ts";
 import { ago, instantText } from "../time.ts";
 import { activityText, progressText, spanText } from "./progress.ts";
 import { troubleLines } from "./trouble.ts";
@@ -41,7 +42,7 @@ function headLines(style: Style, permit: PermitDetail, nowMs: number): string[] 
   const seen = observedAt === null ? "not looked at on the platform yet" : `seen ${ago(observedAt, nowMs)}`;
   const numbers = [
     revision === null ? null : `revision ${revision}`,
-    `${version} accepted event${version === 1 ? "" : "s"}`,
+    counted(version, "accepted event"),
     tier === null ? null : `tier ${tier}`,
     expiresAt === null ? null : `expires ${instantText(expiresAt)}`,
     deletedAt === null ? seen : null,

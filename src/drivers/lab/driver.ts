@@ -62,8 +62,9 @@ export class LabDriver implements Driver {
       {
         check: "lab cluster",
         result: "ok",
-        detail:
-          `a simulated cluster inside this process, ${nodes.length} nodes: it isolates nobody and holds no data`,
+        detail: `a simulated cluster inside this process, ${nodes.length} ${
+          nodes.length === 1 ? "node" : "nodes"
+        }: it isolates nobody and holds no data`,
         advice: "",
       },
       {
