@@ -91,8 +91,9 @@ async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDe
   };
 }
 
-/** Where no workspace keeps a row: a job succeeds on an observation that differs in nothing. */
+/** Where no workspace keeps a row: a job succeeds on an observation that differs in nothing, and waits on another. */
 function observedAt({ rows, job }: Snapshot): string | null {
   if (rows.length > 0) return toInstant(Math.max(...rows.map((row) => row.observedAtMs)));
-  return job?.state === "succeeded" && job.endedAtMs !== null ? toInstant(job.endedAtMs) : null;
+  const lookedMs = job?.state === "succeeded" ? job.endedAtMs : job?.waitingSinceMs ?? null;
+  return lookedMs === null ? null : toInstant(lookedMs);
 }

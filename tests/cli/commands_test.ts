@@ -45,7 +45,10 @@ Deno.test("commands: against a running service, for people and for machines", as
     const conflict = JSON.stringify(setupEvent("a", 1, "ARCHIVED"));
     const refused = await site.wps(["events", "send", "-"], { input: conflict });
     assert.equal(refused.code, 1);
-    assert.match(refused.stderr, /this id and another body\n {2}recorded: wps events show 3\n {2}-> Give a changed event a new id/);
+    assert.match(
+      refused.stderr,
+      /this id and another body\n {2}recorded: wps events show 3\n {2}-> Give a changed event a new id/,
+    );
     const rejected = await site.wps(["events", "send", "-"], { input: '{"permitId": 7}' });
     assert.equal(rejected.code, 1);
     assert.match(rejected.stderr, /^ {2}permitId: /m);

@@ -90,6 +90,27 @@ Deno.test("jobs cancel: a running job says that it stops later, and is then told
   assert.match(again.stderr, /Cannot cancel job 1: it was cancelled already/);
 });
 
+Deno.test("status: a permit that only waits for a person was looked at, and has no steps to count", async () => {
+  await using site = await TestSite.make();
+  await site.start();
+  const event = {
+    id: "a",
+    type: "permit.status.updated",
+    permitId: "permit-001",
+    data: { status: "ANALYSIS_ACTIVE" },
+  };
+  await site.wps(["events", "send", await site.event("a", event)]);
+  const terminal = new CapturedTerminal();
+  const watching = site.wps(["jobs", "show", "1", "--follow"], { terminal });
+  await terminal.until("waiting: no researcher has been named", watching);
+  const status = await text(site, "status", "permit-001");
+  assert.match(status, /^ {2}1 accepted event, seen (just now|\d)/m);
+  assert.match(status, /^ {2}waiting: no researcher has been named/m);
+  assert.doesNotMatch(status, / 0 steps/);
+  await site.wps(["jobs", "cancel", "1"]);
+  await watching;
+});
+
 Deno.test("plan, drift: a changed tier waits for the next start, and is named meanwhile", async () => {
   await using site = await TestSite.make("", "tiers: { standard: { cpu: 4, memory: 16Gi } }");
   await site.start();

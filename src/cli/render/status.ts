@@ -82,7 +82,7 @@ function jobLines(style: Style, { job }: PermitDetail, nowMs: number): string[] 
   const activity = activityText(job, nowMs);
   return [
     head,
-    ...(isOpen ? [`  ${progressText(style, job)}`] : []),
+    ...(isOpen && job.progress.total > 0 ? [`  ${progressText(style, job)}`] : []),
     ...(activity === null ? [] : [`  ${activity}`]),
     ...(job.cancelRequested ? [`  ${CANCEL_TEXT}`] : []),
     ...(isOpen ? [style.dim(`  wps jobs show ${job.id} --follow`)] : []),
