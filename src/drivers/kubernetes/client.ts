@@ -1,7 +1,6 @@
 /** The verbs of the Kubernetes API that WPS uses, typed, over {@link Transport}. */
-import type { z } from "zod";
-import { Fault } from "../../core/fault.ts";
-import { asked, asMetadata, asStored, checked, isAbsent, listSchema } from "./answers.ts";
+import { asked, asMetadata, asStored, isAbsent } from "./answers.ts";
+import { type Listed, type ListQuery, readPages, selectors } from "./lists.ts";
 import type { ApiRequest, Transport } from "./transport.ts";
 import {
   type Manifest,
@@ -17,24 +16,6 @@ import {
 
 /** The one field manager of WPS (DESIGN 8). */
 export const FIELD_MANAGER = "wps";
-/** A page keeps the API server's answer to a few megabytes; client-go's default, too. */
-const PAGE_LIMIT = 500;
-/** 20,000 objects of one kind in one answer is far beyond what 200 members of a permit, or 1,000 permits, make. */
-const PAGES_MAX = 40;
-
-/** What narrows a list. `labels` and `fields` are selectors in the API's own text form. */
-export interface ListQuery {
-  namespace?: string;
-  labels?: string;
-  fields?: string;
-}
-
-/** A list and the version it stands for: where a watch goes on. */
-export interface Listed<T> {
-  items: T[];
-  resourceVersion: string;
-}
-
 /** Preconditions of a deletion; what is absent is not checked. */
 export interface Preconditions {
   uid: string;
@@ -67,7 +48,7 @@ export class Client {
 
   /** All objects as they are now, read page by page. */
   async list<R extends Resource>(resource: R, query: ListQuery, signal: AbortSignal): Promise<Stored<R>[]> {
-    const { items } = await this.#pages(resource, query, undefined, signal);
+    const { items } = await readPages(this.transport, resource, query, undefined, signal);
     return items.map((item) => asStored<R>(item));
   }
 
@@ -77,7 +58,13 @@ export class Client {
     query: ListQuery,
     signal: AbortSignal,
   ): Promise<Listed<MetadataOnly>> {
-    const { items, resourceVersion } = await this.#pages(resource, query, METADATA_LIST, signal);
+    const { items, resourceVersion } = await readPages(
+      this.transport,
+      resource,
+      query,
+      METADATA_LIST,
+      signal,
+    );
     return { items: items.map(asMetadata), resourceVersion };
   }
 
@@ -237,53 +224,4 @@ export class Client {
       throw thrown;
     }
   }
-
-  /** One list in pages. A page whose continuation expired (410) begins the list anew, once. */
-  async #pages(
-    resource: Resource,
-    query: ListQuery,
-    accept: string | undefined,
-    signal: AbortSignal,
-    mayRestart = true,
-  ): Promise<Listed<unknown>> {
-    const what = asked("list", resource, { namespace: query.namespace });
-    const items: unknown[] = [];
-    let next: string | undefined;
-    for (let page = 0; page < PAGES_MAX; page++) {
-      const request: ApiRequest = {
-        method: "GET",
-        path: pathOf(resource, { namespace: query.namespace }),
-        query: {
-          ...selectors(query),
-          limit: `${PAGE_LIMIT}`,
-          ...(next === undefined ? {} : { continue: next }),
-        },
-        accept,
-        asked: what,
-      };
-      let list: z.infer<typeof listSchema>;
-      try {
-        list = checked(listSchema, await this.transport.send(request, signal), what);
-      } catch (thrown) {
-        const isExpired = thrown instanceof Fault && thrown.reason === "conflict" && page > 0;
-        if (isExpired && mayRestart) return await this.#pages(resource, query, accept, signal, false);
-        throw thrown;
-      }
-      items.push(...list.items);
-      next = list.metadata.continue;
-      if (next === undefined || next === "") return { items, resourceVersion: list.metadata.resourceVersion };
-    }
-    const most = PAGES_MAX * PAGE_LIMIT;
-    throw new Fault("stalled", "invalid", `Cannot list ${what.target}: there are more than ${most}`, {
-      target: what.target,
-      advice: "Find out what makes so many of them",
-    });
-  }
-}
-
-function selectors({ labels, fields }: ListQuery): Record<string, string> {
-  return {
-    ...(labels === undefined ? {} : { labelSelector: labels }),
-    ...(fields === undefined ? {} : { fieldSelector: fields }),
-  };
 }

@@ -2,15 +2,8 @@
 import type { Fault } from "../../core/fault.ts";
 import { type AccessSurroundings, readAccess } from "./access.ts";
 import { chunksOf } from "./chunks.ts";
-import {
-  type Answer,
-  type Asked,
-  faultOfAbort,
-  faultOfAnswer,
-  faultOfConnection,
-  faultOfTimeout,
-  readAnswer,
-} from "./faults.ts";
+import { type Asked, faultOfAbort, faultOfAnswer, faultOfConnection, faultOfTimeout } from "./faults.ts";
+import { type Answer, readAnswer } from "./status.ts";
 import { Pool } from "./pool.ts";
 import type { KubernetesSettings } from "./settings.ts";
 

@@ -7,8 +7,8 @@ import {
   faultOfAnswer,
   faultOfConnection,
   faultOfTimeout,
-  readAnswer,
 } from "../../../src/drivers/kubernetes/faults.ts";
+import { readAnswer } from "../../../src/drivers/kubernetes/status.ts";
 
 const ASKED: Asked = {
   verb: "patch",
