@@ -10,9 +10,11 @@ import { dataBesideWayOut } from "./invariants.ts";
 import type { Observed } from "./observed.ts";
 import type { VolumeRecord } from "./permit.ts";
 import type { PlanInput } from "./plan_input.ts";
-import { planDestroy, planGive } from "./plan_stages.ts";
-import { cutStep, numberWaves, retainStep, scopeStep, type StepDraft, stopStep } from "./plan_steps.ts";
+import { planDestroy } from "./plan_destroy.ts";
+import { planGive } from "./plan_stages.ts";
+import { cutStep, numberWaves, scopeStep, type StepDraft, stopStep } from "./plan_steps.ts";
 import { takeAway, takingsOf, type Wish } from "./plan_taking.ts";
+import { retainStep } from "./plan_volume_steps.ts";
 import type { Obstacle, Plan, Step } from "./step.ts";
 
 /** The steps that lead from `observed` to what the permit should be; none when nothing differs. */

@@ -1,0 +1,139 @@
+/** The stages of a plan that concern data: claims, taint, consolidation (invariants 3 and 4). */
+import type { Observed, ObservedTask } from "./observed.ts";
+import { findVolume, type GiveInput } from "./plan_give.ts";
+import { awaitStep, laterStep, type StepDraft } from "./plan_steps.ts";
+import {
+  consolidateStep,
+  destroyVolumeStep,
+  removeTaskStep,
+  RETAIN_WHY,
+  taintStep,
+  volumeStep,
+} from "./plan_volume_steps.ts";
+import type { Condition, Consolidation } from "./step.ts";
+
+/** A volume that is being deleted by somebody is waited for, by name, before anything else of it is done. */
+export function volumeWaits(give: GiveInput): StepDraft[] {
+  return give.desired.volumes.filter(({ key }) =>
+    findVolume(give.input.observed, key)?.state === "terminating"
+  )
+    .map(({ key }) => {
+      const why = "somebody deleted its claim; what it holds is kept and bound again";
+      return awaitStep("volume", key, why, [{ is: "volumes-gone", volumes: [key] }]);
+    });
+}
+
+/** Claims, rebinding, taint. */
+export function storageStage(give: GiveInput): StepDraft[] {
+  const { input: { observed }, desired } = give;
+  return desired.volumes.flatMap((volume) => {
+    const existing = findVolume(observed, volume.key);
+    if (existing === undefined || existing.state === "released") return [volumeStep(volume, existing)];
+    return desired.newlyTainted.has(volume.key) ||
+        (desired.sensitive.has(volume.key) && !existing.tainted && isTaintable(give, volume.key))
+      ? [taintStep(volume, existing.seen)]
+      : [];
+  });
+}
+
+/** What is bound only once a pod mounts it is retained then; said now, so that the count of steps is known from the start. */
+export function retainsAhead({ input: { observed }, desired }: GiveInput): StepDraft[] {
+  return desired.volumes.filter(({ key }) => findVolume(observed, key)?.state !== "bound").map(({ key }) =>
+    laterStep("retain-volume", key, RETAIN_WHY, [{ is: "volumes-usable", volumes: [key] }], [
+      { is: "volumes-retained", volumes: [key] },
+    ])
+  );
+}
+
+function isTaintable(give: GiveInput, key: string): boolean {
+  const name = give.desired.volumes.find((volume) => volume.key === key)?.id.volume ?? "";
+  return give.input.phases.volumes.get(name)?.sensitive === "when-tainted";
+}
+
+/** Uploads into their target, verified and kept there, and only then destroyed (invariant 4). */
+export function consolidationStage(give: GiveInput): StepDraft[][] {
+  const { observed } = give.input;
+  const taskOf = (key: string): ObservedTask | null =>
+    observed.tasks.find((task) => task.key === key) ?? null;
+  const open = give.desired.consolidations.filter(({ fromKey }) => taskOf(fromKey)?.state !== "succeeded");
+  const ending = open.filter(({ fromKey }) => (taskOf(fromKey)?.terminating ?? null) !== null);
+  const waiting = open.filter(({ fromKey }) =>
+    taskOf(fromKey)?.state !== "running" && !ending.some((c) => c.fromKey === fromKey)
+  );
+  const uploads = open.map(({ fromKey }) => fromKey);
+  const why = "uploads are destroyed only after their copies were verified";
+  return [
+    ending.length === 0 ? [] : [awaitTasks(ending.map(({ fromKey }) => fromKey))],
+    waiting.map((consolidation) =>
+      consolidateStep(consolidation, taskOf(consolidation.fromKey), mounting(observed, consolidation.fromKey))
+    ),
+    open.length === 0
+      ? []
+      : [awaitStep("consolidated", uploads.join(", "), why, [{ is: "consolidated", uploads }])],
+    open.map(({ fromKey }) =>
+      laterStep("destroy-volume", fromKey, why, [{ is: "consolidated", uploads: [fromKey] }], [
+        { is: "volumes-gone", volumes: [fromKey] },
+      ])
+    ),
+    give.desired.consolidations.flatMap((consolidation) =>
+      destroyVerified(consolidation, taskOf(consolidation.fromKey), observed)
+    ),
+  ];
+}
+
+/** The workspaces with a pod that mounts a volume. */
+function mounting({ workspaces }: Observed, volumeKey: string): string[] {
+  return workspaces.filter(({ instances }) =>
+    instances.some(({ mounts }) => mounts.some((mount) => mount.volumeKey === volumeKey))
+  ).map(({ key }) => key);
+}
+
+/** Only once the target is bound and set to be retained: it now holds the only copy. */
+function destroyVerified(
+  { fromKey, into }: Consolidation,
+  task: ObservedTask | null,
+  observed: Observed,
+): StepDraft[] {
+  const volume = findVolume(observed, fromKey), target = findVolume(observed, into.key);
+  if (task?.state !== "succeeded" || volume === undefined) return [];
+  if (target?.state !== "bound" || !target.retained) return [];
+  const before: Condition[] = [
+    { is: "consolidated", uploads: [fromKey] },
+    { is: "volumes-retained", volumes: [into.key] },
+  ];
+  return [
+    destroyVolumeStep(volume, "its copies were verified", before),
+    ...(task.terminating === null ? [removeTaskStep(task, "it succeeded")] : []),
+  ];
+}
+
+function awaitTasks(tasks: string[]): StepDraft {
+  return awaitStep("gone", tasks.join(", "), "an ended consolidation leaves before a new one", [{
+    is: "tasks-gone",
+    tasks,
+  }]);
+}
+
+/** Tasks whose uploads are gone. */
+export function cleanupStage(give: GiveInput): StepDraft[] {
+  const { observed } = give.input;
+  return observed.tasks.filter((task) =>
+    task.state !== "running" && task.terminating === null && findVolume(observed, task.key) === undefined
+  ).map((task) => removeTaskStep(task, "its uploads are gone"));
+}
+
+/** Uploads that WPS destroyed are seen to be gone: what stays is named (DESIGN 8). */
+export function awaitDestroyed(give: GiveInput): StepDraft[] {
+  const destroyed = new Set(give.input.records.filter((record) => record.destroyed).map(({ key }) => key));
+  const volumes = give.input.observed.volumes.filter(({ key, state }) =>
+    state === "terminating" && destroyed.has(key)
+  )
+    .map(({ key }) => key);
+  if (volumes.length === 0) return [];
+  return [
+    awaitStep("gone", volumes.join(", "), "gone means claim and backing volume", [{
+      is: "volumes-gone",
+      volumes,
+    }]),
+  ];
+}
