@@ -46,6 +46,10 @@ export interface Cluster {
   kubeconfigPath: string;
   /** Administrator by client certificate; absent on a site's cluster. */
   certificateKubeconfigPath?: string;
+  /** It is a site's own (WPS_TEST_KUBECONFIG): neither its node's files nor its pods' network are at hand. */
+  isSites: boolean;
+  /** The storage class for volumes of tests; null: the cluster's default one. */
+  storageClass: string | null;
   /** The same as `kubeconfigPath`, read. */
   connection: Connection;
   /** `box` and `pause` (see tests/cluster/README.md); `boxNext` is the same under another tag, `boxByDigest` pinned. */
@@ -105,6 +109,8 @@ export async function startCluster(): Promise<Cluster> {
   const digest = Deno.readTextFileSync(`${cache}/box.digest`).trim();
   return newCluster({
     kubeconfigPath,
+    isSites: false,
+    storageClass: STORAGE.standard,
     certificateKubeconfigPath: `${run}/certificate.kubeconfig`,
     auditLogPath: `${run}/audit.log`,
     images: {
@@ -120,11 +126,16 @@ export async function startCluster(): Promise<Cluster> {
   });
 }
 
-/** A site brings its images under names of its own: WPS_TEST_IMAGE holds what tests/cluster builds as `box`. */
+/**
+ * A site brings its images under names of its own: WPS_TEST_IMAGE holds what tests/cluster builds as `box`. Volumes are of
+ * the class WPS_TEST_STORAGE_CLASS, which must offer ReadWriteMany.
+ */
 function siteCluster(kubeconfigPath: string): Cluster {
   const box = Deno.env.get("WPS_TEST_IMAGE") ?? "lab.local/box:1";
   return newCluster({
     kubeconfigPath,
+    isSites: true,
+    storageClass: Deno.env.get("WPS_TEST_STORAGE_CLASS") ?? null,
     images: { box, boxNext: Deno.env.get("WPS_TEST_IMAGE_NEXT") ?? box, boxByDigest: box, pause: box },
     kubectlCommand: ["kubectl"],
     stop: () => Promise.resolve(),
@@ -132,7 +143,16 @@ function siteCluster(kubeconfigPath: string): Cluster {
 }
 
 type Parts =
-  & Pick<Cluster, "kubeconfigPath" | "certificateKubeconfigPath" | "auditLogPath" | "images" | "stop">
+  & Pick<
+    Cluster,
+    | "kubeconfigPath"
+    | "certificateKubeconfigPath"
+    | "auditLogPath"
+    | "images"
+    | "stop"
+    | "isSites"
+    | "storageClass"
+  >
   & { kubectlCommand: string[] };
 
 function newCluster({ kubectlCommand, ...parts }: Parts): Cluster {

@@ -106,8 +106,11 @@ export interface Outside {
   restoreNode?(permitId: string, podName: string): Promise<void>;
 }
 
-/** Verbs that not every platform can offer; cases that need one are left out, by name, where it is absent. */
-export type OptionalVerb = "openConnection" | "loseNode";
+/**
+ * What not every platform can offer; cases that need it are left out, by name, where it is absent. `files`: what lies on
+ * volumes, written and read from outside of every pod. `holder`: packets from within {@link Backend.holderCidr}.
+ */
+export type OptionalVerb = "openConnection" | "loseNode" | "files" | "holder";
 
 /** One platform under test. */
 export interface Backend {
@@ -119,6 +122,8 @@ export interface Backend {
   pollMs: number;
   /** How long a wait may last before the case fails. */
   limitMs: number;
+  /** From where packets can be sent here; absent: from every {@link Source}. */
+  sources?: readonly Source[];
   /** An address range, e.g. "203.0.113.7/32", in which {@link Source} `holder` lives. */
   holderCidr: string;
   /** A permit id that no other case and no earlier run used; `label` is part of it, exactly. */

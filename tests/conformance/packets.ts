@@ -7,7 +7,7 @@ const SOURCES: readonly Source[] = ["gateway", "stranger", "holder"];
 
 /** Waits until packets get exactly where they may, because enforcement may lag behind the acknowledgement. */
 export async function packets(trial: Trial, key: string, out: Target[], into: Source[]): Promise<void> {
-  const { outside } = trial.backend;
+  const { outside, sources = SOURCES } = trial.backend;
   let seen = "";
   await trial.eventually(`${key} reaches [${out}] and is reached from [${into}]`, async () => {
     const reached: Target[] = [];
@@ -15,7 +15,7 @@ export async function packets(trial: Trial, key: string, out: Target[], into: So
       if (await outside.canReach(trial.permitId, key, target)) reached.push(target);
     }
     const from: Source[] = [];
-    for (const source of SOURCES) {
+    for (const source of sources) {
       if (await outside.reachableFrom(trial.permitId, key, source)) from.push(source);
     }
     seen = `it reaches [${reached}] and is reached from [${from}]`;

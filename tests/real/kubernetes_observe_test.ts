@@ -15,7 +15,13 @@ import { HOST_CIDR, testDriver, testSite } from "./kubernetes/site.ts";
 
 const ignore = !(await requireOrReport("cluster"));
 /** Those that look at the node from outside need the project's own cluster. */
-const ignoreElsewhere = ignore || Deno.env.has("WPS_TEST_KUBECONFIG");
+const isSites = Deno.env.has("WPS_TEST_KUBECONFIG");
+const ignoreElsewhere = ignore || isSites;
+if (isSites && !ignore) {
+  console.log(
+    "left out: what asks the node from outside, or with a client certificate: only tests/cluster has them",
+  );
+}
 const PROXY = "192.0.2.80";
 
 /** Runs with a permit on the cluster, for a site changed by `given`, and leaves nothing of it. */

@@ -19,6 +19,7 @@ const POSTURES: { posture: Posture; kind: string; out: Target[]; into: Source[] 
 const POSTURE_CASES: readonly DriverCase[] = POSTURES.map(({ posture, kind, out, into }) => ({
   name: `open-network with ${posture} lets pass [${out}] out and [${into}] in, and is read back`,
   why: "DESIGN 4: the postures, and networkHash for rules that changed",
+  ...(into.includes("holder") ? { needs: "holder" } as const : {}),
   run: async (trial) => {
     const allowedCidrs = posture === "inbound-allowlist" ? [trial.backend.holderCidr] : [];
     const desired = workspace(`${kind}/j.virtanen`, { posture, allowedCidrs });
@@ -87,6 +88,7 @@ export const OPEN_CASES: readonly DriverCase[] = [
   {
     name: "changed rules are opened anew and restart nobody",
     why: "networkHash: a holder's new address takes effect at once",
+    needs: "holder",
     run: async (trial) => {
       const airlock = workspace("airlock/hospital-a", { allowedCidrs: ["198.51.100.7/32"] });
       await trial.scope();

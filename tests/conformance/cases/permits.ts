@@ -38,6 +38,7 @@ export const PERMIT_CASES: readonly DriverCase[] = [
   {
     name: "two permits do not see each other",
     why: "permits proceed in parallel; names and marks keep them apart",
+    needs: "files",
     run: async (trial) => {
       const other = beside(trial, "another permit");
       const research = workspace("research/j.virtanen", { mounts: [mount("project", "rw")] });

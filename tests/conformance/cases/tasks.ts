@@ -56,6 +56,7 @@ export const TASK_CASES: readonly DriverCase[] = [
   {
     name: "consolidate copies every file with its hash for the permit's group, uploads untouched",
     why: "DESIGN 4: consolidation; consolidated is what the destruction of uploads waits for",
+    needs: "files",
     run: async (trial) => {
       await uploaded(trial, "uploads/hospital-a", FILES);
       const work = consolidation("hospital-a");
@@ -73,6 +74,7 @@ export const TASK_CASES: readonly DriverCase[] = [
   {
     name: "consolidate of an empty upload succeeds with an empty manifest",
     why: "a holder who sent nothing must not block the others",
+    needs: "files",
     run: async (trial) => {
       await uploaded(trial, "uploads/hospital-a", {});
       const work = consolidation("hospital-a");
@@ -84,6 +86,7 @@ export const TASK_CASES: readonly DriverCase[] = [
   {
     name: "consolidate again changes nothing, while it runs and after it",
     why: "a crash after the write repeats the step; safe to repeat (DESIGN 4)",
+    needs: "files",
     run: async (trial) => {
       await uploaded(trial, "uploads/hospital-a", FILES);
       const work = consolidation("hospital-a");
@@ -102,6 +105,7 @@ export const TASK_CASES: readonly DriverCase[] = [
   {
     name: "a removed task may run again over its own copies",
     why: "the store may forget what the volume remembers; safe to repeat",
+    needs: "files",
     run: async (trial) => {
       await uploaded(trial, "uploads/hospital-a", FILES);
       const work = consolidation("hospital-a");
@@ -118,6 +122,7 @@ export const TASK_CASES: readonly DriverCase[] = [
   {
     name: "a failed consolidation says why, and one made after it succeeds",
     why: "consolidation-failed tells a person what to do; jobs retry then starts a new task",
+    needs: "files",
     run: async (trial) => {
       const { outside } = trial.backend;
       await uploaded(trial, "uploads/hospital-a", { "good.csv": "1" });
@@ -139,6 +144,7 @@ export const TASK_CASES: readonly DriverCase[] = [
   {
     name: "a later batch leaves the first one alone",
     why: "DESIGN 4: a later ingress adds a new batch to raw; nothing there is overwritten",
+    needs: "files",
     run: async (trial) => {
       await uploaded(trial, "uploads/hospital-a", { "cohort.csv": "first" });
       const first = consolidation("hospital-a");
@@ -155,6 +161,7 @@ export const TASK_CASES: readonly DriverCase[] = [
   {
     name: "a file in the way that differs fails the task and is not overwritten",
     why: "DESIGN 4: nothing there is overwritten; a person must look",
+    needs: "files",
     run: async (trial) => {
       const { outside } = trial.backend;
       await uploaded(trial, "uploads/hospital-a", { "cohort.csv": "new" });
@@ -172,6 +179,7 @@ export const TASK_CASES: readonly DriverCase[] = [
   {
     name: "two holders are consolidated beside each other",
     why: "one task per holder, each as that holder",
+    needs: "files",
     run: async (trial) => {
       await uploaded(trial, "uploads/hospital-a", { "cohort.csv": "a" });
       await uploaded(trial, "uploads/hospital-b", { "cohort.csv": "b" });
@@ -187,6 +195,7 @@ export const TASK_CASES: readonly DriverCase[] = [
   {
     name: "the permit's group reads the copies, and a read-only mount keeps them",
     why: "DESIGN 4: preprocessing works on raw read-only, as another uid of the same group",
+    needs: "files",
     run: async (trial) => {
       await uploaded(trial, "uploads/hospital-a", { "cohort.csv": "a" });
       const work = consolidation("hospital-a");
@@ -207,6 +216,7 @@ export const TASK_CASES: readonly DriverCase[] = [
   {
     name: "remove-task of a running task ends it and its pods",
     why: "deletion never queues behind a consolidation (DESIGN 6)",
+    needs: "files",
     run: async (trial) => {
       await uploaded(trial, "uploads/hospital-a", FILES);
       const work = consolidation("hospital-a");

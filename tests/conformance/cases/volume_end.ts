@@ -24,6 +24,7 @@ export const VOLUME_END_CASES: readonly DriverCase[] = [
   {
     name: "destroy-volume of a retained volume ends claim, backing and data",
     why: "invariant 4 and DESIGN 8: gone means that both are absent",
+    needs: "files",
     run: async (trial) => {
       await trial.scope();
       await filled(trial, "uploads/hospital-a");
@@ -37,6 +38,7 @@ export const VOLUME_END_CASES: readonly DriverCase[] = [
   {
     name: "destroy-volume leaves the other volumes alone",
     why: "invariant 4: the uploads alone go earlier",
+    needs: "files",
     run: async (trial) => {
       await trial.scope();
       await filled(trial, "uploads/hospital-a");
@@ -52,6 +54,7 @@ export const VOLUME_END_CASES: readonly DriverCase[] = [
   {
     name: "destroy-volume of a released volume ends its data",
     why: "deletion works from any state (invariant 7)",
+    needs: "files",
     run: async (trial) => {
       await trial.scope();
       await filled(trial, "raw");
@@ -64,6 +67,7 @@ export const VOLUME_END_CASES: readonly DriverCase[] = [
   {
     name: "destroy-volume of an earlier volume does not hit its successor",
     why: "invariant 9: a late delete carries what it observed",
+    needs: "files",
     run: async (trial) => {
       await trial.scope();
       await filled(trial, "uploads/hospital-a");
@@ -139,6 +143,7 @@ export const VOLUME_END_CASES: readonly DriverCase[] = [
   {
     name: "destroy-scope leaves a retained volume's data released, never destroyed",
     why: "invariant 4: volumes go by their own step; a namespace that goes must not take data along",
+    needs: "files",
     run: async (trial) => {
       await trial.scope();
       await filled(trial, "prepared");

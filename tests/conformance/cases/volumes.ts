@@ -32,6 +32,7 @@ export const VOLUME_CASES: readonly DriverCase[] = [
   {
     name: "ensure-volume again changes nothing",
     why: "a crash after the write repeats the step; data must not be touched",
+    needs: "files",
     run: async (trial) => {
       await trial.scope();
       const home = volume("home/j.virtanen");
@@ -112,6 +113,7 @@ export const VOLUME_CASES: readonly DriverCase[] = [
   {
     name: "a retained volume whose claim vanished is released, and rebind-volume brings its data back",
     why: "DESIGN 8: one left Released by a vanished claim is rebound",
+    needs: "files",
     run: async (trial) => {
       const { outside } = trial.backend;
       await trial.scope();

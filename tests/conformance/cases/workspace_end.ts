@@ -10,6 +10,7 @@ export const WORKSPACE_END_CASES: readonly DriverCase[] = [
   {
     name: "stop ends the instance and keeps identity and storage",
     why: "DESIGN 4: stopped means compute gone, identity and storage kept",
+    needs: "files",
     run: async (trial) => {
       await trial.scope();
       await trial.volumes(volume("home/j.virtanen"));

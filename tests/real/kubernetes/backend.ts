@@ -11,6 +11,8 @@ import type { RunningWorld } from "./world.ts";
 
 /** One backend for one case. */
 export function realBackend(cluster: Cluster, world: RunningWorld): Backend {
+  // A site's nodes are reached by its API alone: this machine is no part of their network.
+  const sources: Pick<Backend, "sources"> = cluster.isSites ? { sources: ["gateway", "stranger"] } : {};
   const api = new Api(cluster);
   const permits: string[] = [];
   const driver = testDriver(testSite(cluster, world));
@@ -21,6 +23,7 @@ export function realBackend(cluster: Cluster, world: RunningWorld): Backend {
     pollMs: 100,
     limitMs: 60_000,
     holderCidr: HOST_CIDR,
+    ...sources,
     permitId: (label) => {
       const permitId = `${label} ${crypto.randomUUID().slice(0, 8)}`;
       permits.push(permitId);

@@ -2,7 +2,7 @@
 import type { Clock, Random } from "../../../src/core/clock.ts";
 import { KubernetesDriver } from "../../../src/drivers/kubernetes/driver.ts";
 import { kubernetesSettings, type KubernetesSite } from "../../../src/drivers/kubernetes/settings.ts";
-import { type Cluster, NET, STORAGE } from "../../cluster/harness.ts";
+import { type Cluster, NET } from "../../cluster/harness.ts";
 
 /** The machine's clock. */
 export const machineClock: Clock = {
@@ -45,7 +45,7 @@ export function testSite(
     settings: kubernetesSettings.parse({
       kubeconfig: cluster.kubeconfigPath,
       podGraceSeconds: 1,
-      storageClasses: { default: STORAGE.standard },
+      storageClasses: cluster.storageClass === null ? {} : { default: cluster.storageClass },
     }),
     images: {
       research: image,
