@@ -60,12 +60,7 @@ export async function startRunner(deps: RunnerDeps): Promise<Runner> {
   const open = new Set<Promise<void>>();
   let lastError: string | null = null;
 
-  const orphans = await db.write(async (tx) => {
-    const ids = await requeueOrphans(tx, { bootEpoch: deps.bootEpoch, nowMs: clock.now() });
-    for (const id of ids) await abandonOpenSteps(tx, id, clock.now());
-    return ids;
-  });
-  if (orphans.length > 0) log.info("jobs resumed after a restart", { jobs: orphans.length });
+  await resume(deps);
 
   const due = (): Promise<number | null> =>
     mostUrgentDue(db, {
@@ -124,6 +119,16 @@ export async function startRunner(deps: RunnerDeps): Promise<Runner> {
       lastError,
     }),
   };
+}
+
+/** Queues what earlier boots left running. */
+async function resume({ db, clock, bootEpoch, log }: RunnerDeps): Promise<void> {
+  const orphans = await db.write(async (tx) => {
+    const ids = await requeueOrphans(tx, { bootEpoch, nowMs: clock.now() });
+    for (const id of ids) await abandonOpenSteps(tx, id, clock.now());
+    return ids;
+  });
+  if (orphans.length > 0) log.info("jobs resumed after a restart", { jobs: orphans.length });
 }
 
 /** Nothing is claimable now; what is due all the same is held back by {@link OPEN_MAX}, and an attempt's end rings. */
