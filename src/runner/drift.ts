@@ -13,7 +13,7 @@ import { jitteredMs } from "../core/retry.ts";
 import type { Plan } from "../core/step.ts";
 import type { Db } from "../store/db.ts";
 import { listPermits } from "../store/permits.ts";
-import { differs, type LookDeps, lookForDrift } from "./drift_look.ts";
+import { destroyAgain, differs, type LookDeps, lookForDrift } from "./drift_look.ts";
 
 /** What the pass works with. */
 export type DriftDeps = LookDeps;
@@ -106,8 +106,15 @@ function startPasses(deps: DriftDeps, signal: AbortSignal): { done: Promise<void
         permitId
       ),
     );
-    const orphans = found.filter((permitId) => !known.has(permitId));
-    for (const permit of orphans) log.warn("objects of a permit that WPS does not know", { permit });
+    const orphans: string[] = [];
+    for (const permit of found.filter((permitId) => !known.has(permitId))) {
+      if (await destroyAgain(deps, permit)) {
+        log.warn("objects of a deleted permit appeared again", { permit });
+        continue;
+      }
+      log.warn("objects of a permit that WPS does not know", { permit });
+      orphans.push(permit);
+    }
     health = { lastPassAtMs: clock.now(), differing, orphans: orphans.slice(0, ORPHANS_MAX) };
   }
 

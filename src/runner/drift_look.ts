@@ -71,12 +71,35 @@ export async function lookForDrift(
       await record(tx, deps, permitId, jobId, inWords(taking));
       return jobId;
     }
-    if (!differs(made) || await isHeldBack(tx, permitId, occasion)) return null;
-    return await repairUnlessVain(tx, deps, permit, inWords(made));
+    if (await isHeldBack(tx, permitId, occasion)) return null;
+    if (differs(made)) return await repairUnlessVain(tx, deps, permit, inWords(made));
+    // What failed and is right by now is confirmed by a job that succeeds, or it would be told as failed for ever.
+    return latest?.state === "failed" ? await queueRepair(tx, deps, permit, "", JOB_PRIORITY.drift) : null;
   });
   if (jobId !== null) deps.bell.ring(CLAIM_LOOP);
   deps.changed(permitId);
   return made;
+}
+
+/**
+ * Objects of a permit that was proven gone: a request that was long on its way created them late, as no condition on
+ * what is absent can prevent. The deletion is taken up again (invariant 7). False: that permit was not deleted.
+ */
+export async function destroyAgain(deps: LookDeps, permitId: string): Promise<boolean> {
+  const jobId = await deps.db.write(async (tx) => {
+    const permit = await getPermit(tx, permitId);
+    if (permit?.deletion !== "done" || await openJob(tx, permitId) !== null) return null;
+    const nowMs = deps.clock.now();
+    const found = `objects of ${permitId} appeared after its deletion`;
+    const job = { permitId, kind: "delete", priority: JOB_PRIORITY.delete, version: permit.version } as const;
+    const { jobId } = await enqueueJob(tx, { ...job, eventSeq: null, runAtMs: nowMs, nowMs, found });
+    await record(tx, deps, permitId, jobId, found);
+    return jobId;
+  });
+  if (jobId === null) return false;
+  deps.bell.ring(CLAIM_LOOP);
+  deps.changed(permitId);
+  return true;
 }
 
 async function keep(

@@ -4,7 +4,7 @@
  */
 import { toFault } from "../core/fault.ts";
 import { type Job, URGENT_PRIORITY_MAX } from "../core/job.ts";
-import { claimJob, mostUrgentDue, nextRunAt, requeueOrphans } from "../store/job_claims.ts";
+import { claimJob, mostUrgentDue, nextRunAt, requeueOrphans, requeueStrays } from "../store/job_claims.ts";
 import { abandonOpenSteps } from "../store/steps.ts";
 import { CLAIM_LOOP, type Ear } from "./bell.ts";
 import { awaitSlot, createSlots } from "./slots.ts";
@@ -53,12 +53,14 @@ const STORE_PAUSE_MS = 1_000;
 
 /** Starts claiming. Orphans of earlier boots are queued first, in one transaction; errors of that leave. */
 export async function startRunner(deps: RunnerDeps): Promise<Runner> {
-  const { db, clock, bell, log } = deps;
+  const { db, clock, bell, log, bootEpoch } = deps;
   const stopping = new AbortController();
   const { signal } = stopping;
   const slots = createSlots(deps.limits.parallelPermits, deps.limits.urgentPermits);
-  const open = new Set<Promise<void>>();
+  const open = new Map<number, Promise<void>>();
   let lastError: string | null = null;
+  /** A claim may have been committed although its answer was an error. */
+  let isInDoubt = false;
 
   await resume(deps);
 
@@ -68,8 +70,16 @@ export async function startRunner(deps: RunnerDeps): Promise<Runner> {
       priorityMax: open.size < OPEN_MAX ? null : URGENT_PRIORITY_MAX,
     });
 
+  async function settleDoubt(): Promise<void> {
+    const working = [...open.keys()];
+    const strays = await db.write((tx) => requeueStrays(tx, { bootEpoch, nowMs: clock.now(), working }));
+    if (strays.length > 0) log.warn("claims whose answer was lost are given back", { jobs: strays });
+    isInDoubt = false;
+  }
+
   /** Claims one job, or waits until there may be one. */
   async function claimNext(ear: Ear): Promise<void> {
+    if (isInDoubt) await settleDoubt();
     const priority = await due();
     if (priority === null) return await ear.wait(untilNextMs(await nextRunAt(db), clock.now()), signal);
     const slot = await awaitSlot(slots, priority, ear, signal, async () => await due() === priority);
@@ -77,17 +87,20 @@ export async function startRunner(deps: RunnerDeps): Promise<Runner> {
     let job: Job | null = null;
     try {
       const priorityMax = slot.lane === "urgent" ? URGENT_PRIORITY_MAX : null;
-      job = await claimJob(db, { bootEpoch: deps.bootEpoch, nowMs: clock.now(), priorityMax });
+      isInDoubt = true;
+      job = await claimJob(db, { bootEpoch, nowMs: clock.now(), priorityMax });
+      isInDoubt = false;
     } finally {
       if (job === null) slot.release();
     }
     if (job === null) return;
     deps.changed(job.permitId);
-    const running = work({ ...deps, slots }, job, slot, signal).finally(() => {
-      open.delete(running);
+    const { id } = job;
+    const running: Promise<void> = work({ ...deps, slots }, job, slot, signal).finally(() => {
+      if (open.get(id) === running) open.delete(id);
       bell.ring(CLAIM_LOOP);
     });
-    open.add(running);
+    open.set(id, running);
   }
 
   async function loop(): Promise<void> {
@@ -110,7 +123,7 @@ export async function startRunner(deps: RunnerDeps): Promise<Runner> {
     async stop(): Promise<void> {
       stopping.abort();
       await looping;
-      await Promise.all(open);
+      await Promise.all(open.values());
     },
     health: () => ({
       state: signal.aborted ? "stopped" : lastError === null ? "running" : "failing",

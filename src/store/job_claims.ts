@@ -35,25 +35,38 @@ export async function claimJob(
  * permit is queued already, else queued, due now. The attempt that the crash cut off does not count; the wait's
  * beginning is kept for its deadline. Returns the jobs' ids.
  */
-export async function requeueOrphans(
+export function requeueOrphans(tx: Tx, boot: { bootEpoch: string; nowMs: number }): Promise<number[]> {
+  return giveBack(tx, boot.nowMs, "orphaned.boot_epoch <> ?2", [boot.bootEpoch]);
+}
+
+/**
+ * The same for what this boot claimed without hearing of it: the claim was committed, its answer was lost. `working`
+ * are the jobs that it does work on.
+ */
+export function requeueStrays(
   tx: Tx,
-  { bootEpoch, nowMs }: { bootEpoch: string; nowMs: number },
+  boot: { bootEpoch: string; nowMs: number; working: readonly number[] },
 ): Promise<number[]> {
-  const orphans = await tx.read(
+  const isStray = "orphaned.boot_epoch = ?2 and orphaned.id not in (select value from json_each(?3))";
+  return giveBack(tx, boot.nowMs, isStray, [boot.bootEpoch, JSON.stringify(boot.working)]);
+}
+
+async function giveBack(tx: Tx, nowMs: number, whose: string, args: string[]): Promise<number[]> {
+  const given = await tx.read(
     `update jobs as orphan set
        state = case when newer.id is null then 'queued' else 'superseded' end,
        reason = case when newer.id is null then reason else 'superseded' end,
-       ended_at_ms = case when newer.id is null then null else ?2 end,
-       run_at_ms = ?2, attempt = max(0, attempt - 1)
+       ended_at_ms = case when newer.id is null then null else ?1 end,
+       run_at_ms = ?1, attempt = max(0, attempt - 1)
      from (select orphaned.id as of, queued.id from jobs as orphaned
            left join jobs as queued on queued.permit_id = orphaned.permit_id and queued.state = 'queued'
-           where orphaned.state = 'running' and orphaned.boot_epoch <> ?1) as newer
+           where orphaned.state = 'running' and ${whose}) as newer
      where orphan.id = newer.of
      returning id`,
-    [bootEpoch, nowMs],
+    [nowMs, ...args],
     z.object({ id: z.number() }),
   );
-  return orphans.map(({ id }) => id);
+  return given.map(({ id }) => id);
 }
 
 /** The priority of the job that {@link claimJob} would claim now, or null: none. */

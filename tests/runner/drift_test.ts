@@ -104,6 +104,43 @@ Deno.test("drift: a failed job is tried again by the pass, not by every change",
   });
 });
 
+Deno.test("drift: a failed job of a permit that is right by now is followed by one that succeeds", async () => {
+  await withStage(async (stage) => {
+    await inAnalysis(stage);
+    stage.operator.addForeign(PERMIT, { kind: "claim", name: "somebodys" });
+    await stage.latest("failed");
+    stage.operator.removeForeign(PERMIT, { kind: "claim", name: "somebodys" });
+    await stage.latest("succeeded");
+    assert.equal((await stage.snapshot()).status, "RUNNING");
+    const count = (await jobs(stage)).length;
+    await stage.clock.sleep(60 * MINUTE_MS);
+    assert.equal((await jobs(stage)).length, count, "once confirmed, nothing is left to do");
+  });
+});
+
+Deno.test("drift: objects of a deleted permit that come into being late are destroyed, too", async () => {
+  await withStage(async (stage) => {
+    const { jobId } = await stage.status("WORKSPACE_SETUP_PENDING");
+    await stage.job(jobId, "succeeded");
+    const { permitId, fsGroup } = await stage.permit();
+    await stage.job((await stage.send("permit.deleted")).jobId, "succeeded");
+    // A request of an earlier boot that was long on its way: what it found absent is absent again.
+    const context = {
+      permitId,
+      signal: new AbortController().signal,
+      password: () => Promise.reject(new Error("none is needed")),
+      hostKey: () => Promise.reject(new Error("none is needed")),
+    };
+    await stage.driver.apply({ kind: "ensure-scope", fsGroup, members: 2, seen: null }, context);
+    assert.equal(stage.truth().scope, "present");
+    await stage.until("it is gone again", () => stage.truth().scope === "absent");
+    await stage.latest("succeeded");
+    assert.equal((await stage.permit()).deletion, "done");
+    const { items } = await listAudit(stage.db, { action: "drift.found" }, { cursor: null, limit: 10 });
+    assert.ok(items.some(({ reason }) => reason?.includes("appeared after its deletion")), "on record");
+  });
+});
+
 Deno.test("drift: what cannot be repaired is on record once, and tried at ever longer pauses up to a day", async () => {
   await withStage(async (stage) => {
     await inAnalysis(stage);
@@ -157,17 +194,19 @@ Deno.test("drift: a pass looks at each permit once in an interval, and lists wha
     assert.ok((stage.drift?.health().lastPassAtMs ?? 0) > 0);
     assert.equal(stage.drift?.health().differing, 0);
     assert.deepEqual(stage.drift?.health().orphans, []);
-    await stage.job((await stage.status("WORKSPACE_SETUP_PENDING", "permit-3")).jobId, "succeeded");
-    await stage.db.write(async (tx) => {
-      await tx.script("pragma defer_foreign_keys = on");
-      await tx.run("update permits set deletion = 'requested' where permit_id = 'permit-3'", []);
-      await tx.run("update permits set deletion = 'done' where permit_id = 'permit-3'", []);
-    });
+    // Another service's, or one whose store was lost: it bears WPS's mark, and nobody has told of it.
+    const context = {
+      permitId: "permit-x",
+      signal: new AbortController().signal,
+      password: () => Promise.reject(new Error("none is needed")),
+      hostKey: () => Promise.reject(new Error("none is needed")),
+    };
+    await stage.driver.apply({ kind: "ensure-scope", fsGroup: 30_000, members: 1, seen: null }, context);
     await stage.until(
       "the orphan is named",
-      () => stage.drift?.health().orphans.includes("permit-3") === true,
+      () => stage.drift?.health().orphans.includes("permit-x") === true,
     );
-    assert.ok(stage.truth("permit-3").pods.length > 0, "named, and left alone");
+    assert.equal(stage.truth("permit-x").scope, "present", "named, and left alone");
   });
 });
 

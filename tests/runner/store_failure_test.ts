@@ -5,42 +5,63 @@ import type { Db } from "../../src/store/db.ts";
 import { FlakyDb } from "./flaky_db.ts";
 import { type Stage, withStage } from "./stage.ts";
 
+const NONE = (): boolean => false;
+
 /** One permit to analysis and back to setup on a store that fails as `fails` says; returns the number of commits. */
-async function journeyOn(fails: (commit: number) => boolean): Promise<number> {
+async function journeyOn(
+  fails: (commit: number) => boolean,
+  loses: (commit: number) => boolean = NONE,
+): Promise<number> {
   let flaky: FlakyDb | null = null;
   const wrap = (db: Db): Db => flaky = new FlakyDb(db);
   let commits = 0;
   await withStage(async (stage) => {
     assert.ok(flaky !== null);
     flaky.fails = fails;
+    flaky.loses = loses;
     for (const word of ["ANALYSIS_ACTIVE", "WORKSPACE_SETUP_PENDING"]) {
       await stage.status(word);
       await stage.latest("succeeded");
     }
-    flaky.fails = () => false;
+    flaky.fails = flaky.loses = () => false;
     commits = flaky.commits;
+    if (loses === NONE) assertExactRows(stage, await stepRows(stage));
     await judge(stage);
   }, { wrap, withoutDrift: true });
   return commits;
 }
 
-/** Everything that was done is on record, and nothing hangs. */
-async function judge(stage: Stage): Promise<void> {
+type StepRows = (outcomes: string[]) => string[];
+
+/** Audited steps by outcome, as "start research/a". */
+async function stepRows(stage: Stage): Promise<StepRows> {
   const { items } = await listAudit(stage.db, {}, { cursor: null, limit: 500 });
-  const rows = (outcomes: string[]): string[] =>
+  return (outcomes) =>
     items.filter(({ action, outcome }) => action.startsWith("step.") && outcomes.includes(outcome))
       .map(({ action, target }) => `${action.slice(5)} ${target}`).sort();
+}
+
+/** A transaction that was rolled back after the intention was written leaves neither row nor action. */
+function assertExactRows(stage: Stage, rows: StepRows): void {
   const asked = stage.driver.kinds().sort();
-  // A transaction that was rolled back after the intention was written leaves neither row nor action.
   assert.deepEqual(rows(["intended"]), asked, "each action was intended on record, and nothing else was");
   assert.deepEqual(rows(["done", "failed"]), asked, "and each has its outcome");
+}
+
+/** Everything that was done is on record, and nothing hangs. */
+async function judge(stage: Stage): Promise<void> {
+  const rows = await stepRows(stage);
+  const intended = new Set(rows(["intended"]));
+  assert.deepEqual(stage.driver.kinds().filter((kind) => !intended.has(kind)), [], "no row, no action");
   const open = await stage.db.read(
     "select id from steps where outcome = 'running'",
     [],
     z.object({ id: z.number() }),
   );
   assert.deepEqual(open, [], "no step is left running");
-  assert.deepEqual([stage.runner.health().working, stage.runner.health().open], [0, 0], "no slot is lost");
+  const { runner } = stage;
+  // Whoever was told that the end was not written writes it once more.
+  await stage.until("no slot is lost", () => runner.health().working === 0 && runner.health().open === 0);
   const snapshot = await stage.snapshot();
   assert.equal(snapshot.status, "RUNNING");
   assert.deepEqual(
@@ -57,6 +78,13 @@ Deno.test("runner: a disk that is full at any single commit loses nothing and is
   const commits = await journeyOn(() => false);
   assert.ok(commits > 15, `${commits} commits`);
   for (let nth = 1; nth <= commits; nth++) await journeyOn((commit) => commit === nth);
+});
+
+Deno.test("runner: a commit whose answer is lost leaves no job that nobody works on", async () => {
+  const commits = await journeyOn(() => false);
+  for (let nth = 1; nth <= commits; nth++) {
+    await journeyOn(() => false, (commit) => commit === nth);
+  }
 });
 
 Deno.test("runner: a disk that stays full for a while at any commit neither", async () => {

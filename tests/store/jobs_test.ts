@@ -3,7 +3,13 @@ import type { Job, JobKind } from "../../src/core/job.ts";
 import { openDb } from "../../src/store/db.ts";
 import type { Db } from "../../src/store/db.ts";
 import { cancelJob, retryJob, succeedJob, waitJob } from "../../src/store/job_transitions.ts";
-import { claimJob, mostUrgentDue, nextRunAt, requeueOrphans } from "../../src/store/job_claims.ts";
+import {
+  claimJob,
+  mostUrgentDue,
+  nextRunAt,
+  requeueOrphans,
+  requeueStrays,
+} from "../../src/store/job_claims.ts";
 import { countJobs } from "../../src/store/job_counts.ts";
 import { enqueueJob, getJob, latestJob, latestWish, listJobs, openJob } from "../../src/store/jobs.ts";
 import { insertEvent } from "../../src/store/events.ts";
@@ -298,6 +304,22 @@ Deno.test("requeueOrphans: other boots' running jobs are due now; the cut-off at
       2,
       90,
     ]);
+  });
+});
+
+Deno.test("requeueStrays: what this boot claimed unheard is given back, what it works on and what others have is not", async () => {
+  await withStore(async (db) => {
+    for (const id of ["p", "q", "r"]) {
+      await addPermit(db, id);
+      await addJob(db, id);
+    }
+    const [unheard, worked] = [await claimed(db), await claimed(db)];
+    await claim(db, { bootEpoch: "boot-2" });
+    const boot = { bootEpoch: "boot-1", nowMs: 300, working: [worked.id] };
+    assert.deepEqual(await db.write((tx) => requeueStrays(tx, boot)), [unheard.id]);
+    const again = await getJob(db, unheard.id);
+    assert.deepEqual([again?.state, again?.runAtMs, again?.attempt], ["queued", 300, 0]);
+    assert.equal((await getJob(db, worked.id))?.state, "running");
   });
 });
 
