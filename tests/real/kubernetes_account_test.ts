@@ -77,6 +77,7 @@ async function wholeLife(permit: Permit, api: Api): Promise<void> {
   await permit.scope(); // what stands is read before it is written again
   const project = volume("project");
   await permit.volume(project);
+  await brokenImage(permit);
   await permit.volume(volume("raw", { sensitive: true }));
   await permit.volume(volume("uploads/a", { sensitive: true }));
   const research = workspace("research/a", { mounts: [mount("project", "rw")] });
@@ -130,6 +131,19 @@ async function wholeLife(permit: Permit, api: Api): Promise<void> {
   await permit.apply({ kind: "destroy-scope", seen: scope.state === "absent" ? null : scope.seen });
   await until("the namespace is gone", async () => (await permit.observe()).scope.state === "absent");
   assert.ok(!(await driver.list(permit.context.signal)).includes(permit.permitId));
+}
+
+/** Only what is pending for long makes WPS read the namespace's events. */
+async function brokenImage(permit: Permit): Promise<void> {
+  const broken = workspace("broken/b");
+  await permit.apply({ kind: "ensure-identity", workspace: broken, rotate: true });
+  await permit.apply({ kind: "start", workspace: broken, seen: null });
+  await until("its trouble is known", async () => {
+    const [instance] = (await permit.workspace(broken.key)).instances;
+    return instance?.trouble === "image-unavailable" && /registry\.invalid/.test(instance.reason ?? "");
+  });
+  const stopped = await permit.stop(broken.key);
+  await permit.apply({ kind: "remove-workspace", workspace: stopped });
 }
 
 async function rebind(permit: Permit, api: Api): Promise<void> {
