@@ -114,12 +114,18 @@ function awaitTasks(tasks: string[]): StepDraft {
   }]);
 }
 
-/** Tasks whose uploads are gone. */
-export function cleanupStage(give: GiveInput): StepDraft[] {
-  const { observed } = give.input;
-  return observed.tasks.filter((task) =>
-    task.state !== "running" && task.terminating === null && findVolume(observed, task.key) === undefined
-  ).map((task) => removeTaskStep(task, "its uploads are gone"));
+/**
+ * Tasks whose uploads are gone, and those of a phase before this one, which does not name them: what they copied stays,
+ * and the next preparation begins them again.
+ */
+export function cleanupStage({ input: { observed }, desired }: GiveInput): StepDraft[] {
+  return observed.tasks.filter(({ terminating }) => terminating === null).flatMap((task) => {
+    if (findVolume(observed, task.key) === undefined) {
+      return task.state === "running" ? [] : [removeTaskStep(task, "its uploads are gone")];
+    }
+    const isWanted = desired.consolidations.some(({ fromKey }) => fromKey === task.key);
+    return isWanted ? [] : [removeTaskStep(task, "the phase does not name it")];
+  });
 }
 
 /** Uploads that WPS destroyed are seen to be gone: what stays is named (DESIGN 8). */

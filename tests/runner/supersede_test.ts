@@ -226,3 +226,23 @@ Deno.test("supersede: an urgent cut keeps its place in what supersedes it, and g
     await stage.job(heir.jobId, "succeeded");
   }, { limits: { parallelPermits: 1, urgentPermits: 1 }, withoutDrift: true });
 });
+
+Deno.test("supersede: a consolidation that no phase asks for any more is removed, and begun again by the next preparation", async () => {
+  await withStage(async (stage) => {
+    await stage.job((await stage.status("AWAITING_INGRESS")).jobId, "succeeded");
+    await stage.job((await stage.send("permit.ingress.initiated")).jobId, "succeeded");
+    const file = { text: "rows", uid: 1, gid: 1, mode: 0o644 };
+    stage.inside.writeFile(PERMIT, "uploads/hospital-a", "table.csv", file);
+    const { jobId } = await stage.status("DATA_PREPARATION_PENDING");
+    await stage.until("it moves data", async () => {
+      return (await stage.job(jobId, "running")).waitingFor?.includes("consolidation of") ?? false;
+    });
+    await stage.job((await stage.status("WORKSPACE_SETUP_PENDING")).jobId, "succeeded");
+    await stage.until("the consolidation is gone", () => stage.truth().tasks.length === 0);
+    assert.ok(stage.inside.files(PERMIT, "uploads/hospital-a")?.["table.csv"] !== undefined, "uploads stay");
+    await stage.job((await stage.status("DATA_PREPARATION_REWORK")).jobId, "succeeded");
+    assert.equal(stage.inside.files(PERMIT, "uploads/hospital-a"), null, "consolidated at last");
+    const copies = Object.values(stage.inside.files(PERMIT, "raw") ?? {}).map(({ text }) => text);
+    assert.ok(copies.includes("rows"));
+  }, { settings: { taskMs: 30_000 } });
+});

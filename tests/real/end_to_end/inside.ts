@@ -96,11 +96,9 @@ export async function writeFile(
   path: string,
   text: string,
 ): Promise<void> {
-  const script = 'mkdir -p "$(dirname "$1")" && cat >"$1"';
-  const where = ["-n", pod.metadata.namespace ?? "", pod.metadata.name, "-c", "workspace"];
-  const result = await cluster.tryKubectl(["exec", "-i", ...where, "--", "sh", "-c", script, "sh", path], {
-    stdin: text,
-  });
+  // As an argument: on a busy machine kubectl may end a command's standard input before it was written to.
+  const script = 'mkdir -p "$(dirname "$1")" && printf %s "$2" >"$1"';
+  const result = await run(cluster, pod, ["sh", "-c", script, "sh", path, text]);
   assert.equal(result.code, 0, `write ${path}: ${result.stderr}`);
 }
 
