@@ -25,6 +25,7 @@ import { startWork, type Work } from "./app/work.ts";
 import { VERSION } from "./version.ts";
 
 export { type Offline, openOffline } from "./app/offline.ts";
+export { PhaseGap } from "./app/phase_gap.ts";
 
 /** What the service is started with. What is absent is the machine's own. */
 export interface AppOptions {
@@ -50,7 +51,8 @@ export interface App {
 
 /**
  * Starts the whole service. Broker and Redis may be away: they are connected in the background. A Fault leaves when
- * the state directory, the key, the driver's settings or an address cannot be used; then nothing stays open.
+ * the state directory, the key, the driver's settings or an address cannot be used, a {@link PhaseGap} when permits
+ * have statuses that `phases` lacks; then nothing stays open.
  */
 export async function startApp(options: AppOptions): Promise<App> {
   const releases = new Releases(options.log);

@@ -46,7 +46,8 @@ function fromDesired({ desired, fault, permit }: Snapshot): TroubleView[] {
       reason: "invalid",
       target: "permit",
       message: `No phase file describes status ${desired.status}`,
-      advice: "Restore the phase file, run wps phases check, then wps jobs retry",
+      advice:
+        `Restore the phase file, run wps phases check, restart the service, then wps drift ${permit.permitId} --repair`,
     }];
   }
   if (desired?.mode !== "apply") return [];

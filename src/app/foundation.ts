@@ -10,6 +10,7 @@ import type { Db } from "../store/db.ts";
 import { openStore } from "../store/open.ts";
 import { checkSealKey, createSealer, loadSealKey, type Sealer } from "../store/seal.ts";
 import { createDriver } from "./driver.ts";
+import { refusePhaseGap } from "./phase_gap.ts";
 import type { Releases } from "./releases.ts";
 import { type SelfCheck, startSelfCheck } from "./self_check.ts";
 
@@ -39,13 +40,17 @@ export interface FoundationOptions {
   driver?: Driver;
 }
 
-/** Opens store, key and driver, and lets the driver check itself. Faults of theirs leave; `releases` has what is open. */
+/**
+ * Opens store, key and driver, and lets the driver check itself. Faults of theirs leave, and a `PhaseGap`; `releases`
+ * has what is open.
+ */
 export async function layFoundation(options: FoundationOptions, releases: Releases): Promise<Foundation> {
   const { config, phases, log, clock, random } = options;
   const bootEpoch = `${clock.now().toString(36)}-${hex(random.bytes(6))}`;
   const store = await openStore({ directory: config.state.directory, nowMs: clock.now(), clock });
   releases.add("store", () => store.close());
   const { db } = store;
+  await refusePhaseGap(db, phases, config.phases.directory);
   const sealer = createSealer(await loadSealKey(config.keys.directory, random), random);
   await checkSealKey(db, sealer);
   const driver = options.driver ?? await createDriver({ config, phases, clock, random, log });

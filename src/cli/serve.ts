@@ -1,9 +1,9 @@
 /** Runs the service in this process until it is told to stop. */
-import { startApp } from "../app.ts";
+import { type App, PhaseGap, startApp } from "../app.ts";
 import { createLog, type Log } from "../log.ts";
 import { MACHINE_CLOCK } from "../machine.ts";
 import type { CommonOptions, Context } from "./context.ts";
-import { EXIT, type ExitCode } from "./exit.ts";
+import { CliError, EXIT, type ExitCode } from "./exit.ts";
 import { loadServiceSetup } from "./setup.ts";
 
 /**
@@ -22,7 +22,7 @@ export async function serve(common: CommonOptions, context: Context): Promise<Ex
   for (const { key, message } of warnings) log.warn("configuration: look at this", { key, detail: message });
   const stopping = stopOrders(log, surroundings.onInterrupt);
   try {
-    const app = await startApp({ config, phases, log });
+    const app = await start({ config, phases, log });
     await stopping.ordered;
     log.info("service stops");
     await app.stop();
@@ -30,6 +30,17 @@ export async function serve(common: CommonOptions, context: Context): Promise<Ex
     return EXIT.done;
   } finally {
     stopping.release();
+  }
+}
+
+/** Usage (2) for a gap: it is in a file that a person must change, a supervisor must not try again and again. */
+async function start(options: Parameters<typeof startApp>[0]): Promise<App> {
+  try {
+    return await startApp(options);
+  } catch (thrown) {
+    if (!(thrown instanceof PhaseGap)) throw thrown;
+    const advice = thrown.advice === null ? [] : [thrown.advice];
+    throw new CliError(EXIT.usage, thrown.message, { advice, cause: thrown });
   }
 }
 

@@ -39,7 +39,8 @@ function unknownStatus(permitId: string, status: string): Fault {
     "invalid",
     `Cannot plan ${permitId}: no phase file describes status ${status}`,
     {
-      advice: "Restore the phase file and run wps phases check, then wps jobs retry",
+      advice:
+        `Restore the phase file, run wps phases check, restart the service, then wps drift ${permitId} --repair`,
       target: "permit",
     },
   );

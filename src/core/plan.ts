@@ -112,7 +112,8 @@ function findObstacles(desired: Extract<Desired, { mode: "apply" }>, input: Plan
       target: workspace.key,
       message:
         `Cannot start ${workspace.key}: it would have sensitive ${mount.volumeKey} and a way out (invariant 1)`,
-      advice: "Correct the phase file, run wps phases check, then wps jobs retry",
+      advice:
+        `Correct the phase file, run wps phases check, restart the service, then wps drift ${input.permit.permitId} --repair`,
     }))
   );
   const wanted = new Set(desired.volumes.map(({ key }) => key));

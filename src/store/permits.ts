@@ -149,6 +149,16 @@ async function saveMembers(tx: Tx, permit: Permit, nowMs: number): Promise<void>
   );
 }
 
+/** The statuses of permits that nobody has asked to delete, by name, with how many have each. Reads the whole table. */
+export function statusesInUse(reader: Reader): Promise<{ status: string; permits: number }[]> {
+  return reader.read(
+    `select status, count(*) as permits from permits where deletion = 'none' and status is not null
+     group by status order by status`,
+    [],
+    z.object({ status: z.string(), permits: z.number() }),
+  );
+}
+
 /** Permits in the order of their ids. Fault `invalid` never: any text is a cursor. */
 export async function listPermits(
   reader: Reader,

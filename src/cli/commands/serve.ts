@@ -11,7 +11,7 @@ export const command: CommandParser = localCommand(
     description:
       "Reads configuration and phases, starts the service and runs until SIGTERM or SIGINT, which lets " +
       "what runs come to a boundary; a second one ends it at once. Logs to standard error. Ends with 2 when the " +
-      "configuration is wrong, with 1 when it cannot start.",
+      "configuration or the phases are wrong, with 1 when it cannot start.",
     examples: [
       ["wps serve", "with /etc/wps/wps.yaml"],
       ["wps serve --config ./wps.yaml", "with another one"],

@@ -1,0 +1,111 @@
+/** A status whose phase file is gone: what keeps the service from starting, and the way back. */
+import assert from "node:assert/strict";
+import { CapturedTerminal } from "./capture.ts";
+import { setupEvent, TestSite } from "./site.ts";
+
+const TEACHING = `status: TEACHING
+title: A course before the data arrives
+workspaces:
+  - kind: research
+    for: each researcher
+    network: isolated
+    mounts:
+      - { volume: project, path: /project, mode: rw }
+      - { volume: staff-home, path: "/home/{username}", mode: rw }
+`;
+
+async function siteWithPhases(): Promise<{ site: TestSite; folder: string; file: string }> {
+  const folder = await Deno.makeTempDir({ prefix: "wps-phases-" });
+  const file = `${folder}/teaching.yaml`;
+  await Deno.writeTextFile(file, TEACHING);
+  return { site: await TestSite.make("", `phases: { directory: ${folder} }`), folder, file };
+}
+
+/** Runs the service as its user does; returns how to end it. */
+async function serve(site: TestSite): Promise<() => Promise<number>> {
+  const terminal = new CapturedTerminal();
+  const { promise, resolve } = Promise.withResolvers<() => void>();
+  const serving = site.wps(["serve"], { terminal, interrupts: resolve });
+  const ended = serving.then(({ stdout, stderr }): never => assert.fail(stdout + stderr));
+  const order = await Promise.race([promise, ended]);
+  ended.catch(() => {});
+  await terminal.until("service started", serving);
+  return async () => {
+    order();
+    return (await serving).code;
+  };
+}
+
+async function send(site: TestSite, event: Record<string, unknown>): Promise<void> {
+  const { code, stdout, stderr } = await site.wps([
+    "events",
+    "send",
+    await site.event(`${event["id"]}`, event),
+    "--follow",
+  ]);
+  assert.equal(code, 0, stdout + stderr);
+}
+
+Deno.test("wps serve: does not start over a permit whose status no file describes any more; restored, it goes on and repairs", async () => {
+  const { site, folder, file } = await siteWithPhases();
+  await using _ = site;
+  try {
+    let stop = await serve(site);
+    await send(site, setupEvent("a", 1, "TEACHING"));
+    assert.equal(await stop(), 0);
+
+    await Deno.writeTextFile(file, TEACHING.replace("TEACHING", "COURSE"));
+    const refused = await site.wps(["serve"]);
+    assert.equal(refused.code, 2, "a supervisor must not try again and again");
+    assert.match(refused.stderr, /Cannot start: no phase file describes status TEACHING \(1 permit\)/);
+    assert.ok(refused.stderr.includes(folder), refused.stderr);
+    assert.match(refused.stderr, /-> Restore its phase file in .*, run wps phases check, and start again/);
+    const status = await site.wps(["status", "permit-001"]);
+    assert.match(
+      status.stdout.replaceAll(/\s+/g, " "),
+      /-> Restore the phase file, run wps phases check, restart the service, then wps drift permit-001 --repair/,
+    );
+
+    const config = await Deno.readTextFile(site.config);
+    await Deno.writeTextFile(site.config, config.replace(/^phases: .*$/m, ""));
+    const without = await site.wps(["serve"]);
+    assert.equal(without.code, 2);
+    assert.match(
+      without.stderr,
+      /phases\.directory names no folder.*\n {2}-> Name the folder that has it in phases/,
+    );
+    await Deno.writeTextFile(site.config, config);
+
+    await Deno.writeTextFile(file, TEACHING);
+    assert.equal((await site.wps(["phases", "check"])).code, 0);
+    stop = await serve(site);
+    const repair = await site.wps(["drift", "permit-001", "--repair", "--json"]);
+    assert.equal(repair.code, 0, repair.stderr);
+    const { id } = JSON.parse(repair.stdout);
+    const followed = await site.wps(["jobs", "show", `${id}`, "--follow"]);
+    assert.equal(followed.code, 0, followed.stdout + followed.stderr);
+    assert.match((await site.wps(["status", "permit-001"])).stdout, /^permit-001 {2}RUNNING$/m);
+    assert.equal(await stop(), 0);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("wps serve: the status of a permit that is to be deleted needs no phase file", async () => {
+  const { site, folder, file } = await siteWithPhases();
+  await using _ = site;
+  try {
+    let stop = await serve(site);
+    await send(site, setupEvent("a", 1, "TEACHING"));
+    await send(site, { id: "b", type: "permit.halted", permitId: "permit-001", data: {} });
+    await send(site, { id: "c", type: "permit.deleted", permitId: "permit-001", data: {} });
+    assert.equal(await stop(), 0);
+    await Deno.writeTextFile(file, TEACHING.replace("TEACHING", "COURSE"));
+    stop = await serve(site);
+    await send(site, { id: "d", type: "permit.resumed", permitId: "permit-001", data: {} });
+    assert.match((await site.wps(["status", "permit-001"])).stdout, /^permit-001 {2}DESTROYED$/m);
+    assert.equal(await stop(), 0);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
