@@ -13,7 +13,7 @@ import { easeJob, isWanted, progressJob, resumeJob, waitJob, type Wanted } from 
 import { getPermit } from "../store/permits.ts";
 import { beginSteps, type EndedStep, endSteps, stepsOf } from "../store/steps.ts";
 import { listVolumes } from "../store/volumes.ts";
-import { keepSighting, type Sighting } from "./sighting.ts";
+import { keepSighting, restateSighting, type Sighting } from "./sighting.ts";
 import { type StepRowDeps, writeBegun, writeEnded } from "./step_rows.ts";
 import type { Progress } from "./tally.ts";
 import type { OpenWait } from "./waits.ts";
@@ -109,7 +109,7 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
     const { seeing, progress } = seen;
     const sighting = seeing(glimpse);
     const shape = shapeOf(sighting);
-    if (shape !== lastShape) await keepSighting(tx, sighting, clock.now());
+    if (shape !== lastShape) await (isNews ? keepSighting : restateSighting)(tx, sighting, clock.now());
     await progressJob(tx, claim, progress);
     return () => {
       lastShape = shape;

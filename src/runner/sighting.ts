@@ -23,16 +23,24 @@ export interface Sighting {
 }
 
 /**
- * Keeps a sighting: rows, volumes, and news of what changed since the last one. The password of a workspace that is
- * seen stopped or gone is forgotten, however the stop came about: its next start makes a new one.
+ * Keeps a sighting that is new: rows, volumes, and news of what changed since the last one. The password of a workspace
+ * that is seen stopped or gone is forgotten, however the stop came about: its next start makes a new one.
  */
 export async function keepSighting(tx: Tx, sighting: Sighting, nowMs: number): Promise<void> {
+  await restateSighting(tx, sighting, nowMs);
+  await keepPasswords(tx, sighting.permitId, sighting.rows.filter(isOn).map(({ key }) => key));
+}
+
+/**
+ * Keeps a sighting again whose public words changed with its job. It forgets no password: what it shows as stopped may
+ * have been started since, and its password made.
+ */
+export async function restateSighting(tx: Tx, sighting: Sighting, nowMs: number): Promise<void> {
   const { permitId, rows, volumes } = sighting;
   const before = await workspacesOf(tx, permitId);
   await saveWorkspaces(tx, permitId, rows);
   for (const volume of volumes) await upsertVolume(tx, permitId, volume, nowMs);
   await appendOutbox(tx, sighting.news(before), nowMs);
-  await keepPasswords(tx, permitId, rows.filter(isOn).map(({ key }) => key));
 }
 
 function isOn({ observed }: WorkspaceObservation): boolean {
