@@ -256,6 +256,62 @@ Deno.test("consolidate.sh: what an interrupted run left is no obstacle", { ignor
   ]);
 });
 
+/** Uploads whose copy nobody may write into or list, folder in folder: BusyBox's cp keeps their modes. */
+async function closedFolders(given: Volumes): Promise<void> {
+  await upload(given, "closed/inner/b.csv", "2".repeat(3_000_000));
+  await upload(given, "closed/inner/c.csv", "3");
+  for (const folder of ["closed/inner", "closed"]) await Deno.chmod(`${given.uploads}/${folder}`, 0o500);
+}
+
+Deno.test(
+  "consolidate.sh: read-only folders that an interrupted run left are no obstacle",
+  { ignore },
+  async () => {
+    await using given = await volumes();
+    await closedFolders(given);
+    const partial = `${given.raw}/hospital-a/.batch-1.partial`;
+    const folders = [`${given.raw}/hospital-a`, partial, `${partial}/closed`, `${partial}/closed/inner`];
+    for (const folder of folders) {
+      await Deno.mkdir(folder);
+      await Deno.chown(folder, HOLDER, GROUP);
+    }
+    await Deno.writeTextFile(`${partial}/closed/inner/b.csv`, "half");
+    await Deno.chown(`${partial}/closed/inner/b.csv`, HOLDER, GROUP);
+    await Deno.chmod(`${partial}/closed/inner`, 0o500);
+    await Deno.chmod(`${partial}/closed`, 0o000);
+    const { code, report } = await consolidate(given);
+    assert.equal(code, 0, report);
+    assert.deepEqual(await filesBelow(given.raw), [
+      "hospital-a/",
+      "hospital-a/batch-1.sha256",
+      "hospital-a/batch-1/",
+      "hospital-a/batch-1/closed/",
+      "hospital-a/batch-1/closed/inner/",
+      "hospital-a/batch-1/closed/inner/b.csv",
+      "hospital-a/batch-1/closed/inner/c.csv",
+    ]);
+  },
+);
+
+Deno.test("consolidate.sh: a full volume keeps nothing of read-only folders", { ignore }, async () => {
+  await using given = await volumes();
+  await closedFolders(given);
+  const mounted = await new Deno.Command("/bin/mount", {
+    args: ["-t", "tmpfs", "-o", `size=1m,mode=2770,gid=${GROUP}`, "tmpfs", given.raw],
+  }).output();
+  assert.ok(mounted.success, "root may mount");
+  try {
+    for (const attempt of ["first", "second"]) {
+      const { code, report } = await consolidate(given);
+      assert.equal(code, 3);
+      assert.match(report, /Cannot copy the uploads: .*No space left/, attempt);
+      assert.deepEqual(await filesBelow(given.raw), ["hospital-a/"], attempt);
+    }
+  } finally {
+    await new Deno.Command("/bin/umount", { args: [given.raw] }).output();
+  }
+});
+
 Deno.test("consolidate.sh: another batch and another holder stay as they are", { ignore }, async () => {
   await using given = await volumes();
   await upload(given, "a.csv", "1");

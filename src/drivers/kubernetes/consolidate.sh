@@ -59,6 +59,13 @@ same() {
   cmp -s "$SCRATCH/source" "$SCRATCH/copy" && cmp -s "$SCRATCH/source.folders" "$SCRATCH/copy.folders"
 }
 
+# The copies have the holder's modes until they are handed over: a folder may be closed to its own owner. Each is opened
+# before find enters it, hence ";" and not "+".
+clear_staging() {
+  [ -e "$staging" ] || return 0
+  find "$staging" -type d -exec chmod u+rwx {} \; && rm -rf "$staging"
+}
+
 # Names that only one side has, or that differ.
 differences() {
   {
@@ -99,8 +106,8 @@ fi
 [ -d "$parent" ] || run "make $parent" mkdir -p "$parent"
 run "hand over $parent" chgrp "$GROUP" "$parent"
 run "hand over $parent" chmod 0750 "$parent"
-run "clear an unfinished copy" rm -rf "$staging"
-trap 'rm -rf "$staging"' EXIT
+run "clear an unfinished copy" clear_staging
+trap 'clear_staging || :' EXIT # whose failure must not replace the exit code
 run "copy the uploads" cp -R "$SOURCE/." "$staging"
 run "hand over the copies" chgrp -R "$GROUP" "$staging"
 run "hand over the copies" find "$staging" -type d -exec chmod 0750 {} +
