@@ -24,8 +24,8 @@ export function plan(input: PlanInput): Plan {
   const obstacles = obstaclesOf(desired, input);
   const takings = takingsOf(observed, desired, input.closing === true);
   const taking = takeAway(takings);
-  const insisted = input.insist === true && desired.mode === "hold" ? overtake(observed, taking) : [];
-  const waves: StepDraft[][] = [secure(input, desired), ...insisted, ...taking];
+  const insists = input.insist === true && desired.mode === "hold";
+  const waves: StepDraft[][] = [secure(input, desired), ...(insists ? overtake(observed, taking) : taking)];
   if (input.takingOnly === true) {
     return { permitId: permit.permitId, version: permit.version, steps: numberWaves(waves), obstacles: [] };
   }
@@ -61,17 +61,24 @@ function secure({ permit, observed: { scope, volumes } }: PlanInput, wish: Wish)
   ];
 }
 
-/** Cut and stop also what is seen so already, so that a late start or opening meets another version than it saw. */
+/**
+ * `taking`, with cuts and stops also of what is seen so already, so that a late start or opening meets another version
+ * than it saw. All cuts go first. What is stopped here is off by what was seen: no network need be shut before it.
+ */
 function overtake({ workspaces }: Observed, taking: StepDraft[][]): StepDraft[][] {
   const why = "the permit is halted; nothing that was under way may come after this";
   const taken = taking.flat();
   const isTaken = (kind: StepDraft["kind"], target: string): boolean =>
     taken.some((step) => step.kind === kind && step.target === target);
-  return [
-    workspaces.filter(({ key }) => !isTaken("cut-network", key)).map((workspace) => cutStep(workspace, why)),
-    workspaces.filter(({ key, compute }) => compute !== null && !isTaken("stop", key))
-      .map((workspace) => stopStep(workspace, why)),
-  ];
+  const cuts = workspaces.filter(({ key }) => !isTaken("cut-network", key)).map((workspace) =>
+    cutStep(workspace, why)
+  );
+  const stops = workspaces.filter(({ key, compute }) => compute !== null && !isTaken("stop", key))
+    .map((workspace) => stopStep(workspace, why, true));
+  const [first = [], ...rest] = taking;
+  return first.some(({ kind }) => kind === "cut-network")
+    ? [[...cuts, ...first], stops, ...rest]
+    : [cuts, stops, ...taking];
 }
 
 function obstaclesOf(wish: Wish, input: PlanInput): Obstacle[] {

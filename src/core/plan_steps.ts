@@ -35,11 +35,12 @@ export function cutStep(workspace: ObservedWorkspace, why: string): StepDraft {
   };
 }
 
-/** Power off; its network has been seen to be cut, except where something foreign keeps it open. */
-export function stopStep(workspace: ObservedWorkspace, why: string): StepDraft {
-  const before: Condition[] = workspace.network.state === "breached"
-    ? []
-    : [{ is: "network-shut", workspaces: [workspace.key] }];
+/**
+ * Power off; its network has been seen to be cut. `isOpen`: it need not be, because it is off already, or nothing
+ * shuts its network: something foreign keeps it open, or the platform refuses the cut.
+ */
+export function stopStep(workspace: ObservedWorkspace, why: string, isOpen: boolean): StepDraft {
+  const before: Condition[] = isOpen ? [] : [{ is: "network-shut", workspaces: [workspace.key] }];
   const after: Condition[] = [{ is: "instances-gone", workspaces: [workspace.key] }];
   return {
     do: "apply",

@@ -56,7 +56,9 @@ export function takeAway(takings: Taking[]): StepDraft[][] {
         workspaces: keys(open.filter(({ workspace }) => workspace.network.state === "open")),
       }]),
     ],
-    stopping.map(({ workspace, why }) => stopStep(workspace, why.text)),
+    stopping.map(({ workspace, why }) =>
+      stopStep(workspace, why.text, workspace.network.state === "breached")
+    ),
     gone.length === 0 ? [] : [
       awaitStep("gone", "pods", "an open connection or mount lives as long as its pod", [{
         is: "instances-gone",
