@@ -45,10 +45,12 @@ export async function benchStatus(service: Service, permitId: string): Promise<R
   ];
 }
 
-/** SIGKILL with 100 open jobs, and how long until each of them is claimed again. Also memory before and after. */
-export async function benchResume(service: Service, publisher: Publisher): Promise<Row[]> {
+/**
+ * SIGKILL with 100 open jobs, and how long until each of them is claimed again. Also memory, in MiB: `idleMib` as it
+ * was after a start, and after 100 permits.
+ */
+export async function benchResume(service: Service, publisher: Publisher, idleMib: number): Promise<Row[]> {
   const section = "crash and memory";
-  const idleMib = service.rssMib();
   const ids = Array.from({ length: OPEN_JOBS }, (_, i) => `bench-${Deno.pid}-resume-${i}`);
   const sinceMs = Date.now();
   // Nobody names a preprocessor: the jobs stay open, waiting by name.

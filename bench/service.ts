@@ -1,4 +1,5 @@
 /** The service as an operator runs it, for measuring: its own process, its own configuration, real broker and cluster. */
+import { V8_FLAGS } from "../deploy/compile.ts";
 import { callService } from "../src/cli/service.ts";
 import { Daemon } from "../tests/services/daemon.ts";
 import { until } from "../tests/services/until.ts";
@@ -88,7 +89,16 @@ async function launch(spec: ServiceSpec): Promise<Daemon> {
   return await Daemon.start({
     name: "wps",
     command: Deno.execPath(),
-    args: ["run", "-A", "--no-prompt", `${ROOT}main.ts`, "serve", "--config", `${spec.folder}/wps.yaml`],
+    args: [
+      "run",
+      "-A",
+      "--no-prompt",
+      V8_FLAGS,
+      `${ROOT}main.ts`,
+      "serve",
+      "--config",
+      `${spec.folder}/wps.yaml`,
+    ],
     env: { HOME: Deno.env.get("HOME") ?? "/root", ...cacheOf() },
     logPath: `${spec.folder}/wps.log`,
     folder: spec.folder,

@@ -23,6 +23,12 @@ export const PERMISSIONS: readonly string[] = [
   "--allow-sys=cpus,networkInterfaces,hostname",
 ];
 
+/**
+ * V8 collects young objects early and keeps its code small: 100 permits on Kubernetes left 271 MiB resident without
+ * these and 140 MiB with them, at the same speed (`deno task bench resume`).
+ */
+export const V8_FLAGS = "--v8-flags=--max-semi-space-size=4,--optimize-for-size";
+
 /** libSQL picks its native package by a computed name, which `deno compile` cannot see. */
 const NATIVE = "npm:@libsql/linux-x64-gnu";
 const OUTPUT = "dist/wps";
@@ -30,7 +36,7 @@ const OUTPUT = "dist/wps";
 /** The arguments of `deno compile`. */
 export function compileArguments(): string[] {
   const included = [...DATA, ...HEAVY_MODULES, NATIVE].flatMap((item) => ["--include", item]);
-  return ["compile", ...PERMISSIONS, ...included, "--output", OUTPUT, "main.ts"];
+  return ["compile", V8_FLAGS, ...PERMISSIONS, ...included, "--output", OUTPUT, "main.ts"];
 }
 
 /** One line for a failure of `deno compile`: whether its runtime was out of reach, or the program is at fault. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { compileArguments, DATA, explainFailure, PERMISSIONS } from "../../deploy/compile.ts";
+import { compileArguments, DATA, explainFailure, PERMISSIONS, V8_FLAGS } from "../../deploy/compile.ts";
 import { HEAVY_MODULES } from "../../src/cli/heavy.ts";
 import { programSources, rootFolder } from "../run/sources.ts";
 
@@ -27,7 +27,10 @@ Deno.test("deploy/compile.ts: the tasks run with the same permissions as the exe
     Deno.readTextFileSync(`${rootFolder()}deno.json`),
   );
   for (const name of ["serve", "demo"]) {
-    assert.equal(manifest.tasks[name], `deno run ${PERMISSIONS.join(" ")} main.ts ${name}`);
+    assert.equal(
+      manifest.tasks[name],
+      `deno run ${[PERMISSIONS[0], V8_FLAGS, ...PERMISSIONS.slice(1)].join(" ")} main.ts ${name}`,
+    );
   }
   const args = compileArguments();
   for (const module of HEAVY_MODULES) assert.ok(args.includes(module), `${module}, which Deno cannot see`);

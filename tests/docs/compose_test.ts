@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { PERMISSIONS } from "../../deploy/compile.ts";
+import { PERMISSIONS, V8_FLAGS } from "../../deploy/compile.ts";
 import { overlay } from "../../src/config/environment.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { problemLine } from "../../src/config/problem.ts";
@@ -141,6 +141,6 @@ Deno.test("deploy/wps.sh: asks for what the executable asks for, and fetches not
   const [, ...words] = ENTRY.replaceAll("\\\n", " ").split("\n").at(-2)?.split(/ +/) ?? [];
   const permissions = words.filter((word) => /^--(allow|no-prompt)/.test(word));
   assert.deepEqual(permissions, [...PERMISSIONS]);
-  assert.ok(words.includes("--cached-only") && words.includes("--frozen"));
+  assert.ok(words.includes("--cached-only") && words.includes("--frozen") && words.includes(V8_FLAGS));
   assert.equal(words.at(-2), `${/^WORKDIR \/out(\S+)$/m.exec(CONTAINERFILE)?.[1]}/main.ts`);
 });
