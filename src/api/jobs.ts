@@ -1,6 +1,6 @@
 /** `/jobs`: what is being done, what was done, and a person's say in it. */
 import { OpenAPIHono } from "@hono/zod-openapi";
-import type { Job, JobState } from "../core/job.ts";
+import { type Job, type JobState, takesOnly } from "../core/job.ts";
 import type { Tx } from "../store/db.ts";
 import { cancelJob, retryNow } from "../store/job_transitions.ts";
 import { getJob, listJobs } from "../store/jobs.ts";
@@ -10,7 +10,7 @@ import { route } from "./auth.ts";
 import type { ApiDeps, Router } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
 import { streamJob } from "./job_stream.ts";
-import { jobView, stepView, usualDurationMs } from "./job_view.ts";
+import { isOpen, jobView, stepView, usualDurationMs } from "./job_view.ts";
 import { carryOut, type Order } from "./order.ts";
 import { ProblemError } from "./problem.ts";
 import { requireService } from "./request.ts";
@@ -60,6 +60,8 @@ const cancelRoute = route("jobs:write", {
   path: "/jobs/{id}/cancel",
   tags: ["jobs"],
   summary: "Cancel a job: queued at once, running at its next step boundary",
+  description:
+    "Not what cuts access: a halt, a deletion, a repair that only takes away (409 state-conflict).",
   request: { params: JobPath, headers: IdempotencyHeader },
   responses: { 202: json(JobReceipt, "The job"), ...problems },
 });
@@ -122,7 +124,36 @@ async function orderAbout(
   return { permitId, action, target: `job ${id}`, effect: (tx, nowMs) => effect(tx, id, nowMs) };
 }
 
+/**
+ * What cuts access is not a person's to stop half-way (invariant 6): whose wish it is takes it back by an event, and the
+ * job is superseded. Why it stays, and what to do instead; null: it may be cancelled.
+ */
+function kept(job: Job): { why: string; advice: string } | null {
+  if (!isOpen(job)) return null;
+  if (job.kind === "halt") {
+    const advice = "To end the halt send the event permit.resumed (wps events send)";
+    return { why: "it cuts a halted permit's access", advice };
+  }
+  if (job.kind === "delete") {
+    return { why: "a deletion is final", advice: `wps jobs show ${job.id} tells how far it is` };
+  }
+  if (!takesOnly(job)) return null;
+  return {
+    why: "it cuts access that must not stand, and gives nothing",
+    advice: `wps jobs show ${job.id} tells what it cuts; to change what the permit should have send an event`,
+  };
+}
+
 async function cancel(tx: Tx, id: number, nowMs: number): Promise<number> {
+  const job = await getJob(tx, id);
+  const reason = job === null ? null : kept(job);
+  if (reason !== null) {
+    const { why, advice } = reason;
+    throw new ProblemError("state-conflict", `Cannot cancel job ${id}: ${why}`, {
+      reason: "conflict",
+      advice,
+    });
+  }
   if (await cancelJob(tx, id, nowMs) !== "not-open") return id;
   const state = (await getJob(tx, id))?.state ?? "cancelled";
   throw new ProblemError("state-conflict", `Cannot cancel job ${id}: it ${endedText(state)}`, {

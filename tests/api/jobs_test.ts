@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { createJobFeed, STREAMS_MAX } from "../../src/api/job_feed.ts";
 import type { Clock } from "../../src/core/clock.ts";
-import type { Job } from "../../src/core/job.ts";
+import { type Job, JOB_PRIORITY, type JobKind } from "../../src/core/job.ts";
 import { MACHINE_CLOCK } from "../../src/machine.ts";
 import { listAudit } from "../../src/store/audit.ts";
 import { cancelJob, progressJob, succeedJob, waitJob } from "../../src/store/job_transitions.ts";
 import { claimJob } from "../../src/store/job_claims.ts";
+import { enqueueJob, getJob } from "../../src/store/jobs.ts";
 import { beginSteps, endSteps } from "../../src/store/steps.ts";
 import { endJob, PEOPLE, PERMIT, post, type Service, statusEvent, withService } from "./service.ts";
 import { SteppedClock } from "./surroundings.ts";
@@ -132,6 +133,64 @@ Deno.test("POST /jobs/{id}/retry and /cancel: what they allow, audited, and the 
       "job.retry job 1 operator",
       "job.retry job 1 operator",
     ]);
+  }));
+
+const CUTTING: { why: string; job: { kind: JobKind; priority: number }; detail: RegExp; advice: RegExp }[] = [
+  {
+    why: "a halt",
+    job: { kind: "halt", priority: JOB_PRIORITY.halt },
+    detail: /^Cannot cancel job 2: it cuts a halted permit's access$/,
+    advice: /permit\.resumed/,
+  },
+  {
+    why: "a deletion",
+    job: { kind: "delete", priority: JOB_PRIORITY.delete },
+    detail: /^Cannot cancel job 2: a deletion is final$/,
+    advice: /wps jobs show 2/,
+  },
+  {
+    why: "a drift that only takes away",
+    job: { kind: "drift", priority: JOB_PRIORITY.stop },
+    detail: /^Cannot cancel job 2: it cuts access that must not stand/,
+    advice: /send an event/,
+  },
+];
+
+for (const { why, job, detail, advice } of CUTTING) {
+  Deno.test(`POST /jobs/{id}/cancel: ${why} is refused, queued and running, and goes on`, () =>
+    withService(async (service) => {
+      await service.event(statusEvent("ANALYSIS_ACTIVE", PEOPLE));
+      await endJob(service.db, "succeeded");
+      const times = { runAtMs: 1, nowMs: 1 };
+      await service.db.write((tx) =>
+        enqueueJob(tx, { permitId: PERMIT, version: 1, eventSeq: null, ...job, ...times })
+      );
+      for (const state of ["queued", "running"]) {
+        const refused = await service.ask(`${JOBS}/2/cancel`, ORDER);
+        assert.match(refused.headers.get("Content-Type") ?? "", /^application\/problem\+json/);
+        const problem = await refused.json();
+        assert.deepEqual([refused.status, problem.type], [409, "urn:wps:problem:state-conflict"], state);
+        assert.match(problem.detail, detail);
+        assert.match(problem.advice, advice);
+        const after = await getJob(service.db, 2);
+        assert.deepEqual([after?.state, after?.cancelRequested], [state, false]);
+        if (state === "queued") await claimed(service);
+      }
+      await service.db.write((tx) => succeedJob(tx, { jobId: 2, fence: 1 }, 2));
+      const ended = await (await service.ask(`${JOBS}/2/cancel`, ORDER)).json();
+      assert.match(ended.detail, /it has succeeded already/);
+    }));
+}
+
+Deno.test("POST /jobs/{id}/cancel: an ordinary drift and a stop may be cancelled", () =>
+  withService(async (service) => {
+    await service.event(statusEvent("ANALYSIS_ACTIVE", PEOPLE));
+    await endJob(service.db, "succeeded");
+    for (const [id, kind] of [[2, "drift"], [3, "stop"]] as const) {
+      const job = { kind, priority: JOB_PRIORITY[kind], permitId: PERMIT, version: 1, eventSeq: null };
+      await service.db.write((tx) => enqueueJob(tx, { ...job, runAtMs: 1, nowMs: 1 }));
+      assert.equal((await service.ask(`${JOBS}/${id}/cancel`, ORDER)).status, 202, kind);
+    }
   }));
 
 /** Reads server-sent events one by one. */

@@ -103,8 +103,8 @@ export const command: CommandParser = branch(
   order(
     "cancel",
     "Stop a job at its next step boundary",
-    "A queued job is cancelled at once, a running one at its next step boundary. The permit still should be what its " +
-      "events say: the drift pass goes on with it.",
+    "A queued job is cancelled at once, a running one at its next step boundary. It stays so until the next event, " +
+      "wps jobs retry or wps drift --repair. A halt, a deletion and a repair that only takes access away go on.",
     "stop what it is doing",
   ),
 );
