@@ -23,7 +23,7 @@ export function plan(input: PlanInput): Plan {
   const desired = judge({ ...input, observedVolumes: observed.volumes });
   const obstacles = obstaclesOf(desired, input);
   const takings = takingsOf(observed, desired, input.closing === true);
-  const taking = takeAway(takings);
+  const taking = takeAway(takings, input.uncut);
   const insists = input.insist === true && desired.mode === "hold";
   const waves: StepDraft[][] = [secure(input, desired), ...(insists ? overtake(observed, taking) : taking)];
   if (input.takingOnly === true) {

@@ -14,4 +14,6 @@ export interface PlanInput extends Omit<DesireInput, "observedVolumes"> {
    * once the versions that it saw have moved (invariant 9).
    */
   insist?: boolean;
+  /** Workspaces whose cut this attempt tried and the platform refused: they are stopped although their network is open. */
+  uncut?: ReadonlySet<string>;
 }

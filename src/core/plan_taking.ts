@@ -12,14 +12,14 @@ export type Wish = Exclude<Desired, { mode: "unknown" }> | Doubt;
 
 /**
  * What takes a failed provisioning back (DESIGN 6): the compute that never became reachable goes, what already
- * serves people stays, volumes are never touched, networks stay shut.
+ * serves people stays, volumes are never touched, networks stay shut. `uncut`: see PlanInput.
  */
-export function planRollback(observed: Observed): Step[] {
+export function planRollback(observed: Observed, uncut: ReadonlySet<string>): Step[] {
   const halfMade = observed.workspaces.filter(({ network, power }) =>
     network.state !== "open" && power === "running"
   );
   const why = { text: "provisioning failed; half-made compute is taken back", stop: true };
-  return numberWaves(takeAway(halfMade.map((workspace) => ({ workspace, why }))));
+  return numberWaves(takeAway(halfMade.map((workspace) => ({ workspace, why })), uncut));
 }
 
 /** A workspace whose access must go, why, and whether its pod must go too. */
@@ -36,36 +36,52 @@ export function takingsOf(observed: Observed, wish: Wish, closing: boolean): Tak
   });
 }
 
-/** Cut, see that it is cut, stop, see that the pods are gone: in that order, for the whole permit. */
-export function takeAway(takings: Taking[]): StepDraft[][] {
+/**
+ * Cut, see that it is cut, stop, see that the pods are gone: in that order for each workspace, and none is stopped
+ * later because another's network is not seen to be cut yet. What is in `uncut` (see PlanInput) is cut again and stopped
+ * without seeing it cut; all the same nothing else follows before its network is shut.
+ */
+export function takeAway(takings: Taking[], uncut: ReadonlySet<string> = new Set()): StepDraft[][] {
+  const isOpen = ({ workspace: { network } }: Taking): boolean => network.state === "open";
+  const isRefused = (taking: Taking): boolean => isOpen(taking) && uncut.has(taking.workspace.key);
+  const isAwaited = (taking: Taking): boolean => isOpen(taking) && !isRefused(taking);
   // What somebody else opens is cut once, with the stop; cutting again would never change it.
-  const open = takings.filter(({ workspace: { network, power } }) =>
+  const cutting = takings.filter(({ workspace: { network, power } }) =>
     network.state === "open" || (network.state === "breached" && power === "running")
   );
   // Whose power is off needs no second stop: its pods end by themselves, or are waited for by name.
   const stopping = takings.filter(({ workspace, why }) => why.stop && workspace.power === "running");
   const leaving = takings.filter(({ workspace, why }) => why.stop && workspace.instances.length > 0);
-  const keys = (list: Taking[]): string[] => list.map(({ workspace }) => workspace.key);
-  const gone = [...new Set([...keys(stopping), ...keys(leaving)])];
+  const gone = [...new Set([...keysOf(stopping), ...keysOf(leaving)])];
+  const stops = (list: Taking[]): StepDraft[] =>
+    list.map((taking) => {
+      const { workspace, why } = taking;
+      return stopStep(workspace, why.text, workspace.network.state === "breached" || isRefused(taking));
+    });
+  const why = "an open connection or mount lives as long as its pod";
   return [
-    open.map(({ workspace, why }) => cutStep(workspace, why.text)),
+    cutting.map(({ workspace, why }) => cutStep(workspace, why.text)),
+    stops(stopping.filter((taking) => !isAwaited(taking))),
     // A breach that is not ours cannot be cut by us: then only stopping helps, and waiting would never end.
-    open.filter(({ workspace }) => workspace.network.state === "open").length === 0 ? [] : [
-      awaitStep("cut", "permit", "nothing else moves before the network is seen to be cut", [{
-        is: "network-shut",
-        workspaces: keys(open.filter(({ workspace }) => workspace.network.state === "open")),
-      }]),
-    ],
-    stopping.map(({ workspace, why }) =>
-      stopStep(workspace, why.text, workspace.network.state === "breached")
-    ),
-    gone.length === 0 ? [] : [
-      awaitStep("gone", "pods", "an open connection or mount lives as long as its pod", [{
-        is: "instances-gone",
-        workspaces: gone,
-      }]),
+    awaitCut("permit", takings.filter(isAwaited)),
+    stops(stopping.filter(isAwaited)),
+    [
+      ...(gone.length === 0
+        ? []
+        : [awaitStep("gone", "pods", why, [{ is: "instances-gone", workspaces: gone }])]),
+      ...awaitCut("what could not be cut", takings.filter(isRefused)),
     ],
   ].filter((wave) => wave.length > 0);
+}
+
+function keysOf(takings: Taking[]): string[] {
+  return takings.map(({ workspace }) => workspace.key);
+}
+
+function awaitCut(target: string, takings: Taking[]): StepDraft[] {
+  if (takings.length === 0) return [];
+  const why = "nothing else moves before the network is seen to be cut";
+  return [awaitStep("cut", target, why, [{ is: "network-shut", workspaces: keysOf(takings) }])];
 }
 
 /** Why access of an existing workspace must be taken away now, and whether its pod must go; null: it stays as it is. */

@@ -11,7 +11,7 @@ import { troubleOf } from "../core/trouble.ts";
 import { endedBy, hold, pause, recordWaits } from "./patience.ts";
 import type { Slot } from "./slots.ts";
 import { nextStretch, type Stretch, takesAway } from "./stretch.ts";
-import { applyStretch } from "./stretch_run.ts";
+import { applyStretch, isTaking } from "./stretch_run.ts";
 import { createTally } from "./tally.ts";
 import { createWaits, type NamedWait, waitId, waitOf } from "./waits.ts";
 import type { AttemptDeps, AttemptEnd, Walk } from "./walk.ts";
@@ -51,7 +51,14 @@ export async function runAttempt(
 
 async function rounds(walk: Walk): Promise<AttemptEnd> {
   const { deps: { ledger, makePlan, sight, rereadMs }, signal, tally, waits } = walk;
-  const trials: Trials = { conflicts: 0, repeats: 0, last: "", tried: new Set() };
+  const trials: Trials = {
+    conflicts: 0,
+    repeats: 0,
+    last: "",
+    tried: new Set(),
+    uncut: new Set(),
+    taken: new Set(),
+  };
   for (let stretches = 0; stretches < STRETCH_MAX;) {
     if (signal.aborted) return { kind: "stopping" };
     // Before the wish is read, not only before the platform is: a ring after that may be of a newer wish.
@@ -64,7 +71,10 @@ async function rounds(walk: Walk): Promise<AttemptEnd> {
       if (end !== null) return end;
       continue;
     }
-    const made = makePlan(view.permit, view.records, observed, stretches === 0);
+    const made = makePlan(view.permit, view.records, observed, {
+      insist: stretches === 0,
+      uncut: trials.uncut,
+    });
     tally.planned(made.steps);
     ledger.observed(sight(view.permit, view.records, observed), tally.progress());
     endWaits(walk, made);
@@ -131,6 +141,10 @@ interface Trials {
   last: string;
   /** Uploads whose consolidation was started. */
   tried: Set<string>;
+  /** Workspaces whose cut ended with a fault. */
+  uncut: Set<string>;
+  /** Cuts and stops that stretches with a fault contained, by step id. */
+  taken: Set<string>;
 }
 
 /** Applies a stretch. Null: look again. Whatever is in the way ends the attempt with a fault, or is waited for by name. */
@@ -144,7 +158,7 @@ async function advance(
   const steps = stretch.waves.flat().map(({ id }) => id).join("\n");
   const isRepeated = steps === trials.last;
   const result = await applyStretch(
-    { ...deps, job, tally, tried: trials.tried, signal },
+    { ...deps, job, tally, tried: trials.tried, uncut: trials.uncut, signal },
     stretch,
     observed,
   );
@@ -160,6 +174,7 @@ async function advance(
     return await pause(walk, pauseMs, pauseMs) ?? "acknowledged";
   }
   const { fault, step } = result;
+  if (hasNewTakings(stretch, trials)) return null;
   if (fault.disposition === "wait") {
     walk.refused = waitOf(fault, step.target);
     await recordWaits(walk, [walk.refused]);
@@ -170,6 +185,13 @@ async function advance(
   if (!isConflict || ++trials.conflicts > CONFLICT_MAX) throw fault;
   const pauseMs = CONFLICT_PAUSE_MS * trials.conflicts;
   return trials.conflicts === 1 ? null : await pause(walk, pauseMs, pauseMs);
+}
+
+/** Beside a fault: as long as cuts and stops come that were not tried yet, taking away goes on before the attempt ends. */
+function hasNewTakings({ waves }: Stretch, { taken }: Trials): boolean {
+  const before = taken.size;
+  for (const step of waves.flat()) if (isTaking(step)) taken.add(step.id);
+  return taken.size > before;
 }
 
 /**

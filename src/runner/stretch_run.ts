@@ -22,6 +22,8 @@ export interface StretchDeps {
   tally: Tally;
   /** Uploads whose consolidation this attempt has started; it is added to. */
   tried: Set<string>;
+  /** Workspaces whose last cut in this attempt ended with a fault; kept up to date. */
+  uncut: Set<string>;
   signal: AbortSignal;
 }
 
@@ -31,7 +33,10 @@ export type StretchEnd =
   | { kind: "unwanted"; wanted: Exclude<Wanted, "go on"> }
   | { kind: "fault"; fault: Fault; step: ApplyStep };
 
-/** Applies wave after wave until one has a fault. */
+/**
+ * Applies wave after wave. After a fault nothing is given any more, but what only cuts and stops still goes: a guard
+ * or a volume that cannot be mended, or one workspace that cannot be cut, leaves nobody else with access.
+ */
 export async function applyStretch(
   deps: StretchDeps,
   stretch: Stretch,
@@ -41,7 +46,9 @@ export async function applyStretch(
   const failed = failedConsolidation(stretch.waves.flat(), deps.tried);
   if (failed !== null) return failed;
   let ended: StepResult[] = [];
+  const failures: StepResult[] = [];
   for (const wave of stretch.waves) {
+    if (failures.length > 0 && !wave.every(isTaking)) continue;
     const turn = await ledger.turn({ ended, next: wave, progress: tally.progress() });
     if (turn.wanted !== "go on") return { kind: "unwanted", wanted: turn.wanted };
     for (const { action } of wave) {
@@ -49,13 +56,26 @@ export async function applyStretch(
     }
     ended = await applyWave(deps, job.permitId, turn.steps, observed, signal);
     tally.applied(ended.filter(({ fault }) => fault === null).map(({ step }) => step.id));
-    const worst = worstOf(ended);
-    if (worst === null) continue;
-    const { wanted } = await ledger.turn({ ended, next: [], progress: tally.progress() });
-    return wanted === "lost" ? { kind: "unwanted", wanted } : worst;
+    noteCuts(ended, deps.uncut);
+    failures.push(...ended.filter(({ fault }) => fault !== null));
   }
   const { wanted } = await ledger.turn({ ended, next: [], progress: tally.progress() });
+  const worst = worstOf(failures);
+  if (worst !== null && wanted !== "lost") return worst;
   return wanted === "go on" ? { kind: "acknowledged" } : { kind: "unwanted", wanted };
+}
+
+/** Whether a step only takes access away. */
+export function isTaking({ kind }: ApplyStep): boolean {
+  return kind === "cut-network" || kind === "stop";
+}
+
+function noteCuts(ended: StepResult[], uncut: Set<string>): void {
+  for (const { step, fault } of ended) {
+    if (step.kind !== "cut-network") continue;
+    if (fault === null) uncut.delete(step.target);
+    else uncut.add(step.target);
+  }
 }
 
 /** A consolidation that failed while this attempt watched is this attempt's fault, not a reason to loop. */

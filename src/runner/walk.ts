@@ -24,9 +24,14 @@ export interface AttemptDeps {
   site: Site;
   /**
    * The plan for this job: what the permit should be, or the way back of a failed one. `insist` until a stretch of
-   * this attempt was acknowledged: see PlanInput.
+   * this attempt was acknowledged, `uncut` what it could not cut: see PlanInput.
    */
-  makePlan(permit: Permit, records: VolumeRecord[], observed: Observed, insist: boolean): Plan;
+  makePlan(
+    permit: Permit,
+    records: VolumeRecord[],
+    observed: Observed,
+    trials: { insist: boolean; uncut: ReadonlySet<string> },
+  ): Plan;
   /** What to keep of an observation. */
   sight(permit: Permit, records: VolumeRecord[], observed: Observed): Seeing;
   vault: Vault;

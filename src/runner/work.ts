@@ -74,19 +74,18 @@ function attemptDeps(deps: WorkDeps, job: Job, ledger: Ledger): AttemptDeps {
     ...deps,
     ledger,
     rereadMs: deps.limits.rereadMs,
-    makePlan: (permit, records, observed, isFirst) => {
-      const insist = isFirst && job.kind === "halt";
-      return plan({
+    makePlan: (permit, records, observed, trials) =>
+      plan({
         permit,
         records,
         observed,
         phases,
         site,
         takingOnly,
-        insist,
+        uncut: trials.uncut,
+        insist: trials.insist && job.kind === "halt",
         closing: job.kind === "stop",
-      });
-    },
+      }),
     sight: (permit, records, observed) => seeing(deps, permit, records, observed),
   };
 }
@@ -122,10 +121,10 @@ async function takeBack(
   const end = await runAttempt(
     {
       ...attempt,
-      makePlan: (permit, _records, observed) => ({
+      makePlan: (permit, _records, observed, { uncut }) => ({
         permitId: permit.permitId,
         version: permit.version,
-        steps: planRollback(observed),
+        steps: planRollback(observed, uncut),
         obstacles: [],
       }),
     },

@@ -141,7 +141,8 @@ Deno.test("failure: halt and deletion never give up, whatever the fault", async 
   for (const type of ["permit.halted", "permit.deleted"]) {
     await withStage(async (stage) => {
       await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
-      let refusals = 12;
+      // An attempt asks ten times: two cuts, then twice the cuts again with two stops.
+      let refusals = 60;
       stage.driver.before = () => {
         if (refusals-- > 0) throw new Fault("stalled", "denied", "Cannot do that: RBAC says no");
       };
