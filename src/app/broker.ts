@@ -5,7 +5,8 @@ import { type Clock, type Random, toInstant } from "../core/clock.ts";
 import type { PhaseSet } from "../core/phase.ts";
 import type { Delivery, Receipt } from "../intake/delivery.ts";
 import { type Consumer, startConsumer } from "../intake/consumer.ts";
-import { createIntake, type Intake } from "../intake/group.ts";
+import type { Broker as MessageBroker } from "../intake/broker.ts";
+import { createIntake } from "../intake/group.ts";
 import type { Log } from "../log.ts";
 import type { Db } from "../store/db.ts";
 import type { AcceptDelivery } from "./accept.ts";
@@ -27,6 +28,8 @@ export interface BrokerParts {
   clock: Clock;
   random: Random;
   log: Log;
+  /** In place of the configured one. */
+  messages?: MessageBroker;
   accepted(permitIds: string[]): void;
 }
 
@@ -39,7 +42,11 @@ export async function startBroker(parts: BrokerParts): Promise<Broker> {
     rules: { phases, tiers: new Set(Object.keys(config.tiers)), uidRange: config.accounts.uidRange },
     onAccepted: parts.accepted,
   });
-  const consumer = config.broker === null ? null : await consume(parts, config.broker, intake);
+  const messages = parts.messages ?? (config.broker === null ? null : await configured(config.broker));
+  const reconnectMaxMs = config.broker?.reconnectMaxMs ?? RECONNECT_MAX_MS;
+  const consumer = messages === null
+    ? null
+    : startConsumer({ ...parts, broker: messages, intake, reconnectMaxMs });
   return {
     async accept(delivery: Delivery): Promise<Receipt> {
       const [outcome] = await intake.submit([delivery]);
@@ -55,21 +62,14 @@ export async function startBroker(parts: BrokerParts): Promise<Broker> {
   };
 }
 
+/** The configuration's default. */
+const RECONNECT_MAX_MS = 30_000;
+
 /** The AMQP client is loaded only where a broker is configured. */
-async function consume(parts: BrokerParts, settings: BrokerSettings, intake: Intake): Promise<Consumer> {
+async function configured(settings: BrokerSettings): Promise<MessageBroker> {
   const { amqpBroker } = await import("../intake/amqp_broker.ts");
-  const { caFile, reconnectMaxMs, ...options } = settings;
-  const ca = caFile === null ? null : await Deno.readTextFile(caFile);
-  const { db, clock, random, log } = parts;
-  return startConsumer({
-    broker: amqpBroker({ ...options, ca }),
-    intake,
-    db,
-    clock,
-    random,
-    log,
-    reconnectMaxMs,
-  });
+  const { caFile, reconnectMaxMs: _, ...options } = settings;
+  return amqpBroker({ ...options, ca: caFile === null ? null : await Deno.readTextFile(caFile) });
 }
 
 function healthOf(consumer: Consumer | null): PartHealth {

@@ -1,0 +1,254 @@
+/** What people and machines do to a site while it works: crashes, full disks, deletions by hand, lost nodes; and the end of it. */
+import { volumeName, workspaceName } from "../../src/core/names.ts";
+import { LabInside } from "../../src/drivers/lab/inside.ts";
+import { type LabForeign, type LabStuck } from "../../src/drivers/lab/operator.ts";
+import { type PermitSnapshot, snapshotOf } from "../../src/drivers/lab/snapshot.ts";
+import type { FaultKind, Faults } from "./faults.ts";
+import type { Process } from "./process.ts";
+import type { SeededRandom } from "./random.ts";
+import type { World } from "./world.ts";
+
+/** Each kind gets a chance this often. */
+const TICK_MS = 15_000;
+/** How long a state of trouble lasts. */
+const TROUBLE_MIN_MS = 1_000, TROUBLE_MAX_MS = 180_000;
+/** A frozen process is thawed after this at most: well beyond any lease or deadline of a request. */
+const FREEZE_MAX_MS = 400_000;
+/** A clock is wrong by this much at most, either way. */
+const CLOCK_MAX_MS = 3_600_000;
+
+/** The trouble of one run. */
+export class Chaos {
+  readonly #inside: LabInside;
+  readonly #stuck: [string, LabStuck][] = [];
+  readonly #foreign: [string, LabForeign][] = [];
+  readonly #policies: [string, string][] = [];
+  readonly #lost: string[] = [];
+  readonly #seconds: Process[] = [];
+  /** What was uploaded, by permit. */
+  readonly #uploaded: { permitId: string; text: string }[] = [];
+
+  constructor(
+    readonly world: World,
+    readonly faults: Faults,
+    readonly random: SeededRandom,
+    readonly permitIds: readonly string[],
+  ) {
+    this.#inside = new LabInside(world.cluster);
+  }
+
+  /** Lets trouble happen until then. */
+  async rage(untilMs: number): Promise<void> {
+    const { timeline } = this.world;
+    while (timeline.now() < untilMs && this.world.failure === null) {
+      await timeline.run(Math.min(untilMs, timeline.now() + this.random.between(1, TICK_MS)));
+      this.#tick();
+      await this.world.note(this.permitIds);
+    }
+  }
+
+  /** Takes back whatever would stand in the way for ever. */
+  heal(): void {
+    const { world } = this;
+    world.disk.isFull = false;
+    world.broker.comeUp();
+    for (const process of world.processes) {
+      process.life.thaw();
+      process.clock.offsetMs = 0;
+    }
+    for (const second of this.#seconds) second.life.kill();
+    for (const [permitId, object] of this.#stuck) attempt(() => world.operator.unstick(permitId, object));
+    for (const node of this.#lost) this.#restoreNode(node);
+    for (const [permitId, object] of this.#foreign) this.#removeForeign(permitId, object);
+    for (const [permitId, name] of this.#policies) attempt(() => world.operator.removePolicy(permitId, name));
+  }
+
+  /** Uploads that are nowhere any more although their permit was not deleted. */
+  losses(): string[] {
+    const { world } = this;
+    return this.#uploaded.filter(({ permitId, text }) =>
+      !world.deleted.has(permitId) &&
+      !world.cluster.read(({ state }) =>
+        Object.values(state.backings).some((backing) =>
+          backing.permitId === permitId && Object.values(backing.files).some((file) => file.text === text)
+        )
+      )
+    ).map(({ permitId, text }) => `${permitId}: the upload ${text} is lost`);
+  }
+
+  #tick(): void {
+    this.#upload();
+    this.#strike("crash-any-time", () => this.world.serving?.life.kill());
+    this.#strike("freeze", (random) => this.#freeze(random));
+    this.#strike("second-instance", (random) => this.#second(random));
+    this.#strike("clock-jump", (random) => this.#jump(random));
+    this.#strike("store-full", (random) => this.#fill(random));
+    this.#strike("broker-down", (random) => this.#takeBrokerDown(random));
+    for (const permitId of this.permitIds) this.#trouble(permitId);
+  }
+
+  #trouble(permitId: string): void {
+    const seen = snapshotOf(this.world.cluster, permitId);
+    if (seen.scope !== "present") return;
+    this.#strike("pod-deleted", (random) => this.#deletePod(permitId, seen, random));
+    this.#strike("policy-removed", (random) => this.#removePolicy(permitId, random));
+    this.#strike("claim-deleted", (random) => this.#deleteClaim(permitId, seen, random));
+    this.#strike("stuck-pod", (random) => this.#stick(permitId, seen, "pod", random));
+    this.#strike("stuck-volume", (random) => this.#stick(permitId, seen, "volume", random));
+    this.#strike("node-lost", (random) => this.#loseNode(permitId, seen, random));
+    this.#strike("foreign-object", (random) => this.#addForeign(permitId, random));
+    this.#strike("foreign-policy", (random) => this.#addPolicy(permitId, random));
+  }
+
+  #strike(kind: FaultKind, act: (random: SeededRandom) => void): void {
+    if (this.faults.strikes(kind)) attempt(() => act(this.faults.draw(kind)));
+  }
+
+  #upload(): void {
+    for (const permitId of this.permitIds) {
+      for (const { of, ready } of snapshotOf(this.world.cluster, permitId).pods) {
+        const holder = /^airlock\/(.+)$/.exec(of)?.[1];
+        if (holder === undefined || !ready || !this.random.chance(0.5)) continue;
+        const text = `${permitId} ${of} ${this.#uploaded.length}`;
+        const path = `/uploads/${holder}/file-${this.#uploaded.length}`;
+        attempt(() => {
+          if (this.#inside.writeInside(permitId, of, path, text)) this.#uploaded.push({ permitId, text });
+        });
+      }
+    }
+  }
+
+  #freeze(random: SeededRandom): void {
+    const process = this.world.serving;
+    process?.life.freeze();
+    this.world.timeline.at(random.between(1, FREEZE_MAX_MS), () => process?.life.thaw());
+  }
+
+  /** Beside a service that lives, or that is frozen and comes back. */
+  #second(random: SeededRandom): void {
+    const { world } = this;
+    if (world.serving === undefined || this.#seconds.some(({ life }) => !life.isDead)) return;
+    world.timeline.during(() => world.boot(true)).then((second) => {
+      this.#seconds.push(second);
+      // What it has claimed only a new boot takes over: whoever finds two services on one database ends both.
+      second.life.onDeath(() => world.serving?.life.kill());
+      if (second.life.isDead) world.serving?.life.kill();
+      world.timeline.at(random.between(1, FREEZE_MAX_MS), () => second.life.kill());
+    }, (thrown) => world.log.push(`a second service did not start: ${thrown}\n`));
+  }
+
+  #jump(random: SeededRandom): void {
+    const process = this.world.serving;
+    if (process !== undefined) process.clock.offsetMs = random.between(-CLOCK_MAX_MS, CLOCK_MAX_MS);
+  }
+
+  #fill(random: SeededRandom): void {
+    this.world.disk.isFull = true;
+    this.#later(random, () => this.world.disk.isFull = false);
+  }
+
+  #takeBrokerDown(random: SeededRandom): void {
+    this.world.broker.goDown();
+    this.#later(random, () => this.world.broker.comeUp());
+  }
+
+  #deletePod(permitId: string, { pods }: PermitSnapshot, random: SeededRandom): void {
+    this.world.operator.deletePod(permitId, random.pick(pods).name);
+  }
+
+  /** Any of WPS's own policies but the default-deny, whose loss nobody could outrun. */
+  #removePolicy(permitId: string, random: SeededRandom): void {
+    const names = this.world.cluster.read(({ state }) =>
+      Object.values(state.scopes).find((scope) => scope.permitId === permitId)?.policies ?? {}
+    );
+    const own = Object.values(names).filter(({ owned, rules }) => owned && rules.selects !== null);
+    this.world.operator.removePolicy(permitId, random.pick(own).name);
+  }
+
+  /** One whose data WPS retains and which no pod mounts: while one does, the claim stays and only a person can help. */
+  #deleteClaim(permitId: string, { pods, volumes }: PermitSnapshot, random: SeededRandom): void {
+    const mounted = new Set(pods.flatMap(({ mounts }) => mounts.map(({ volumeKey }) => volumeKey)));
+    const idle = volumes.filter(({ key, claimed, retained }) => claimed && retained && !mounted.has(key));
+    this.world.operator.deleteClaim(permitId, random.pick(idle).key);
+  }
+
+  #stick(permitId: string, seen: PermitSnapshot, kind: "pod" | "volume", random: SeededRandom): void {
+    const object: LabStuck = kind === "pod"
+      ? { kind, name: random.pick(seen.pods).name }
+      : { kind, key: random.pick(seen.volumes).key };
+    this.world.operator.stick(permitId, object);
+    this.#stuck.push([permitId, object]);
+    this.#later(random, () => this.world.operator.unstick(permitId, object));
+  }
+
+  #loseNode(permitId: string, { pods }: PermitSnapshot, random: SeededRandom): void {
+    const { name, node } = random.pick(pods.filter((pod) => pod.node !== null));
+    if (node === null) return;
+    this.world.operator.loseNode(permitId, name);
+    this.#lost.push(node);
+    this.#later(random, () => this.#restoreNode(node));
+  }
+
+  #restoreNode(name: string): void {
+    this.world.cluster.write(null, (world) => {
+      const node = world.state.nodes.find((candidate) => candidate.name === name);
+      if (node === undefined || node.lostAtMs === null) return;
+      node.lostAtMs = null;
+      world.schedule("node", "", name, 0);
+    });
+  }
+
+  #addForeign(permitId: string, random: SeededRandom): void {
+    const object: LabForeign = random.pick(
+      [
+        { kind: "workspace", key: "research/r1" },
+        { kind: "volume", key: "outputs" },
+        { kind: "claim", name: "somebodys" },
+      ] as const,
+    );
+    if (this.#isTaken(permitId, object)) return;
+    this.world.operator.addForeign(permitId, object);
+    this.#foreign.push([permitId, object]);
+    this.#later(random, () => this.#removeForeign(permitId, object));
+  }
+
+  /** The API server takes no second object of a name. */
+  #isTaken(permitId: string, object: LabForeign): boolean {
+    const scope = this.world.cluster.read(({ state }) =>
+      Object.values(state.scopes).find((candidate) => candidate.permitId === permitId)
+    );
+    if (object.kind === "workspace") return scope?.computes[workspaceName(object.key)] !== undefined;
+    return object.kind === "volume" && scope?.claims[volumeName(object.key)] !== undefined;
+  }
+
+  /** By now WPS may have made its own in its place. */
+  #removeForeign(permitId: string, object: LabForeign): void {
+    attempt(() => {
+      if (this.world.operator.foreign(permitId, object) !== null) {
+        this.world.operator.removeForeign(permitId, object);
+      }
+    });
+  }
+
+  #addPolicy(permitId: string, random: SeededRandom): void {
+    const name = `somebodys-${this.#policies.length}`;
+    const { world } = this;
+    const remove = (): void => attempt(() => world.operator.removePolicy(permitId, name));
+    const lastsMs = random.between(TROUBLE_MIN_MS, TROUBLE_MAX_MS);
+    world.sabotage(permitId, () => world.operator.addForeignPolicy(permitId, name), remove, lastsMs);
+    this.#policies.push([permitId, name]);
+  }
+
+  #later(random: SeededRandom, act: () => void): void {
+    this.world.timeline.at(random.between(TROUBLE_MIN_MS, TROUBLE_MAX_MS), () => attempt(act));
+  }
+}
+
+/** What is meant may be gone by now, and then there is nothing to do. */
+function attempt(act: () => void): void {
+  try {
+    act();
+  } catch {
+    // Its object is gone.
+  }
+}

@@ -1,0 +1,113 @@
+/** One boot of the service in a simulation: all its parts, over ports that die and freeze with it. */
+import { startBroker } from "../../src/app/broker.ts";
+import { Releases } from "../../src/app/releases.ts";
+import { startSelfCheck } from "../../src/app/self_check.ts";
+import { startWork } from "../../src/app/work.ts";
+import type { Config } from "../../src/config/schema.ts";
+import { siteOf } from "../../src/config/site.ts";
+import type { Random } from "../../src/core/clock.ts";
+import type { PhaseSet } from "../../src/core/phase.ts";
+import type { LabCluster } from "../../src/drivers/lab/cluster.ts";
+import type { Broker } from "../../src/intake/broker.ts";
+import { createLog } from "../../src/log.ts";
+import { openDb } from "../../src/store/db.ts";
+import { openStore, type Store } from "../../src/store/open.ts";
+import type { Sealer } from "../../src/store/seal.ts";
+import { type CrashPoint, type Disk, SimulatedDb } from "./disk.ts";
+import type { Faults } from "./faults.ts";
+import { Life, ProcessClock } from "./life.ts";
+import { type BeforeAction, SimulatedPlatform } from "./platform.ts";
+import type { Timeline } from "./timeline.ts";
+
+/** What a process finds when it starts. */
+export interface ProcessParts {
+  /** "boot-3". */
+  bootEpoch: string;
+  /** A second service on one database, as if the lock of the state directory had failed. */
+  isSecond: boolean;
+  timeline: Timeline;
+  random: Random;
+  faults: Faults;
+  disk: Disk;
+  cluster: LabCluster;
+  config: Config;
+  phases: PhaseSet;
+  crashPoint: CrashPoint;
+  beforeAction: BeforeAction;
+  brokerFor(life: Life): Broker;
+  write(line: string): void;
+}
+
+/** A boot. */
+export interface Process {
+  readonly bootEpoch: string;
+  readonly life: Life;
+  readonly clock: ProcessClock;
+  /** SIGTERM, and wait. */
+  stop(): Promise<void>;
+  /** What a kernel does after SIGKILL: files are closed. */
+  release(): Promise<void>;
+}
+
+/**
+ * Starts a boot. Time stands meanwhile, as far as the process itself does not wait. Throws what `openStore` does; the
+ * process may also die in the middle, then it never serves.
+ */
+export async function startProcess(parts: ProcessParts): Promise<Process> {
+  const { bootEpoch, timeline, random, faults, disk, cluster, config, phases } = parts;
+  const life = new Life();
+  const clock = new ProcessClock(timeline, life);
+  const store = await open(parts, clock.now());
+  const { crashPoint, beforeAction } = parts;
+  const db = new SimulatedDb({ db: store.db, life, faults, disk, crashPoint });
+  const log = createLog({
+    level: "debug",
+    format: "text",
+    clock,
+    write: (line) => life.isDead || parts.write(`${bootEpoch} ${line}`),
+  });
+  const driver = new SimulatedPlatform({ cluster, timeline, life, faults, crashPoint, beforeAction });
+  const releases = new Releases(log);
+  releases.add("store", () => store.close());
+  const started = (async (): Promise<void> => {
+    const selfCheck = await startSelfCheck({ driver, clock, random, log });
+    releases.add("self-check", () => selfCheck.stop());
+    const common = { config, phases, log, clock, random, db };
+    const foundation = { ...common, site: siteOf(config), bootEpoch, sealer: TRANSPARENT, driver, selfCheck };
+    const work = await startWork(foundation, releases);
+    const accepted = (permitIds: string[]): void => permitIds.forEach(work.wake);
+    const broker = await startBroker({ ...common, messages: parts.brokerFor(life), accepted });
+    releases.add("broker", () => broker.stop());
+    releases.add("streams", () => Promise.resolve(work.feed.close()));
+  })();
+  // A process that dies while it starts never comes to an end of it.
+  try {
+    await Promise.race([started, new Promise<void>((resolve) => life.onDeath(resolve))]);
+  } catch (thrown) {
+    life.kill();
+    await store.close();
+    throw thrown;
+  }
+  return { bootEpoch, life, clock, stop: () => releases.run(), release: () => store.close() };
+}
+
+/** Without patience for a rival's lock: SQLite would stop all of simulated time. */
+async function open(
+  { config: { state: { directory } }, isSecond }: ProcessParts,
+  nowMs: number,
+): Promise<Pick<Store, "db" | "close">> {
+  const options = { busyTimeoutMs: 0, durable: false };
+  if (!isSecond) return await openStore({ directory, nowMs, ...options });
+  const db = await openDb({ path: `${directory}/wps.db`, ...options });
+  return { db, close: () => db.close() };
+}
+
+/** Cryptography takes threads, whose order no seed decides; that it binds a secret to its place is still checked. */
+const TRANSPARENT: Sealer = {
+  seal: (plain, context) => Promise.resolve(new TextEncoder().encode(`${context}\n${plain}`)),
+  open(sealed, context): Promise<string> {
+    const [bound, ...rest] = new TextDecoder().decode(sealed).split("\n");
+    if (bound !== context) return Promise.reject(new Error("sealed for something else"));
+    return Promise.resolve(rest.join("\n"));
+  },
+};

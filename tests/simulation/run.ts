@@ -1,0 +1,147 @@
+/** One run: a seed decides the site, the permits' histories and the faults; then everything must come right. */
+import type { LabSettings } from "../../src/drivers/lab/settings.ts";
+import { Chaos } from "./chaos.ts";
+import { type FaultKind, Faults } from "./faults.ts";
+import { drawHistory, type Message } from "./history.ts";
+import { SeededRandom } from "./random.ts";
+import type { Surroundings } from "./surroundings.ts";
+import { complaints } from "./verdict.ts";
+import { World } from "./world.ts";
+
+/** What a run is made of; everything else follows from it. */
+export interface RunSpec {
+  seed: string;
+  /** Kinds that may take part. */
+  faults: ReadonlySet<FaultKind>;
+  /** Messages that are left out, as "permit-1#3": what the shrinker found unnecessary. */
+  without: ReadonlySet<string>;
+}
+
+/** What a run showed. */
+export interface RunResult {
+  /** Empty: all went well. */
+  failures: string[];
+  struck: Record<string, number>;
+  kinds: FaultKind[];
+  /** "WORKSPACE_SETUP_PENDING → ANALYSIS_ACTIVE" and how often; states of jobs, verdicts, steps. */
+  transitions: Record<string, number>;
+  history: Message[];
+  simulatedMs: number;
+  log: string[];
+}
+
+/** After the last message faults go on for this long. */
+const CHAOS_MORE_MS = 600_000;
+/** How long the service may take to come right once nothing goes wrong any more: several drift passes. */
+const CONVERGE_MAX_MS = 48 * 3_600_000;
+/** Then nothing may change for this long: two drift passes. */
+const REST_MS = 1_300_000;
+/** How often the end is looked for. */
+const LOOK_MS = 20_000;
+
+/** Plays a run. Throws nothing: what the simulation itself cannot do is a failure, too. */
+export async function play(spec: RunSpec, surroundings: Surroundings): Promise<RunResult> {
+  const random = new SeededRandom(spec.seed);
+  const faults = new Faults(random.fork("faults"), spec.faults);
+  const history = drawHistory(random.fork("history"), faults)
+    .filter((message) => !spec.without.has(nameOf(message)));
+  const world = new World({
+    ...surroundings,
+    random: random.fork("world"),
+    faults,
+    settings: drawSettings(random.fork("settings"), faults),
+  });
+  const failures: string[] = [];
+  try {
+    await world.start();
+    failures.push(...await act(world, faults, history, random));
+    await world.end();
+  } catch (thrown) {
+    failures.push(`the simulation broke off: ${thrown instanceof Error ? thrown.stack : thrown}`);
+  }
+  if (world.failure !== null) {
+    failures.push(
+      `the service broke: ${world.failure instanceof Error ? world.failure.stack : world.failure}`,
+    );
+  }
+  for (const { invariant, permitId, target, message, atMs } of world.violations()) {
+    failures.push(
+      `invariant ${invariant}, ${permitId}, ${target} ${message} (at ${new Date(atMs).toISOString()})`,
+    );
+  }
+  for (const action of new Set(world.unrecorded)) failures.push(`invariant 6: no row, and yet ${action}`);
+  return {
+    failures,
+    struck: Object.fromEntries(faults.struck),
+    kinds: faults.kinds,
+    transitions: world.transitions,
+    history,
+    simulatedMs: world.timeline.elapsedMs,
+    log: world.log,
+  };
+}
+
+/** "permit-1#3" */
+export function nameOf({ permitId, index }: Message): string {
+  return `${permitId}#${index}`;
+}
+
+async function act(
+  world: World,
+  faults: Faults,
+  history: Message[],
+  random: SeededRandom,
+): Promise<string[]> {
+  const { timeline, broker } = world;
+  const permitIds = [...new Set(history.map(({ permitId }) => permitId))];
+  history.forEach((message, serial) => {
+    timeline.at(message.atMs, () => {
+      if (message.move === "permit.deleted") world.deleted.add(message.permitId);
+      const body = new TextEncoder().encode(message.body);
+      broker.publish({ serial, routingKey: message.routingKey, messageId: message.messageId, body });
+    });
+  });
+  const chaos = new Chaos(world, faults, random.fork("chaos"), permitIds);
+  const lastMs = Math.max(0, ...history.map(({ atMs }) => atMs));
+  await chaos.rage(timeline.now() + lastMs + CHAOS_MORE_MS);
+  faults.end();
+  chaos.heal();
+  const wrong = await settle(world, permitIds);
+  if (wrong.length > 0) return wrong.map((text) => `never came right: ${text}`);
+  await timeline.run(timeline.now() + REST_MS);
+  await world.note(permitIds);
+  return [
+    ...(await complaints(world, permitIds)).map((text) => `did not stay right: ${text}`),
+    ...chaos.losses(),
+  ];
+}
+
+/** Waits until nothing is wrong; what is left when the time is over. */
+async function settle(world: World, permitIds: string[]): Promise<string[]> {
+  const { timeline } = world;
+  const endMs = timeline.now() + CONVERGE_MAX_MS;
+  for (let pauseMs = LOOK_MS;; pauseMs = Math.min(2 * pauseMs, CONVERGE_MAX_MS / 20)) {
+    const wrong = await complaints(world, permitIds);
+    if (wrong.length === 0 || timeline.now() >= endMs || world.failure !== null) return wrong;
+    await timeline.run(timeline.now() + pauseMs);
+  }
+}
+
+/** A cluster of its own kind: slow or fast, with one node or more. */
+function drawSettings(random: SeededRandom, faults: Faults): Partial<LabSettings> {
+  const slow = faults.strikes("slow-pod");
+  const late = faults.strikes("policy-late");
+  return {
+    nodes: random.between(1, 3),
+    latencyMs: random.between(0, 20),
+    bindMs: random.between(0, slow ? 20_000 : 300),
+    startMs: random.between(0, slow ? 60_000 : 500),
+    readyMs: random.between(0, slow ? 60_000 : 500),
+    stopMs: random.between(0, slow ? 40_000 : 1_000),
+    enforceMs: late ? random.between(500, 20_000) : random.between(0, 50),
+    taskMs: random.between(0, slow ? 60_000 : 1_000),
+    reclaimMs: random.between(0, 2_000),
+    namespaceMs: random.between(0, 6_000),
+    nodeLossMs: random.between(1_000, 40_000),
+  };
+}
