@@ -33,7 +33,7 @@ export interface DriftHealth {
   lastPassAtMs: number | null;
   /** Permits that differed from their wish in the last pass. */
   differing: number;
-  /** Objects of permits that WPS does not know, or that were destroyed. */
+  /** Permits that WPS does not know and that have objects. */
   orphans: string[];
 }
 
@@ -108,10 +108,9 @@ function startPasses(deps: DriftDeps, signal: AbortSignal): { done: Promise<void
     );
     const orphans: string[] = [];
     for (const permit of found.filter((permitId) => !known.has(permitId))) {
-      if (await destroyAgain(deps, permit)) {
-        log.warn("objects of a deleted permit appeared again", { permit });
-        continue;
-      }
+      const known = await destroyAgain(deps, permit);
+      if (known === "queued") log.warn("objects of a deleted permit appeared again", { permit });
+      if (known !== "unknown") continue;
       log.warn("objects of a permit that WPS does not know", { permit });
       orphans.push(permit);
     }

@@ -83,12 +83,17 @@ export async function lookForDrift(
 
 /**
  * Objects of a permit that was proven gone: a request that was long on its way created them late, as no condition on
- * what is absent can prevent. The deletion is taken up again (invariant 7). False: that permit was not deleted.
+ * what is absent can prevent. The deletion is taken up again (invariant 7): `queued`. `open`: that permit is known, and is
+ * being worked on or was not deleted. `unknown`: no event has named it.
  */
-export async function destroyAgain(deps: LookDeps, permitId: string): Promise<boolean> {
+export async function destroyAgain(
+  deps: LookDeps,
+  permitId: string,
+): Promise<"unknown" | "queued" | "open"> {
   const jobId = await deps.db.write(async (tx) => {
     const permit = await getPermit(tx, permitId);
-    if (permit?.deletion !== "done" || await openJob(tx, permitId) !== null) return null;
+    if (permit === null) return "unknown";
+    if (permit.deletion !== "done" || await openJob(tx, permitId) !== null) return "open";
     const nowMs = deps.clock.now();
     const found = `objects of ${permitId} appeared after its deletion`;
     const job = { permitId, kind: "delete", priority: JOB_PRIORITY.delete, version: permit.version } as const;
@@ -96,10 +101,10 @@ export async function destroyAgain(deps: LookDeps, permitId: string): Promise<bo
     await record(tx, deps, permitId, jobId, found);
     return jobId;
   });
-  if (jobId === null) return false;
+  if (typeof jobId === "string") return jobId;
   deps.bell.ring(CLAIM_LOOP);
   deps.changed(permitId);
-  return true;
+  return "queued";
 }
 
 async function keep(

@@ -210,6 +210,31 @@ Deno.test("drift: a pass looks at each permit once in an interval, and lists wha
   });
 });
 
+Deno.test("drift: a deleted permit whose late objects take long to destroy is no unknown one", async () => {
+  await withStage(async (stage) => {
+    await stage.job((await stage.status("WORKSPACE_SETUP_PENDING")).jobId, "succeeded");
+    const { permitId, fsGroup } = await stage.permit();
+    await stage.job((await stage.send("permit.deleted")).jobId, "succeeded");
+    const context = {
+      permitId,
+      signal: new AbortController().signal,
+      password: () => Promise.reject(new Error("none is needed")),
+      hostKey: () => Promise.reject(new Error("none is needed")),
+    };
+    await stage.driver.apply({ kind: "ensure-scope", fsGroup, members: 2, seen: null }, context);
+    stage.driver.before = () => {
+      throw new Fault("retry", "unavailable", "Cannot reach it");
+    };
+    await stage.until("its destruction is tried", async () => ((await jobs(stage)).at(-1)?.attempt ?? 0) > 1);
+    const passedMs = stage.drift?.health().lastPassAtMs ?? 0;
+    await stage.until("passes more", () => (stage.drift?.health().lastPassAtMs ?? 0) > passedMs);
+    assert.deepEqual(stage.drift?.health().orphans, []);
+    assert.equal(stage.truth().scope, "present", "the job is open still");
+    stage.driver.before = () => {};
+    await stage.until("it is gone again", () => stage.truth().scope === "absent");
+  });
+});
+
 Deno.test("drift: never ahead of users' jobs", async () => {
   await withStage(async (stage) => {
     await inAnalysis(stage);
