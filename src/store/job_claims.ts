@@ -57,6 +57,8 @@ async function giveBack(tx: Tx, nowMs: number, whose: string, args: string[]): P
        state = case when newer.id is null then 'queued' else 'superseded' end,
        reason = case when newer.id is null then reason else 'superseded' end,
        ended_at_ms = case when newer.id is null then null else ?1 end,
+       waiting_for = case when newer.id is null then waiting_for end,
+       waiting_since_ms = case when newer.id is null then waiting_since_ms end,
        run_at_ms = ?1, attempt = max(0, attempt - 1)
      from (select orphaned.id as of, queued.id from jobs as orphaned
            left join jobs as queued on queued.permit_id = orphaned.permit_id and queued.state = 'queued'

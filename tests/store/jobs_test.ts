@@ -328,12 +328,18 @@ Deno.test("requeueOrphans: an orphan behind which a newer job is queued is super
     await addPermit(db, "p");
     await addJob(db, "p");
     const orphan = await claimed(db);
+    await db.write((tx) => waitJob(tx, { jobId: orphan.id, fence: orphan.fence }, "pod x-0", 90));
     const newer = await addJob(db, "p", { kind: "delete" });
     assert.deepEqual(await db.write((tx) => requeueOrphans(tx, { bootEpoch: "boot-2", nowMs: 300 })), [
       orphan.id,
     ]);
     const ended = await getJob(db, orphan.id);
     assert.deepEqual([ended?.state, ended?.endedAtMs, ended?.reason], ["superseded", 300, "superseded"]);
+    assert.deepEqual(
+      [ended?.waitingFor, ended?.waitingSinceMs],
+      [null, null],
+      "what has ended waits for nothing",
+    );
     assert.equal((await claimed(db)).id, newer);
   });
 });
