@@ -41,14 +41,18 @@ export function driverHealth({ driver, selfCheck }: Pick<HealthParts, "driver" |
   return { state: DRIVER_STATE[worstOf(checks)], detail, since: toInstant(selfCheck.sinceMs()), checks };
 }
 
+function permits(count: number): string {
+  return `${count} ${count === 1 ? "permit" : "permits"}`;
+}
+
 function runnerHealth({ runner, drift }: HealthParts): PartHealth {
   const { state, open, working, lastError } = runner.health();
   const { lastPassAtMs, differing, orphans } = drift.health();
   const pass = lastPassAtMs === null
     ? "no drift pass yet"
-    : `drift pass ${toInstant(lastPassAtMs)}: ${differing} permits differed`;
+    : `drift pass ${toInstant(lastPassAtMs)}: ${permits(differing)} differed`;
   const strays = orphans.length === 0 ? "" : `; objects of unknown permits: ${orphans.join(", ")}`;
-  const detail = `${working} permits worked on, ${open - working} waiting; ${pass}${strays}`;
+  const detail = `${permits(working)} worked on, ${open - working} waiting; ${pass}${strays}`;
   if (state === "failing") return { state: "down", detail: lastError ?? detail, since: null };
   if (state === "stopped") return { state: "down", detail: "stopping", since: null };
   return { state: orphans.length > 0 ? "degraded" : "ok", detail, since: null };
