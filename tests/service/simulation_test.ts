@@ -16,8 +16,6 @@ Deno.test("simulation: every permit comes right whatever happened, and no instan
       "tests/simulation/main.ts",
       "--seeds",
       `${SEEDS}`,
-      "--fresh",
-      `${FRESH}`,
     ],
     cwd: rootFolder(),
     stderr: "inherit",
