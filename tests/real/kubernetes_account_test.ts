@@ -142,8 +142,14 @@ async function brokenImage(permit: Permit): Promise<void> {
     const [instance] = (await permit.workspace(broken.key)).instances;
     return instance?.trouble === "image-unavailable" && /registry\.invalid/.test(instance.reason ?? "");
   });
-  const stopped = await permit.stop(broken.key);
-  await permit.apply({ kind: "remove-workspace", workspace: stopped });
+  await permit.stop(broken.key);
+  // Its controller may write the pod's end down after this look, and then the removal is refused as it must be.
+  await until("it is removed", async () => {
+    const left = (await permit.observe()).workspaces.find(({ key }) => key === broken.key);
+    if (left === undefined) return true;
+    await permit.apply({ kind: "remove-workspace", workspace: left });
+    return false;
+  });
 }
 
 async function rebind(permit: Permit, api: Api): Promise<void> {
