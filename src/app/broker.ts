@@ -6,7 +6,7 @@ import type { PhaseSet } from "../core/phase.ts";
 import type { Delivery, Receipt } from "../intake/delivery.ts";
 import { type Consumer, startConsumer } from "../intake/consumer.ts";
 import type { Broker as MessageBroker } from "../intake/broker.ts";
-import { createIntake } from "../intake/group.ts";
+import { createIntake, type Intake } from "../intake/group.ts";
 import type { Log } from "../log.ts";
 import type { Db } from "../store/db.ts";
 import type { AcceptDelivery } from "./accept.ts";
@@ -42,11 +42,7 @@ export async function startBroker(parts: BrokerParts): Promise<Broker> {
     rules: { phases, tiers: new Set(Object.keys(config.tiers)), uidRange: config.accounts.uidRange },
     onAccepted: parts.accepted,
   });
-  const messages = parts.messages ?? (config.broker === null ? null : await configured(config.broker));
-  const reconnectMaxMs = config.broker?.reconnectMaxMs ?? RECONNECT_MAX_MS;
-  const consumer = messages === null
-    ? null
-    : startConsumer({ ...parts, broker: messages, intake, reconnectMaxMs });
+  const consumer = config.broker === null ? null : await consume(parts, config.broker, intake);
   return {
     async accept(delivery: Delivery): Promise<Receipt> {
       const [outcome] = await intake.submit([delivery]);
@@ -62,11 +58,13 @@ export async function startBroker(parts: BrokerParts): Promise<Broker> {
   };
 }
 
-/** The configuration's default. */
-const RECONNECT_MAX_MS = 30_000;
+async function consume(parts: BrokerParts, settings: BrokerSettings, intake: Intake): Promise<Consumer> {
+  const broker = parts.messages ?? await amqp(settings);
+  return startConsumer({ ...parts, broker, intake, reconnectMaxMs: settings.reconnectMaxMs });
+}
 
 /** The AMQP client is loaded only where a broker is configured. */
-async function configured(settings: BrokerSettings): Promise<MessageBroker> {
+async function amqp(settings: BrokerSettings): Promise<MessageBroker> {
   const { amqpBroker } = await import("../intake/amqp_broker.ts");
   const { caFile, reconnectMaxMs: _, ...options } = settings;
   return amqpBroker({ ...options, ca: caFile === null ? null : await Deno.readTextFile(caFile) });

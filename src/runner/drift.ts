@@ -109,7 +109,9 @@ function startPasses(deps: DriftDeps, signal: AbortSignal): { done: Promise<void
     const orphans: string[] = [];
     for (const permit of found.filter((permitId) => !known.has(permitId))) {
       const known = await destroyAgain(deps, permit);
-      if (known === "queued") log.warn("objects of a deleted permit appeared again", { permit });
+      if (known === "queued") {
+        log.warn("objects of a deleted permit appeared again; they are destroyed", { permit });
+      }
       if (known !== "unknown") continue;
       log.warn("objects of a permit that WPS does not know", { permit });
       orphans.push(permit);

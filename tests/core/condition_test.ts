@@ -4,6 +4,7 @@ import type { Instance, Observed, ObservedVolume, ObservedWorkspace } from "../.
 import type { Condition } from "../../src/core/step.ts";
 import { parseVolumeKey } from "../../src/core/volume.ts";
 import { nextStretch } from "../../src/runner/stretch.ts";
+import { neverSeen } from "../conformance/fixtures.ts";
 import { builtInPhases, journey, permitOf } from "./plan_fixture.ts";
 
 function instance(given: Partial<Instance> = {}): Instance {
@@ -21,21 +22,7 @@ function instance(given: Partial<Instance> = {}): Instance {
 }
 
 function workspace(given: Partial<ObservedWorkspace> = {}): ObservedWorkspace {
-  return {
-    key: "research/a",
-    kind: "research",
-    owner: "a",
-    power: "running",
-    specHash: null,
-    outdated: false,
-    identityHash: null,
-    network: { state: "shut", seen: null },
-    instances: [],
-    endpoint: null,
-    compute: null,
-    terminating: null,
-    ...given,
-  };
+  return { ...neverSeen("research/a"), power: "running", ...given };
 }
 
 function volume(key: string, given: Partial<ObservedVolume> = {}): ObservedVolume {

@@ -1,40 +1,18 @@
 import assert from "node:assert/strict";
 import { dataBesideWayOut, spreadTaint } from "../../src/core/invariants.ts";
 import type { Posture } from "../../src/core/phase.ts";
-import { parseVolumeKey } from "../../src/core/volume.ts";
 import type { DesiredWorkspace, Mount } from "../../src/core/workspace.ts";
+import { mount, workspace as desk } from "../conformance/fixtures.ts";
 
 /** "prepared ro" or "uploads/hospital-a wo". */
 function mounts(...texts: string[]): Mount[] {
   return texts.map((text): Mount => {
     const [key = "", mode] = text.split(" ");
-    return {
-      volume: parseVolumeKey(key),
-      volumeKey: key,
-      path: `/${key}`,
-      mode: mode === "ro" ? "ro" : mode === "wo" ? "wo" : "rw",
-    };
+    return mount(key, mode === "ro" || mode === "wo" ? mode : "rw", `/${key}`);
   });
 }
 
-function workspace(given: Partial<DesiredWorkspace>): DesiredWorkspace {
-  return {
-    key: "research/a",
-    kind: "research",
-    owner: "a",
-    account: { username: "a", uid: 21001, gid: 21001 },
-    fsGroup: 30000,
-    power: "running",
-    posture: "isolated",
-    protocol: "rdp",
-    mounts: [],
-    allowedCidrs: [],
-    sshPublicKeys: [],
-    tier: "standard",
-    sensitive: false,
-    ...given,
-  };
-}
+const workspace = (given: Partial<DesiredWorkspace>): DesiredWorkspace => desk("research/a", given);
 
 const SENSITIVE = new Set(["prepared", "raw", "uploads/hospital-a", "uploads/hospital-b"]);
 const isSensitive = (key: string): boolean => SENSITIVE.has(key);

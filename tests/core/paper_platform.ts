@@ -13,6 +13,7 @@ import type {
 import { isWayOut, type PhaseSet, type Posture } from "../../src/core/phase.ts";
 import type { Action } from "../../src/core/step.ts";
 import type { DesiredWorkspace } from "../../src/core/workspace.ts";
+import { neverSeen } from "../conformance/fixtures.ts";
 
 /** A platform holding one permit. */
 export interface PaperPlatform {
@@ -96,20 +97,7 @@ export function paperPlatform(permitId: string, phases: PhaseSet): PaperPlatform
   const entry = (wanted: DesiredWorkspace): ObservedWorkspace => {
     const known = state.workspaces.get(wanted.key);
     if (known !== undefined) return known;
-    const made: ObservedWorkspace = {
-      key: wanted.key,
-      kind: wanted.kind,
-      owner: wanted.owner,
-      power: null,
-      specHash: null,
-      outdated: false,
-      identityHash: null,
-      network: { state: "shut", seen: null },
-      instances: [],
-      endpoint: null,
-      compute: null,
-      terminating: null,
-    };
+    const made = neverSeen(wanted.key);
     state.workspaces.set(wanted.key, made);
     return made;
   };

@@ -3,6 +3,7 @@ import type { Instance, Observed, ObservedTask, ObservedVolume } from "../../src
 import type { Condition } from "../../src/core/step.ts";
 import { troubleOf } from "../../src/core/trouble.ts";
 import { parseVolumeKey } from "../../src/core/volume.ts";
+import { neverSeen } from "../conformance/fixtures.ts";
 
 const POD: Instance = {
   uid: "1",
@@ -41,20 +42,7 @@ const TASK: ObservedTask = {
 };
 
 function seen(pods: Instance[], volumes: ObservedVolume[] = [], tasks: ObservedTask[] = []): Observed {
-  const workspace = {
-    key: "research/a",
-    kind: "research",
-    owner: "a",
-    power: "running",
-    specHash: null,
-    outdated: false,
-    identityHash: null,
-    network: { state: "shut", seen: null },
-    instances: pods,
-    endpoint: null,
-    compute: null,
-    terminating: null,
-  } as const;
+  const workspace = { ...neverSeen("research/a"), power: "running", instances: pods } as const;
   const scope = { state: "intact", name: "wps-p", detail: null, seen: null } as const;
   return { permitId: "p", scope, workspaces: [workspace], volumes, tasks, foreign: [], atMs: 0 };
 }

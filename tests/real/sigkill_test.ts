@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import { requireOrReport } from "../cluster/harness.ts";
+import { SeededRandom } from "../seeded_random.ts";
 import { until } from "../services/until.ts";
 import { nameOf, readView } from "./end_to_end/cluster_view.ts";
 import {
@@ -18,7 +19,7 @@ import {
 } from "./end_to_end/expected.ts";
 import { lookInside, readFile, writeFile } from "./end_to_end/inside.ts";
 import { settles } from "./end_to_end/judge.ts";
-import { type Killer, randomOf, resumptions, startKiller } from "./end_to_end/killer.ts";
+import { type Killer, resumptions, startKiller } from "./end_to_end/killer.ts";
 import { assertInvariants, Life } from "./end_to_end/life.ts";
 import { creations, normalize, type Normalized } from "./end_to_end/normalized.ts";
 import type { KubeObject } from "./end_to_end/objects.ts";
@@ -72,7 +73,7 @@ Deno.test({
   fn: async () => {
     const seed = Number(Deno.env.get("WPS_TEST_SEED") ?? crypto.getRandomValues(new Uint16Array(1))[0]);
     console.log(`WPS_TEST_SEED=${seed} decides the moments`);
-    const random = randomOf(seed);
+    const random = new SeededRandom(seed);
     const stage = await startStage();
     let killer: Killer | undefined;
     try {
@@ -178,10 +179,10 @@ async function reach(life: Life, move: Move, phases: ReadonlyMap<Move, Normalize
 }
 
 /** Sends everything without waiting for anything; what counts is the last status. */
-async function rush(life: Life, phases: ReadonlyMap<Move, Normalized>, random: () => number): Promise<void> {
+async function rush(life: Life, phases: ReadonlyMap<Move, Normalized>, random: SeededRandom): Promise<void> {
   for (const move of WAY) {
     await life.send(move.type, move.body);
-    const endMs = Date.now() + random() * 4_000;
+    const endMs = Date.now() + random.next() * 4_000;
     await until("a moment later", () => Date.now() >= endMs);
   }
   const last = WAY.at(-1) ?? assert.fail();

@@ -8,6 +8,7 @@ import { savePermit } from "../../src/store/permits.ts";
 import { newPermit } from "../../src/core/permit.ts";
 import { insertEvent } from "../../src/store/events.ts";
 import { machineLacks } from "../cluster/availability.ts";
+import { SeededRandom } from "../seeded_random.ts";
 import { event, withDirectory } from "../store/fixture.ts";
 import { GROUP_SIZE } from "./store_child.ts";
 
@@ -39,24 +40,13 @@ async function readLines(process: Deno.ChildProcess, first: () => void = () => {
   return text.split("\n").slice(0, -1);
 }
 
-/** mulberry32: small, seedable, good enough to choose moments. */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** Lets a writer run, kills it at a moment that `chance` decides, and returns the groups it acknowledged. */
-async function killOnce(directory: string, chance: () => number, early: boolean): Promise<number[]> {
+/** Lets a writer run, kills it at a moment that `random` decides, and returns the groups it acknowledged. */
+async function killOnce(directory: string, random: SeededRandom, early: boolean): Promise<number[]> {
   const writer = child("groups", directory);
   const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
   const lines = readLines(writer, begin);
   if (!early) await Promise.race([begun, writer.status]);
-  const delayMs = early ? 20 + chance() * 250 : chance() * 120;
+  const delayMs = early ? 20 + random.next() * 250 : random.next() * 120;
   // A moment, not a condition, is what is wanted here.
   const timer = Promise.withResolvers<void>();
   const id = setTimeout(timer.resolve, delayMs);
@@ -105,13 +95,13 @@ async function inspect(db: Db): Promise<{ groups: Set<number>; halves: string[] 
 Deno.test(`store: ${KILLS} kills at random moments lose nothing acknowledged and leave no half group`, async () => {
   const seed = Number(Deno.env.get("WPS_TEST_SEED") ?? Math.floor(Math.random() * 2 ** 32));
   console.log(`store crash test: WPS_TEST_SEED=${seed}`);
-  const chance = seeded(seed);
+  const random = new SeededRandom(seed);
   const acknowledged = new Set<number>();
   let early = 0;
   await withDirectory(async (directory) => {
     for (let kill = 0; kill < KILLS; kill++) {
       const isEarly = kill % EARLY_EVERY === 0;
-      for (const group of await killOnce(directory, chance, isEarly)) acknowledged.add(group);
+      for (const group of await killOnce(directory, random, isEarly)) acknowledged.add(group);
       if (isEarly) early++;
       // The kernel has let go of the dead process's lock: no waiting, no cleaning up.
       const store = await openStore({ directory, nowMs: Date.now() });
@@ -139,11 +129,11 @@ Deno.test(`store: ${KILLS} kills at random moments lose nothing acknowledged and
 
 Deno.test("store: killed while it is being made, it opens whole", async () => {
   const seed = Number(Deno.env.get("WPS_TEST_SEED") ?? Math.floor(Math.random() * 2 ** 32));
-  const chance = seeded(seed);
+  const random = new SeededRandom(seed);
   const versions = new Set<number>();
   for (let kill = 0; kill < 15; kill++) {
     await withDirectory(async (directory) => {
-      const lines = await killOnce(directory, chance, true);
+      const lines = await killOnce(directory, random, true);
       const store = await openStore({ directory, nowMs: 0 });
       try {
         versions.add(store.migrated.from);

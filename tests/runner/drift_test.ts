@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { ApplyContext } from "../../src/core/driver.ts";
 import { Fault } from "../../src/core/fault.ts";
 import { type Job, JOB_PRIORITY, takesOnly } from "../../src/core/job.ts";
 import { listAudit } from "../../src/store/audit.ts";
@@ -16,6 +17,12 @@ async function jobs(stage: Stage, permitId = PERMIT): Promise<Job[]> {
 
 async function inAnalysis(stage: Stage): Promise<void> {
   await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
+}
+
+/** For an action that needs no secrets. */
+function bare(permitId: string): ApplyContext {
+  const none = (): Promise<string> => Promise.reject(new Error("none is needed"));
+  return { permitId, signal: new AbortController().signal, password: none, hostKey: none };
 }
 
 const reachable = (stage: Stage): string[] =>
@@ -125,13 +132,7 @@ Deno.test("drift: objects of a deleted permit that come into being late are dest
     const { permitId, fsGroup } = await stage.permit();
     await stage.job((await stage.send("permit.deleted")).jobId, "succeeded");
     // A request of an earlier boot that was long on its way: what it found absent is absent again.
-    const context = {
-      permitId,
-      signal: new AbortController().signal,
-      password: () => Promise.reject(new Error("none is needed")),
-      hostKey: () => Promise.reject(new Error("none is needed")),
-    };
-    await stage.driver.apply({ kind: "ensure-scope", fsGroup, members: 2, seen: null }, context);
+    await stage.driver.apply({ kind: "ensure-scope", fsGroup, members: 2, seen: null }, bare(permitId));
     assert.equal(stage.truth().scope, "present");
     await stage.until("it is gone again", () => stage.truth().scope === "absent");
     await stage.latest("succeeded");
@@ -195,13 +196,10 @@ Deno.test("drift: a pass looks at each permit once in an interval, and lists wha
     assert.equal(stage.drift?.health().differing, 0);
     assert.deepEqual(stage.drift?.health().orphans, []);
     // Another service's, or one whose store was lost: it bears WPS's mark, and nobody has told of it.
-    const context = {
-      permitId: "permit-x",
-      signal: new AbortController().signal,
-      password: () => Promise.reject(new Error("none is needed")),
-      hostKey: () => Promise.reject(new Error("none is needed")),
-    };
-    await stage.driver.apply({ kind: "ensure-scope", fsGroup: 30_000, members: 1, seen: null }, context);
+    await stage.driver.apply(
+      { kind: "ensure-scope", fsGroup: 30_000, members: 1, seen: null },
+      bare("permit-x"),
+    );
     await stage.until(
       "the orphan is named",
       () => stage.drift?.health().orphans.includes("permit-x") === true,
@@ -215,13 +213,7 @@ Deno.test("drift: a deleted permit whose late objects take long to destroy is no
     await stage.job((await stage.status("WORKSPACE_SETUP_PENDING")).jobId, "succeeded");
     const { permitId, fsGroup } = await stage.permit();
     await stage.job((await stage.send("permit.deleted")).jobId, "succeeded");
-    const context = {
-      permitId,
-      signal: new AbortController().signal,
-      password: () => Promise.reject(new Error("none is needed")),
-      hostKey: () => Promise.reject(new Error("none is needed")),
-    };
-    await stage.driver.apply({ kind: "ensure-scope", fsGroup, members: 2, seen: null }, context);
+    await stage.driver.apply({ kind: "ensure-scope", fsGroup, members: 2, seen: null }, bare(permitId));
     stage.driver.before = () => {
       throw new Fault("retry", "unavailable", "Cannot reach it");
     };

@@ -1,7 +1,6 @@
 /** Runner, drift pass and intake over a real store and the lab, on a clock that moves by itself. */
 import assert from "node:assert/strict";
 import { z } from "zod";
-import type { Random } from "../../src/core/clock.ts";
 import type { Job, StepRecord } from "../../src/core/job.ts";
 import { permitName, workspaceName } from "../../src/core/names.ts";
 import type { Permit, VolumeRecord } from "../../src/core/permit.ts";
@@ -30,6 +29,7 @@ import { stepsOf } from "../../src/store/steps.ts";
 import { listVolumes } from "../../src/store/volumes.ts";
 import { builtInPhases, MEMBERS, SITE } from "../core/plan_fixture.ts";
 import { FakeClock } from "../fake_clock.ts";
+import { SeededRandom } from "../seeded_random.ts";
 import { delivery } from "../intake/fixture.ts";
 import { StagedDriver } from "./staged_driver.ts";
 
@@ -131,19 +131,9 @@ export async function withStage(
   }
 }
 
-/** The same numbers in each run. */
-export function seededRandom(seed: number): Random {
-  let state = seed;
-  const next = (): number => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-  return { next, bytes: (length) => Uint8Array.from({ length }, () => Math.floor(next() * 256)) };
-}
-
 async function build(store: Db, clock: FakeClock, directory: string, options: StageOptions): Promise<Stage> {
   const db = options.wrap?.(store) ?? store;
-  const random = seededRandom(1);
+  const random = new SeededRandom(1);
   const bell = createBell(clock);
   const isSensitive = (volume: string): boolean => phases.volumes.get(volume)?.sensitive === "always";
   const settings = { ...DEFAULT_LAB_SETTINGS, ...options.settings };

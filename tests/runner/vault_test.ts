@@ -12,7 +12,7 @@ import { bytes } from "../../src/store/columns.ts";
 import { createSealer, loadSealKey } from "../../src/store/seal.ts";
 import { addPermit, withStore } from "../store/fixture.ts";
 import { FakeClock } from "../fake_clock.ts";
-import { seededRandom } from "./stage.ts";
+import { SeededRandom } from "../seeded_random.ts";
 
 async function withVault(
   test: (vault: Vault, db: Db, again: (seed: number) => Promise<Vault>) => Promise<void>,
@@ -21,7 +21,7 @@ async function withVault(
     await addPermit(db, "p");
     await addPermit(db, "q");
     const make = async (seed: number): Promise<Vault> => {
-      const random = seededRandom(seed);
+      const random = new SeededRandom(seed);
       return createVault(
         db,
         createSealer(await loadSealKey(directory, random), random),
@@ -92,7 +92,7 @@ Deno.test("vault: a host key is made once, also by two at the same time", async 
 
 Deno.test("makePassword: 20 characters that people can type, each equally likely", () => {
   const counts = new Map<string, number>();
-  const random = seededRandom(7);
+  const random = new SeededRandom(7);
   const many = 3_000;
   for (let n = 0; n < many; n++) {
     const password = makePassword(random);

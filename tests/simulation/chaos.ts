@@ -5,7 +5,7 @@ import { type LabForeign, type LabStuck } from "../../src/drivers/lab/operator.t
 import { type PermitSnapshot, snapshotOf } from "../../src/drivers/lab/snapshot.ts";
 import type { FaultKind, Faults } from "./faults.ts";
 import type { Process } from "./process.ts";
-import type { SeededRandom } from "./random.ts";
+import type { SeededRandom } from "../seeded_random.ts";
 import type { World } from "./world.ts";
 
 /** Each kind gets a chance this often. */
@@ -43,7 +43,7 @@ export class Chaos {
     while (timeline.now() < untilMs && this.world.failure === null) {
       await timeline.run(Math.min(untilMs, timeline.now() + this.random.between(1, TICK_MS)));
       this.#tick();
-      await this.world.note(this.permitIds);
+      await this.world.note();
     }
   }
 

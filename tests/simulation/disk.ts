@@ -6,9 +6,6 @@ import type { Db, Tx } from "../../src/store/db.ts";
 import type { Faults } from "./faults.ts";
 import { Dead, type Life, never } from "./life.ts";
 
-/** Told of each point at which a crash makes a difference; it may kill the process. */
-export type CrashPoint = (where: "in-transaction" | "after-commit" | "before-write" | "after-write") => void;
-
 /** The disk: while it is full nothing is written. */
 export interface Disk {
   isFull: boolean;
@@ -20,7 +17,6 @@ export interface DiskParts {
   life: Life;
   faults: Faults;
   disk: Disk;
-  crashPoint: CrashPoint;
 }
 
 /** A database that lives and dies with its process. */
@@ -69,11 +65,10 @@ export class SimulatedDb implements Db {
   }
 
   async #transact<Result>(run: () => Promise<Result>): Promise<Result> {
-    const { life, faults, crashPoint } = this.#parts;
+    const { life, faults } = this.#parts;
     if (life.isDead) return await never();
     const answer = run().then((result) => {
       if (life.isDead) return result;
-      crashPoint("after-commit");
       if (faults.strikes("crash-after-commit")) life.kill();
       if (faults.strikes("commit-unknown")) throw unavailable("the disk's answer was lost");
       return result;
@@ -90,8 +85,7 @@ export class SimulatedDb implements Db {
 
   /** A dead process's transaction is rolled back, as SQLite does when it opens the file again. */
   #stillAlive(): void {
-    const { life, faults, crashPoint } = this.#parts;
-    if (life.isAlive) crashPoint("in-transaction");
+    const { life, faults } = this.#parts;
     if (life.isAlive && faults.strikes("crash-in-transaction")) life.kill();
     if (life.isDead) throw new Dead();
   }

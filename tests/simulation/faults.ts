@@ -1,5 +1,5 @@
 /** What goes wrong in a run: which kinds, and how often, is itself drawn from the seed. */
-import { SeededRandom } from "./random.ts";
+import { SeededRandom } from "../seeded_random.ts";
 
 /** Each kind with its highest rate: of requests, commits, messages, or of chances that people and machines get. */
 const RATE_MAX = {

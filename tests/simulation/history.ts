@@ -1,6 +1,6 @@
 /** What the Permit Manager publishes in a run: each permit's way through its phases, as a seed draws it. */
 import type { Faults } from "./faults.ts";
-import type { SeededRandom } from "./random.ts";
+import type { SeededRandom } from "../seeded_random.ts";
 
 /** The statuses of DESIGN 4. */
 export const STATUSES = [

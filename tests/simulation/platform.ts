@@ -6,7 +6,6 @@ import type { Action } from "../../src/core/step.ts";
 import type { LabCluster } from "../../src/drivers/lab/cluster.ts";
 import { LabDriver } from "../../src/drivers/lab/driver.ts";
 import type { Interference, LabRequest } from "../../src/drivers/lab/request.ts";
-import type { CrashPoint } from "./disk.ts";
 import type { Faults } from "./faults.ts";
 import { Dead, type Life, never } from "./life.ts";
 import type { Timeline } from "./timeline.ts";
@@ -25,7 +24,6 @@ export interface PlatformParts {
   timeline: Timeline;
   life: Life;
   faults: Faults;
-  crashPoint: CrashPoint;
   beforeAction: BeforeAction;
 }
 
@@ -91,11 +89,10 @@ export class SimulatedPlatform implements Driver {
   }
 
   #interfere({ verb }: LabRequest): Interference {
-    const { faults, life, crashPoint } = this.#parts;
+    const { faults, life } = this.#parts;
     const isWrite = verb !== "observe" && verb !== "list";
     if (isWrite) {
       // A request that a dead process had not sent yet does not arrive; one that was on its way does.
-      if (life.isAlive) crashPoint("before-write");
       if (life.isDead) return failBefore("timeout", "the process is dead");
       if (faults.strikes("crash-before-write")) life.kill();
       if (life.isDead) return failBefore("timeout", "the process is dead");
@@ -107,7 +104,6 @@ export class SimulatedPlatform implements Driver {
       return failBefore("conflict", "the server says 409: somebody else was faster");
     }
     if (isWrite) {
-      crashPoint("after-write");
       if (life.isAlive && faults.strikes("crash-after-write")) life.kill();
       if (faults.strikes("lost-reply")) {
         return { kind: "fail-after", fault: new Fault("retry", "timeout", "Cannot write: no answer came") };

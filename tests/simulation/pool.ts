@@ -1,5 +1,5 @@
 /** Runs side by side: a process per core, each playing one run after the other. */
-import { TextLineStream } from "./lines.ts";
+import { linesOf } from "../../src/drivers/kubernetes/watch.ts";
 import type { WireResult, WireSpec } from "./wire.ts";
 
 /** No run takes longer than some seconds; what takes this long hangs. */
@@ -43,8 +43,7 @@ async function employ(
     stderr: "inherit",
   }).spawn();
   const input = child.stdin.getWriter();
-  const lines = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
-    .getReader();
+  const lines = linesOf(child.stdout, () => {});
   const end = (): void => kill(child);
   signal.addEventListener("abort", end, { once: true });
   try {
@@ -60,8 +59,7 @@ async function employ(
   } finally {
     signal.removeEventListener("abort", end);
     await input.close().catch(() => {});
-    // What is left of its output ends with it; without reading on, the pipe stays open.
-    while (!(await lines.read().catch(() => ({ done: true }))).done);
+    await lines.return(undefined);
     await child.status;
   }
 }
@@ -69,14 +67,14 @@ async function employ(
 /** Null: the worker ended, or had to be ended. */
 async function ask(
   input: WritableStreamDefaultWriter<Uint8Array>,
-  lines: ReadableStreamDefaultReader<string>,
+  lines: AsyncGenerator<string>,
   spec: WireSpec,
   end: () => void,
 ): Promise<WireResult | null> {
   const timer = setTimeout(end, RUN_MAX_MS);
   try {
     await input.write(new TextEncoder().encode(`${JSON.stringify(spec)}\n`));
-    const { value, done } = await lines.read();
+    const { value, done } = await lines.next();
     return done ? null : JSON.parse(value);
   } catch {
     return null;

@@ -13,7 +13,7 @@ import { createLog } from "../../src/log.ts";
 import { openDb } from "../../src/store/db.ts";
 import { openStore, type Store } from "../../src/store/open.ts";
 import type { Sealer } from "../../src/store/seal.ts";
-import { type CrashPoint, type Disk, SimulatedDb } from "./disk.ts";
+import { type Disk, SimulatedDb } from "./disk.ts";
 import type { Faults } from "./faults.ts";
 import { Life, ProcessClock } from "./life.ts";
 import { type BeforeAction, SimulatedPlatform } from "./platform.ts";
@@ -32,7 +32,6 @@ export interface ProcessParts {
   cluster: LabCluster;
   config: Config;
   phases: PhaseSet;
-  crashPoint: CrashPoint;
   beforeAction: BeforeAction;
   brokerFor(life: Life): Broker;
   write(line: string): void;
@@ -58,15 +57,15 @@ export async function startProcess(parts: ProcessParts): Promise<Process> {
   const life = new Life();
   const clock = new ProcessClock(timeline, life);
   const store = await open(parts, clock.now());
-  const { crashPoint, beforeAction } = parts;
-  const db = new SimulatedDb({ db: store.db, life, faults, disk, crashPoint });
+  const { beforeAction } = parts;
+  const db = new SimulatedDb({ db: store.db, life, faults, disk });
   const log = createLog({
     level: "debug",
     format: "text",
     clock,
     write: (line) => life.isDead || parts.write(`${bootEpoch} ${line}`),
   });
-  const driver = new SimulatedPlatform({ cluster, timeline, life, faults, crashPoint, beforeAction });
+  const driver = new SimulatedPlatform({ cluster, timeline, life, faults, beforeAction });
   const releases = new Releases(log);
   releases.add("store", () => store.close());
   const started = (async (): Promise<void> => {

@@ -3,7 +3,7 @@ import type { LabSettings } from "../../src/drivers/lab/settings.ts";
 import { Chaos } from "./chaos.ts";
 import { type FaultKind, Faults } from "./faults.ts";
 import { drawHistory, type Message } from "./history.ts";
-import { SeededRandom } from "./random.ts";
+import { SeededRandom } from "../seeded_random.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { complaints } from "./verdict.ts";
 import { World } from "./world.ts";
@@ -109,7 +109,7 @@ async function act(
   const wrong = await settle(world, permitIds);
   if (wrong.length > 0) return wrong.map((text) => `never came right: ${text}`);
   await timeline.run(timeline.now() + REST_MS);
-  await world.note(permitIds);
+  await world.note();
   return [
     ...(await complaints(world, permitIds)).map((text) => `did not stay right: ${text}`),
     ...chaos.losses(),

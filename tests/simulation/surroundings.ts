@@ -36,6 +36,7 @@ function siteConfig(directory: string): Config {
     state: { directory: `${directory}/state` },
     keys: { directory: `${directory}/keys` },
     listen: { socket: `${directory}/wps.sock` },
+    broker: { url: "amqp://in.the.simulation" },
     drivers: { lab: {} },
     accounts: { uidRange: "30000-39999" },
     tiers: { standard: { cpu: 1, memory: "1Gi" } },

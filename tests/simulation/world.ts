@@ -10,10 +10,10 @@ import { LabOperator } from "../../src/drivers/lab/operator.ts";
 import { DEFAULT_LAB_SETTINGS, type LabSettings } from "../../src/drivers/lab/settings.ts";
 import { type Db, openDb } from "../../src/store/db.ts";
 import { BrokerServer } from "./broker.ts";
-import type { CrashPoint, Disk } from "./disk.ts";
+import type { Disk } from "./disk.ts";
 import type { Faults } from "./faults.ts";
 import { type Process, startProcess } from "./process.ts";
-import type { SeededRandom } from "./random.ts";
+import type { SeededRandom } from "../seeded_random.ts";
 import { Timeline } from "./timeline.ts";
 
 /** Lines of the processes' logs that are kept for a report. */
@@ -30,7 +30,6 @@ export interface WorldParts {
   config: Config;
   phases: PhaseSet;
   settings: Partial<LabSettings>;
-  crashPoint?: CrashPoint;
 }
 
 /** The site. */
@@ -99,7 +98,6 @@ export class World {
       cluster: this.cluster,
       config,
       phases,
-      crashPoint: (where) => this.parts.crashPoint?.(where),
       beforeAction: (permitId, action) => this.#assertRecorded(permitId, action),
       brokerFor: (life) => this.broker.clientOf(life),
       write: (line) => this.#keep(line),
@@ -135,8 +133,8 @@ export class World {
     );
   }
 
-  /** Counts what the permits are in now, and what jobs and verdicts there are. */
-  async note(_permitIds: readonly string[]): Promise<void> {
+  /** Counts the jobs, verdicts and steps that there are. */
+  async note(): Promise<void> {
     const counts = z.object({ what: z.string(), count: z.number() });
     const rows = await this.store.read(
       `select 'job ' || kind || ' ' || state as what, count(*) as count from jobs group by 1

@@ -5,6 +5,7 @@ import { Fault } from "../../../src/core/fault.ts";
 import type { Interfere, LabRequest } from "../../../src/drivers/lab/request.ts";
 import { snapshotOf } from "../../../src/drivers/lab/snapshot.ts";
 import { builtInPhases, permitOf } from "../../core/plan_fixture.ts";
+import { SeededRandom } from "../../seeded_random.ts";
 import { beginLife, type Life } from "./life.ts";
 
 const phases = await builtInPhases();
@@ -170,23 +171,12 @@ Deno.test("lab: a pod that is evicted is not reachable before its isolation was 
   }
 });
 
-/** Numbers from a seed (mulberry32): equal seeds, equal faults. */
-function numbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 Deno.test("lab: a life with failing calls ends the same and violates nothing", async () => {
   const kinds = new Set<string>();
   for (let seed = 1; seed <= 8; seed++) {
-    const next = numbers(seed);
+    const random = new SeededRandom(seed);
     const interfere: Interfere = ({ verb }: LabRequest) => {
-      const draw = next();
+      const draw = random.next();
       const fault = new Fault("retry", "timeout", `Cannot finish ${verb}: it was interfered with`);
       if (draw < 0.1) return note({ kind: "fail-before", fault });
       if (draw < 0.2) return note({ kind: "fail-after", fault });

@@ -1,4 +1,5 @@
 /** SIGKILL at random moments, and a restart at once, until it is told to stop. */
+import type { Random } from "../../../src/core/clock.ts";
 import type { LogEntry, ServiceProcess } from "./service_process.ts";
 
 /** One kill in four hits a process that still starts. */
@@ -16,12 +17,12 @@ export interface Killer {
 }
 
 /** Starts killing. `random` decides the moments. */
-export function startKiller(service: ServiceProcess, random: () => number): Killer {
+export function startKiller(service: ServiceProcess, random: Pick<Random, "next">): Killer {
   const starts: number[] = [];
   const stopping = new AbortController();
   const killing = (async () => {
     while (!stopping.signal.aborted) {
-      const [chance, moment] = [random(), random()];
+      const [chance, moment] = [random.next(), random.next()];
       if (chance > EARLY) await service.serves();
       await pause(chance > EARLY ? moment ** 2 * LATE_MS : moment * EARLY_MS, stopping.signal);
       if (stopping.signal.aborted) break;
@@ -71,15 +72,4 @@ export function resumptions(log: LogEntry[], starts: number[]): Resumption[] {
     if (ready === undefined || begun === undefined) return [];
     return [{ sinceStartMs: begun.atMs - startMs, sinceReadyMs: begun.atMs - ready.atMs }];
   });
-}
-
-/** Numbers from 0 to 1 that a seed decides (mulberry32). */
-export function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -1,5 +1,5 @@
 /** Numbers that a seed decides, the same on every machine. */
-import type { Random } from "../../src/core/clock.ts";
+import type { Random } from "../src/core/clock.ts";
 
 /** FNV-1a over UTF-16 units, 32 bits: spreads labels, nothing more is asked of it. */
 function hash(text: string): number {
