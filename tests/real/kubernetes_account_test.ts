@@ -70,6 +70,15 @@ function accountDriver(
   });
 }
 
+/** The API server takes a moment until a new admission policy acts. */
+async function confined({ driver, context }: Permit): Promise<void> {
+  await until("the admission policy acts", async () => {
+    const lines = await driver.check(context.signal);
+    return lines.every(({ result }) => result !== "failed") &&
+      lines.some(({ check, result }) => check === "confinement" && result === "ok");
+  });
+}
+
 /** Every action once, and what an intruder's changes ask for, until nothing is left. */
 async function wholeLife(permit: Permit, api: Api): Promise<void> {
   const { driver } = permit;
@@ -191,11 +200,7 @@ Deno.test("deploy/kubernetes: a permit's whole life uses each rule of the role, 
   const permit = new Permit(driver, "account");
   const stop = new AbortController();
   try {
-    await until("the admission policy acts", async () => {
-      const lines = await driver.check(permit.context.signal);
-      return lines.every(({ result }) => result !== "failed") &&
-        lines.some(({ check, result }) => check === "confinement" && result === "ok");
-    });
+    await confined(permit);
     const { next: begun } = cluster.readAudit();
     const lines = await driver.check(permit.context.signal);
     assert.deepEqual(lines.filter(({ result }) => result === "failed"), []);
@@ -378,6 +383,7 @@ Deno.test(
     const permit = new Permit(driver, "confined");
     using client = Deno.createHttpClient({ caCerts: [cluster.connection.caCert ?? ""] });
     try {
+      await confined(permit);
       await permit.scope();
       await api.create("services", permit.namespace, {
         metadata: { name: "theirs" },
