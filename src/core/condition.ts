@@ -1,4 +1,5 @@
 /** Judges conditions against an observation, naming what is still in the way (DESIGN 6: named waits). */
+import { areCanariesConfirmed, areCanariesFresh, canariesInWay } from "./isolation.ts";
 import type { Instance, Observed, ObservedWorkspace } from "./observed.ts";
 import type { Condition } from "./step.ts";
 
@@ -79,13 +80,29 @@ export function unmet(condition: Condition, observed: Observed): string[] {
         : [`${condition.workspace} is not reachable`];
     case "nothing-foreign":
       return observed.foreign.map((object) => `${object.object}: ${object.why}`);
+    case "canaries-fresh":
+      return areCanariesFresh(observed)
+        ? []
+        : [canariesInWay(observed) ?? "the canaries have not been asked lately"];
+    case "canaries-confirmed": {
+      const instance = liveInstanceOf(find(condition.workspace));
+      if (instance !== null && areCanariesConfirmed(observed, instance.uid)) return [];
+      return [
+        canariesInWay(observed) ??
+          `the canaries have not been asked since the gate of ${condition.workspace}`,
+      ];
+    }
     case "members-named":
       return condition.roles.map((role) => `no ${role} has been named`);
   }
 }
 
+function liveInstanceOf(workspace: ObservedWorkspace | undefined): Instance | null {
+  return workspace === undefined ? null : liveInstance(workspace);
+}
+
 function unready(key: string, workspace: ObservedWorkspace | undefined): string[] {
-  const instance = workspace === undefined ? null : liveInstance(workspace);
+  const instance = liveInstanceOf(workspace);
   if (instance === null) return [`${key} has no pod yet`];
   return instance.state === "running" && instance.ready ? [] : [describeInstance(instance)];
 }
@@ -119,6 +136,10 @@ export function describeCondition(condition: Condition): string {
       return `reachable: ${condition.workspace}`;
     case "nothing-foreign":
       return "nothing foreign in the way";
+    case "canaries-fresh":
+      return "canaries alive";
+    case "canaries-confirmed":
+      return `canaries still alive after the gate: ${condition.workspace}`;
     case "members-named":
       return `named: ${condition.roles.join(", ")}`;
   }

@@ -1,4 +1,5 @@
 /** The one interface between WPS and a platform (Kubernetes, Proxmox, lab). */
+import type { IsolationEvidence } from "./isolation.ts";
 import type { Observed } from "./observed.ts";
 import type { Action } from "./step.ts";
 
@@ -12,13 +13,25 @@ export interface ApplyContext {
   hostKey(holder: string): Promise<string>;
 }
 
+/** What a probe may need. */
+export type ProbeContext = Pick<ApplyContext, "permitId" | "signal">;
+
 /** What an action leaves for audit and evidence; plain text, no secrets. */
 export interface ApplyResult {
   /** One line for the job's step, e.g. "3 objects applied". */
   detail: string;
-  /** prove-isolation: what was tried and seen, as JSON-able data of at most 4096 bytes. */
-  evidence?: Record<string, unknown>;
+  /** prove-isolation: what was tried and seen; at most 4096 bytes as JSON. */
+  evidence?: IsolationEvidence;
 }
+
+/** What a probe beside a running instance found (DESIGN 8: repeated while running). */
+export type Probe =
+  /** Nothing was reached although the canaries were alive before and after. Evidence as in {@link ApplyResult}. */
+  | { found: "isolated"; evidence: IsolationEvidence }
+  /** Something was reached: `reached` names it. */
+  | { found: "breached"; reached: string[]; evidence: IsolationEvidence }
+  /** Nothing can be said: the instance went meanwhile, the canaries are silent, the probe could not run. */
+  | { found: "unknown"; why: string };
 
 /** One line of the startup self-check. */
 export interface CheckLine {
@@ -38,6 +51,11 @@ export interface Driver {
   /** Everything of one permit, read from the platform itself, never from a cache. */
   observe(permitId: string, signal: AbortSignal): Promise<Observed>;
   apply(action: Action, context: ApplyContext): Promise<ApplyResult>;
+  /**
+   * Shows for a running instance, by packets from beside it, that it still has no way out. Faults as `apply`; what
+   * merely cannot be said now is `unknown`. Takes seconds, and changes nothing of the permit.
+   */
+  probe(target: { workspaceKey: string; instanceUid: string }, context: ProbeContext): Promise<Probe>;
   /** Calls `changed` with a permit whose objects changed; runs until aborted, reconnecting by itself. May miss, may repeat. */
   watch(changed: (permitId: string) => void, signal: AbortSignal): Promise<void>;
   /** The startup self-check (issue: each with a clear line). Never throws. */

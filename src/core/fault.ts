@@ -11,6 +11,7 @@ export type Disposition = "retry" | "wait" | "stalled" | "cancelled";
 
 /** Stable codes shared by API, log, audit and job; the prose beside them may change. */
 export const REASONS = [
+  "canaries-silent",
   "cancelled",
   "conflict",
   "consolidation-failed",

@@ -11,7 +11,10 @@ import type { Mount } from "./workspace.ts";
 export type Seen = { uid: string; version: string } | null;
 
 /** What keeps a pod or volume from coming about and does not pass by itself. */
-export type Trouble = Extract<Reason, "image-unavailable" | "unschedulable" | "storage-class-missing">;
+export type Trouble = Extract<
+  Reason,
+  "image-unavailable" | "unschedulable" | "storage-class-missing" | "isolation-unproven"
+>;
 
 /** One pod (or VM boot) of a workspace. There may be two while one terminates. */
 export interface Instance {
@@ -122,6 +125,30 @@ export interface ForeignObject {
   why: string;
 }
 
+/**
+ * The canaries: addresses that a workspace without a way out must fail to reach, and that a control pod which no policy
+ * binds does reach (DESIGN 8). They belong to the site; the driver remembers them in memory, so a restart asks anew.
+ */
+export interface ObservedCanaries {
+  /** They are being asked; null: nobody asks. */
+  asking: {
+    /** What it takes so long, in the platform's words, e.g. "control pod wps-canaries/control-x: ImagePullBackOff". */
+    detail: string | null;
+    /** The instances that were through their gate before this began; see `answer.after`. */
+    after: string[];
+  } | null;
+  /** The newest answer; null: none since the service began. */
+  answer: {
+    /** When asking began; of the clock that `Observed.atMs` is of. */
+    askedAtMs: number;
+    /** What the control pod reached, e.g. "tcp 192.0.2.10:443". */
+    alive: string[];
+    silent: string[];
+    /** Uids of the instances that `ask-canaries` named before this was asked. */
+    after: string[];
+  } | null;
+}
+
 /** The whole observation of one permit. */
 export interface Observed {
   permitId: string;
@@ -130,6 +157,7 @@ export interface Observed {
   volumes: ObservedVolume[];
   tasks: ObservedTask[];
   foreign: ForeignObject[];
+  canaries: ObservedCanaries;
   /** Epoch milliseconds when the observation began. */
   atMs: number;
 }

@@ -16,6 +16,7 @@ import { cutStep, numberWaves, scopeStep, type StepDraft, stopStep } from "./pla
 import { takeAway, takingsOf, type Wish } from "./plan_taking.ts";
 import { retainStep } from "./plan_volume_steps.ts";
 import type { Obstacle, Plan, Step } from "./step.ts";
+import { ADVICE } from "./trouble.ts";
 
 /** The steps that lead from `observed` to what the permit should be; none when nothing differs. */
 export function plan(input: PlanInput): Plan {
@@ -113,6 +114,16 @@ function findObstacles(desired: Extract<Desired, { mode: "apply" }>, input: Plan
       }]
       : []
   );
+  const unproven = observed.workspaces.flatMap(({ key, instances }): Obstacle[] =>
+    instances.filter(({ trouble }) => trouble === "isolation-unproven").map(({ name, reason }) => ({
+      reason: "isolation-unproven",
+      target: key,
+      message: `Cannot give ${key} its data: the gate of pod ${name} found a way out${
+        reason === null ? "" : `: ${reason}`
+      }`,
+      advice: ADVICE["isolation-unproven"],
+    }))
+  );
   const exposed = desired.workspaces.flatMap((workspace) =>
     dataBesideWayOut(workspace, (key) => desired.sensitive.has(key)).map((mount): Obstacle => ({
       reason: "invariant",
@@ -132,7 +143,7 @@ function findObstacles(desired: Extract<Desired, { mode: "apply" }>, input: Plan
     message: `Cannot mount ${key}: the volume existed and is no longer there`,
     advice: "Find out who removed it and restore it from backup; WPS never replaces data by an empty volume",
   }));
-  return [...foreign, ...breaches, ...exposed, ...lost];
+  return [...foreign, ...breaches, ...unproven, ...exposed, ...lost];
 }
 
 function isLost(record: VolumeRecord, observed: Observed): boolean {

@@ -1,4 +1,5 @@
 /** The long stretch of a plan that gives what the phase wants (invariant 2's order). */
+import { areCanariesFresh, isGated } from "./isolation.ts";
 import type { ObservedWorkspace } from "./observed.ts";
 import {
   awaitDestroyed,
@@ -33,17 +34,20 @@ export function planGive(give: GiveInput): StepDraft[][] {
   const wanted = desired.workspaces.length > 0 || desired.consolidations.length > 0;
   const scopeWaves = wanted ? scopeStage(give) : [];
   const starting = desired.workspaces.filter((workspace) => needsStart(workspace, give));
+  // Behind a wait everything is planned anew: then the canaries are asked when it is over.
+  const held = give.clear && !areCanariesFresh(observed) ? starting.filter(isGated) : [];
+  const going = starting.filter((workspace) => !held.includes(workspace));
   return [
     removals,
     ...scopeWaves,
     volumeWaits(give),
-    [...storageStage(give), ...(desired.consolidations.length > 0 ? [] : identityStage(give, starting))],
+    [...storageStage(give), ...(desired.consolidations.length > 0 ? [] : identityStage(give, going))],
     ...consolidationStage(give),
-    desired.consolidations.length > 0 ? identityStage(give, starting) : [],
-    starting.map((workspace) => startOf(workspace, give)),
+    desired.consolidations.length > 0 ? identityStage(give, going) : [],
+    going.map((workspace) => startOf(workspace, give)),
     retainsAhead(give),
     ...replaceStage(give),
-    ...reachStage(give, starting),
+    ...reachStage(give, starting, held),
     cleanupStage(give),
     [...awaitRemoved(leftOver.filter(({ terminating }) => terminating !== null)), ...awaitDestroyed(give)],
     desired.missing.length === 0 ? [] : [
@@ -90,7 +94,7 @@ function identityStage(give: GiveInput, starting: DesiredWorkspace[]): StepDraft
   const fresh = starting.map((workspace) => identity(workspace, true, "a start gets a new password"));
   const changed = give.desired.workspaces.filter((workspace) => {
     const existing = findWorkspace(give, workspace.key);
-    return workspace.power === "running" && existing !== undefined && !starting.includes(workspace) &&
+    return workspace.power === "running" && existing !== undefined && !needsStart(workspace, give) &&
       existing.identityHash !== identityHash(workspace);
   }).map((workspace) => identity(workspace, false, "its account or keys differ"));
   return [...fresh, ...changed];

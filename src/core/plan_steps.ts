@@ -2,6 +2,7 @@
  * The single steps of a plan, one constructor each, so that target, why and conditions are said in one place. Those
  * that concern data: plan_volume_steps.ts.
  */
+import { isGated } from "./isolation.ts";
 import { MEMBERS_MAX } from "./member.ts";
 import type { ObservedWorkspace, Seen } from "./observed.ts";
 import type { ApplyStep, AwaitStep, Condition, LaterStep, Step, StepKind, WaitKind } from "./step.ts";
@@ -125,6 +126,7 @@ export function startStep(
     { is: "network-shut", workspaces: [workspace.key] },
     ...barrierOf(barrier),
     { is: "nothing-foreign" },
+    ...(isGated(workspace) ? [{ is: "canaries-fresh" } as const] : []),
   ];
   const after: Condition[] = [{ is: "ready", workspace: workspace.key }];
   return {
@@ -145,12 +147,21 @@ export function replaceStep(workspace: ObservedWorkspace, instanceUid: string): 
   return { do: "apply", kind: action.kind, target: workspace.key, why, before: [], after: [], action };
 }
 
+/** The control pod asks the canaries. `after`: see {@link Action}. */
+export function askStep(after: string[]): StepDraft {
+  const why = after.length === 0
+    ? "isolation is only shown against addresses that are alive"
+    : "what the gates failed to reach must still be alive";
+  const action = { kind: "ask-canaries", after } as const;
+  return { do: "apply", kind: action.kind, target: "canaries", why, before: [], after: [], action };
+}
+
 /** Isolation shown for one instance. */
 export function proveStep(workspace: DesiredWorkspace, instanceUid: string): StepDraft {
   const before: Condition[] = [{ is: "ready", workspace: workspace.key }, {
     is: "network-shut",
     workspaces: [workspace.key],
-  }];
+  }, { is: "canaries-confirmed", workspace: workspace.key }];
   const action = { kind: "prove-isolation", workspace, instanceUid } as const;
   return { do: "apply", kind: action.kind, target: workspace.key, why: PROVE_WHY, before, after: [], action };
 }

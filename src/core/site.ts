@@ -12,6 +12,7 @@ export interface WaitLimits {
   cutMs: number;
   goneMs: number;
   readyMs: number;
+  canariesMs: number;
   consolidatedMs: number;
   volumeMs: number;
   membersMs: number;

@@ -57,7 +57,12 @@ export type Action =
   | { kind: "start"; workspace: DesiredWorkspace; seen: Seen }
   /** Remove a never-ready instance that is pinned to an old template (DESIGN 8). Graceful. */
   | { kind: "replace-instance"; workspace: ObservedWorkspace; instanceUid: string }
-  /** Show that the shut network holds for this instance; evidence comes back. */
+  /**
+   * Let a control pod try the canaries, in the background; `Observed.canaries` tells. `after`: instances that have been
+   * seen to be through their gate.
+   */
+  | { kind: "ask-canaries"; after: string[] }
+  /** Show that the shut network held for this instance, by its gate and the canaries around it; evidence comes back. */
   | { kind: "prove-isolation"; workspace: DesiredWorkspace; instanceUid: string }
   /** The posture's rules and the inbound rule, for exactly this instance. Always last. */
   | { kind: "open-network"; workspace: DesiredWorkspace; instanceUid: string; seen: Seen }
@@ -79,11 +84,15 @@ export type Condition =
   | { is: "ready"; workspace: string }
   | { is: "reachable"; workspace: string }
   | { is: "nothing-foreign" }
+  /** Enough canaries were alive a moment ago. */
+  | { is: "canaries-fresh" }
+  /** Enough canaries were alive after this workspace's instance had passed its gate. */
+  | { is: "canaries-confirmed"; workspace: string }
   /** Never holds by observation alone: an event must name the person. */
   | { is: "members-named"; roles: string[] };
 
 /** The kinds of wait, each with a deadline of its own in the site's configuration. */
-export type WaitKind = "cut" | "gone" | "ready" | "consolidated" | "volume" | "members";
+export type WaitKind = "cut" | "gone" | "ready" | "canaries" | "consolidated" | "volume" | "members";
 
 /** Verbs as the operator reads them. */
 export type StepKind = Action["kind"] | `await-${WaitKind}`;

@@ -12,12 +12,14 @@ export interface FoundTrouble {
   target: string;
 }
 
-/** What to do about each; all three heal by themselves once it is done. */
-const ADVICE: Record<Trouble, string> = {
+/** What to do about each; all heal by themselves once it is done. */
+export const ADVICE: Record<Trouble, string> = {
   "image-unavailable":
     "Correct the image's name in the configuration, or let the nodes reach its registry; it is pulled again by itself",
   "unschedulable":
     "Free room on the nodes, or correct tiers, nodeSelector and tolerations; it is scheduled again by itself",
+  "isolation-unproven":
+    "Find out why the cluster does not enforce NetworkPolicy for this pod (its network plugin, policies that stand above NetworkPolicy)",
   "storage-class-missing":
     "Create the storage class that the claim names, or a default one; correct drivers.kubernetes.storageClasses for new volumes",
 };

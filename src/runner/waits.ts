@@ -104,6 +104,7 @@ const KIND_OF: Partial<Record<Reason, WaitKind>> = {
   "terminating": "gone",
   "volume-not-bound": "volume",
   "members-missing": "members",
+  "canaries-silent": "canaries",
 };
 
 function limitOf(kind: WaitKind, limits: WaitLimits): number {
@@ -114,6 +115,8 @@ function limitOf(kind: WaitKind, limits: WaitLimits): number {
       return limits.goneMs;
     case "ready":
       return limits.readyMs;
+    case "canaries":
+      return limits.canariesMs;
     case "consolidated":
       return limits.consolidatedMs;
     case "volume":
@@ -131,6 +134,10 @@ interface Overdue {
 const OVERDUE: Record<WaitKind, Overdue> = {
   cut: { reason: "isolation-unproven", advice: "Look for a policy or controller that undoes WPS's policy" },
   gone: { reason: "terminating", advice: "Find out what holds it (finalizers, its node) and mend that" },
+  canaries: {
+    reason: "canaries-silent",
+    advice: "Bring the addresses of network.canaries back, or let the canaries' namespace run pods",
+  },
   ready: { reason: "pod-not-ready", advice: "Look at the pod's events and its image and mend that" },
   consolidated: {
     reason: "consolidation-failed",

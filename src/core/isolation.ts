@@ -1,0 +1,65 @@
+/** What counts as a proof of isolation (DESIGN 8): who needs one, and which canaries speak for it. */
+import type { Observed } from "./observed.ts";
+import type { DesiredWorkspace } from "./workspace.ts";
+
+/** Live canaries without which nothing is proven: one alone may be down without anybody noticing (DESIGN 8). */
+export const CANARIES_ALIVE_MIN = 2;
+/** A workspace is started only when the canaries were found alive at most this long ago (DESIGN 8). */
+export const CANARIES_FRESH_MS = 60_000;
+
+/** One time that the control pod tried the canaries. Times are ISO 8601, UTC. */
+export interface ControlEvidence {
+  at: string;
+  alive: string[];
+  silent: string[];
+}
+
+/** What a proof tried and saw (DESIGN 8); plain data of at most 4096 bytes as JSON, kept and shown as it is. */
+export interface IsolationEvidence {
+  /** The gate of the instance itself, or a probe beside it while it runs. */
+  method: "gate" | "probe";
+  pod: { name: string; uid: string; node: string | null };
+  /** Each target and how reaching it ended in the last round: "timed out", "refused", "no route", "reached". */
+  targets: { target: string; outcome: string }[];
+  /** Rounds in all, and how many in a row at the end reached nothing. */
+  rounds: number;
+  cleanRounds: number;
+  begunAt: string;
+  endedAt: string;
+  control: { before: ControlEvidence | null; after: ControlEvidence };
+  /** The policies that were in force, as read back: how many, and a hash of what they say. */
+  policies: { count: number; hash: string };
+}
+
+/** Who is near sensitive data passes the gate before anything is mounted (invariant 6). */
+export function isGated({ sensitive }: Pick<DesiredWorkspace, "sensitive">): boolean {
+  return sensitive;
+}
+
+/** Whether enough canaries were alive a moment ago: only then would a leak show. */
+export function areCanariesFresh(
+  { canaries: { answer }, atMs }: Pick<Observed, "canaries" | "atMs">,
+): boolean {
+  return answer !== null && answer.alive.length >= CANARIES_ALIVE_MIN &&
+    atMs - answer.askedAtMs <= CANARIES_FRESH_MS;
+}
+
+/** Whether enough canaries were still alive after an instance had passed its gate. */
+export function areCanariesConfirmed(
+  { canaries: { answer } }: Pick<Observed, "canaries">,
+  instanceUid: string,
+): boolean {
+  return answer !== null && answer.alive.length >= CANARIES_ALIVE_MIN && answer.after.includes(instanceUid);
+}
+
+/** What keeps the canaries from speaking for a proof, for a person; null: nothing. */
+export function canariesInWay({ canaries: { asking, answer } }: Pick<Observed, "canaries">): string | null {
+  if (answer !== null && answer.alive.length < CANARIES_ALIVE_MIN) {
+    const silent = answer.silent.length === 0 ? "" : `; no answer from ${answer.silent.join(", ")}`;
+    return `${answer.alive.length} of ${
+      answer.alive.length + answer.silent.length
+    } canaries answer the control pod, ` +
+      `at least ${CANARIES_ALIVE_MIN} must${silent}`;
+  }
+  return asking?.detail ?? null;
+}
