@@ -1,6 +1,7 @@
 /** evidence: what each proof of isolation tried and saw, per instance (DESIGN 8). */
 import { z } from "zod";
 import { Fault } from "../core/fault.ts";
+import type { IsolationEvidence } from "../core/isolation.ts";
 import { json } from "./columns.ts";
 import type { Reader, Tx } from "./db.ts";
 
@@ -13,15 +14,28 @@ export interface Evidence {
   workspaceKey: string;
   instanceUid: string;
   atMs: number;
-  evidence: Record<string, unknown>;
+  evidence: IsolationEvidence;
 }
+
+const control = z.strictObject({ at: z.string(), alive: z.array(z.string()), silent: z.array(z.string()) });
+const isolationEvidence: z.ZodType<IsolationEvidence> = z.strictObject({
+  method: z.enum(["gate", "probe"]),
+  pod: z.strictObject({ name: z.string(), uid: z.string(), node: z.string().nullable() }),
+  targets: z.array(z.strictObject({ target: z.string(), outcome: z.string() })),
+  rounds: z.number(),
+  cleanRounds: z.number(),
+  begunAt: z.string(),
+  endedAt: z.string(),
+  control: z.strictObject({ before: control.nullable(), after: control }),
+  policies: z.strictObject({ count: z.number(), hash: z.string() }),
+});
 
 const evidenceRow = z.object({
   permitId: z.string(),
   workspaceKey: z.string(),
   instanceUid: z.string(),
   atMs: z.number(),
-  evidence: json(z.record(z.string(), z.unknown())),
+  evidence: json(isolationEvidence),
 });
 
 const COLUMNS =

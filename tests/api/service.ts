@@ -22,6 +22,7 @@ import { sightingOf } from "../../src/runner/sighting.ts";
 import type { Db } from "../../src/store/db.ts";
 import { failJob, succeedJob } from "../../src/store/job_transitions.ts";
 import { claimJob } from "../../src/store/job_claims.ts";
+import { PROOF } from "../isolation_evidence.ts";
 import { saveEvidence } from "../../src/store/evidence.ts";
 import { openStore } from "../../src/store/open.ts";
 import { getPermit } from "../../src/store/permits.ts";
@@ -163,7 +164,7 @@ async function serviceOn(db: Db, options: ServiceOptions, stopping: AbortSignal)
           workspaceKey: key,
           instanceUid,
           atMs: clock.now(),
-          evidence: { reached: [] },
+          evidence: PROOF,
         });
       }
     });

@@ -16,11 +16,11 @@ export function findTask(observed: Observed, key: string): ObservedTask | undefi
   return observed.tasks.find((task) => task.key === key);
 }
 
-/** An observation without its time, lists in the order of their keys. */
-export function stable(observed: Observed): Omit<Observed, "atMs"> {
+/** An observation without its time and the site's canaries, which move by themselves; lists in the order of their keys. */
+export function stable(observed: Observed): Omit<Observed, "atMs" | "canaries"> {
   const byKey = (a: { key: string }, b: { key: string }): number =>
     a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
-  const { atMs: _time, ...rest } = observed;
+  const { atMs: _time, canaries: _canaries, ...rest } = observed;
   return {
     ...rest,
     workspaces: [...observed.workspaces].sort(byKey),

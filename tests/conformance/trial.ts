@@ -8,6 +8,7 @@ import type { DesiredVolume } from "../../src/core/volume.ts";
 import type { DesiredWorkspace } from "../../src/core/workspace.ts";
 import type { Backend } from "./backend.ts";
 import { FS_GROUP } from "./fixtures.ts";
+import { areCanariesConfirmed, areCanariesFresh, isGated } from "../../src/core/isolation.ts";
 import { find, findVolume, stable } from "./observation.ts";
 
 /** What a refused action must say. */
@@ -80,7 +81,7 @@ export class Trial {
   }
 
   /** An observation that equals the one before it: controllers of the platform have come to rest. */
-  async settled(): Promise<Omit<Observed, "atMs">> {
+  async settled(): Promise<Omit<Observed, "atMs" | "canaries">> {
     let last = stable(await this.observe());
     let same = 0;
     await this.eventually("the platform comes to rest", async () => {
@@ -164,8 +165,23 @@ export class Trial {
     );
   }
 
+  /** The canaries are known to be alive, as before each start near sensitive data. */
+  async canaries(): Promise<void> {
+    if (areCanariesFresh(await this.observe())) return;
+    await this.apply({ kind: "ask-canaries", after: [] });
+    await this.until("the canaries answer", areCanariesFresh);
+  }
+
+  /** Isolation shown for the ready instance of a gated workspace: the canaries are asked once more first. */
+  async prove(workspace: DesiredWorkspace, instanceUid: string): Promise<ApplyResult> {
+    await this.apply({ kind: "ask-canaries", after: [instanceUid] });
+    await this.until("the canaries answer again", (seen) => areCanariesConfirmed(seen, instanceUid));
+    return await this.apply({ kind: "prove-isolation", workspace, instanceUid });
+  }
+
   /** Identity and compute, written but not waited for. */
   async write(workspace: DesiredWorkspace): Promise<void> {
+    if (isGated(workspace)) await this.canaries();
     await this.apply({ kind: "ensure-identity", workspace, rotate: true });
     await this.applyFresh((observed) => {
       return { kind: "start", workspace, seen: find(observed, workspace.key)?.compute ?? null };

@@ -5,6 +5,7 @@ import type { Condition } from "../../src/core/step.ts";
 import { parseVolumeKey } from "../../src/core/volume.ts";
 import { nextStretch } from "../../src/runner/stretch.ts";
 import { neverSeen } from "../conformance/fixtures.ts";
+import { UNASKED } from "./paper_platform.ts";
 import { builtInPhases, journey, permitOf } from "./plan_fixture.ts";
 
 function instance(given: Partial<Instance> = {}): Instance {
@@ -48,6 +49,7 @@ function seen(given: Partial<Observed> = {}): Observed {
     volumes: [],
     tasks: [],
     foreign: [],
+    canaries: UNASKED,
     atMs: 0,
     ...given,
   };

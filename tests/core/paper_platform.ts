@@ -15,6 +15,9 @@ import type { Action } from "../../src/core/step.ts";
 import type { DesiredWorkspace } from "../../src/core/workspace.ts";
 import { neverSeen } from "../conformance/fixtures.ts";
 
+/** Nobody has asked the canaries yet. */
+export const UNASKED: Observed["canaries"] = { asking: null, answer: null };
+
 /** A platform holding one permit. */
 export interface PaperPlatform {
   observe(): Observed;
@@ -33,8 +36,11 @@ interface PaperState {
   volumes: Map<string, ObservedVolume>;
   tasks: Map<string, ObservedTask>;
   foreign: Observed["foreign"];
+  canaries: Observed["canaries"];
   /** Instances whose network was ever open with a way out. */
   exposed: Set<string>;
+  /** Instances whose isolation was shown. */
+  proven: Set<string>;
   /** The permit is deleted: only now may data volumes be destroyed. */
   deleted: boolean;
 }
@@ -50,7 +56,9 @@ export function paperPlatform(permitId: string, phases: PhaseSet): PaperPlatform
     volumes: new Map(),
     tasks: new Map(),
     foreign: [],
+    canaries: structuredClone(UNASKED),
     exposed: new Set(),
+    proven: new Set(),
     deleted: false,
   };
   const isSensitive = (key: string): boolean => {
@@ -199,6 +207,12 @@ export function paperPlatform(permitId: string, phases: PhaseSet): PaperPlatform
       case "open-network":
         return open(action.workspace, action.instanceUid);
       case "prove-isolation":
+        return prove(action);
+      case "ask-canaries":
+        state.canaries.asking = {
+          detail: null,
+          after: [...state.canaries.asking?.after ?? [], ...action.after],
+        };
         return;
       case "consolidate":
         state.tasks.set(action.consolidation.fromKey, {
@@ -225,8 +239,19 @@ export function paperPlatform(permitId: string, phases: PhaseSet): PaperPlatform
     }
   }
 
+  function prove({ workspace, instanceUid }: Extract<Action, { kind: "prove-isolation" }>): void {
+    const isReady = state.workspaces.get(workspace.key)?.instances.some(({ uid, ready }) =>
+      uid === instanceUid && ready
+    );
+    if (isReady && state.canaries.answer?.after.includes(instanceUid)) state.proven.add(instanceUid);
+    else violations.push(`invariant 6: ${workspace.key} proven without its gate or the canaries after it`);
+  }
+
   function open(wanted: DesiredWorkspace, instanceUid: string): void {
     const posture: Posture = wanted.posture;
+    if (wanted.sensitive && !state.proven.has(instanceUid)) {
+      violations.push(`invariant 6: ${wanted.key} opened unproven`);
+    }
     entry(wanted).network = {
       state: "open",
       posture,
@@ -247,6 +272,7 @@ export function paperPlatform(permitId: string, phases: PhaseSet): PaperPlatform
         volumes: [...state.volumes.values()],
         tasks: [...state.tasks.values()],
         foreign: state.foreign,
+        canaries: state.canaries,
         atMs: 0,
       }),
     apply(action: Action): void {
@@ -259,6 +285,13 @@ export function paperPlatform(permitId: string, phases: PhaseSet): PaperPlatform
         for (const instance of workspace.instances) {
           Object.assign(instance, { state: "running", ready: true, node: "lab" });
         }
+      }
+      if (state.canaries.asking !== null) {
+        const { after } = state.canaries.asking;
+        state.canaries = {
+          asking: null,
+          answer: { askedAtMs: 0, alive: ["a", "b"], silent: [], after },
+        };
       }
       for (const task of state.tasks.values()) task.state = "succeeded";
       for (const volume of state.volumes.values()) volume.state = "bound";

@@ -26,6 +26,7 @@ export const SITE: Site = {
     cutMs: 3.6e6,
     goneMs: 3.6e6,
     readyMs: 3.6e6,
+    canariesMs: 3.6e6,
     consolidatedMs: 3.6e6,
     volumeMs: 3.6e6,
     membersMs: 3.6e6,

@@ -4,6 +4,7 @@ import type { Condition } from "../../src/core/step.ts";
 import { troubleOf } from "../../src/core/trouble.ts";
 import { parseVolumeKey } from "../../src/core/volume.ts";
 import { neverSeen } from "../conformance/fixtures.ts";
+import { UNASKED } from "./paper_platform.ts";
 
 const POD: Instance = {
   uid: "1",
@@ -44,7 +45,16 @@ const TASK: ObservedTask = {
 function seen(pods: Instance[], volumes: ObservedVolume[] = [], tasks: ObservedTask[] = []): Observed {
   const workspace = { ...neverSeen("research/a"), power: "running", instances: pods } as const;
   const scope = { state: "intact", name: "wps-p", detail: null, seen: null } as const;
-  return { permitId: "p", scope, workspaces: [workspace], volumes, tasks, foreign: [], atMs: 0 };
+  return {
+    permitId: "p",
+    scope,
+    workspaces: [workspace],
+    volumes,
+    tasks,
+    foreign: [],
+    canaries: UNASKED,
+    atMs: 0,
+  };
 }
 
 const READY: Condition = { is: "ready", workspace: "research/a" };

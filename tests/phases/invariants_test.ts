@@ -63,7 +63,15 @@ function judge(phases: PhaseSet, tainted: number): number {
     destroyed: false,
   }));
   const tiers = { standard: { cpu: "1", memory: "1Gi", sizes: {} } };
-  const waits = { cutMs: 1, goneMs: 1, readyMs: 1, consolidatedMs: 1, volumeMs: 1, membersMs: 1 };
+  const waits = {
+    cutMs: 1,
+    goneMs: 1,
+    readyMs: 1,
+    canariesMs: 1,
+    consolidatedMs: 1,
+    volumeMs: 1,
+    membersMs: 1,
+  };
   const desired = desire({
     permit: permitIn("RANDOM"),
     records,

@@ -43,6 +43,7 @@ export const WAITS = {
   cutMs: 2 * MINUTE_MS,
   goneMs: 10 * MINUTE_MS,
   readyMs: 11 * MINUTE_MS,
+  canariesMs: 13 * MINUTE_MS,
   consolidatedMs: 24 * 60 * MINUTE_MS,
   volumeMs: 12 * MINUTE_MS,
   membersMs: 30 * 24 * 60 * MINUTE_MS,

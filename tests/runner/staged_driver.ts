@@ -1,5 +1,12 @@
 /** A driver in a test's hands: it remembers what was asked, and can hold an action until the test lets it go. */
-import type { ApplyContext, ApplyResult, CheckLine, Driver } from "../../src/core/driver.ts";
+import type {
+  ApplyContext,
+  ApplyResult,
+  CheckLine,
+  Driver,
+  Probe,
+  ProbeContext,
+} from "../../src/core/driver.ts";
 import type { Observed } from "../../src/core/observed.ts";
 import type { Action } from "../../src/core/step.ts";
 import type { FakeClock } from "../fake_clock.ts";
@@ -21,6 +28,8 @@ export type Before = (asked: Asked) => Promise<void> | void;
 export class StagedDriver implements Driver {
   readonly name = "staged";
   readonly asked: Asked[] = [];
+  /** Workspaces beside which was probed, in order. */
+  readonly probed: string[] = [];
   /** How often each permit was observed. */
   readonly observed = new Map<string, number>();
   before: Before = () => {};
@@ -111,6 +120,15 @@ export class StagedDriver implements Driver {
       if (left === 0) this.#underWay.delete(permitId);
       else this.#underWay.set(permitId, left);
     }
+  }
+
+  /** See {@link Driver}. */
+  async probe(
+    target: { workspaceKey: string; instanceUid: string },
+    context: ProbeContext,
+  ): Promise<Probe> {
+    this.probed.push(target.workspaceKey);
+    return await this.#driver.probe(target, context);
   }
 
   /** See {@link Driver}. */

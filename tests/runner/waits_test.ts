@@ -45,6 +45,7 @@ Deno.test("waits: each kind has its own deadline, and one that passed is told on
     consolidated: WAITS.consolidatedMs,
     volume: WAITS.volumeMs,
     members: WAITS.membersMs,
+    canaries: WAITS.canariesMs,
   };
   for (const [name, limitMs] of Object.entries(limits)) {
     const clock = new FakeClock();

@@ -5,7 +5,9 @@ import type { Observed } from "../../src/core/observed.ts";
 import type { Action, ApplyStep, Condition } from "../../src/core/step.ts";
 import type { Vault } from "../../src/runner/vault.ts";
 import { applyWave, type StepResult } from "../../src/runner/wave.ts";
+import { UNASKED } from "../core/paper_platform.ts";
 import { FakeClock } from "../fake_clock.ts";
+import { proofOf } from "../isolation_evidence.ts";
 
 const OBSERVED: Observed = {
   permitId: "p",
@@ -14,6 +16,7 @@ const OBSERVED: Observed = {
   volumes: [],
   tasks: [],
   foreign: [{ object: "Secret x", why: "it is not ours" }],
+  canaries: UNASKED,
   atMs: 0,
 };
 const never = new AbortController().signal;
@@ -92,13 +95,13 @@ Deno.test("wave: steps go side by side, up to sixteen, and each ends for itself"
 Deno.test("wave: a proof that cannot be kept is none", async () => {
   const results = await run(
     [step(1)],
-    () => Promise.resolve({ detail: "", evidence: { tried: "x".repeat(4096) } }),
+    () => Promise.resolve({ detail: "", evidence: proofOf(4097) }),
   );
   assert.equal(results[0]?.fault?.reason, "isolation-unproven");
   assert.equal(results[0]?.fault?.disposition, "stalled");
   const kept = await run(
     [step(1)],
-    () => Promise.resolve({ detail: "", evidence: { tried: "x".repeat(4000) } }),
+    () => Promise.resolve({ detail: "", evidence: proofOf(4096) }),
   );
   assert.equal(kept[0]?.fault, null);
 });

@@ -62,6 +62,10 @@ class FaultyDriver implements Driver {
     return this.inner.apply(action, context);
   }
 
+  probe(...args: Parameters<Driver["probe"]>): ReturnType<Driver["probe"]> {
+    return this.inner.probe(...args);
+  }
+
   watch(changed: (permitId: string) => void, signal: AbortSignal): Promise<void> {
     return this.inner.watch(changed, signal);
   }

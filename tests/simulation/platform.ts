@@ -1,5 +1,12 @@
 /** The platform as one simulated process reaches it: the lab, through an API that fails, loses answers and lags. */
-import type { ApplyContext, ApplyResult, CheckLine, Driver } from "../../src/core/driver.ts";
+import type {
+  ApplyContext,
+  ApplyResult,
+  CheckLine,
+  Driver,
+  Probe,
+  ProbeContext,
+} from "../../src/core/driver.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Observed } from "../../src/core/observed.ts";
 import type { Action } from "../../src/core/step.ts";
@@ -61,6 +68,11 @@ export class SimulatedPlatform implements Driver {
   }
 
   /** See {@link Driver}. */
+  probe(target: { workspaceKey: string; instanceUid: string }, context: ProbeContext): Promise<Probe> {
+    return this.#ask(() => this.#lab.probe(target, context));
+  }
+
+  /** See {@link Driver}. */
   watch(changed: (permitId: string) => void, signal: AbortSignal): Promise<void> {
     const { life, faults } = this.#parts;
     return this.#lab.watch((permitId) => {
@@ -90,7 +102,7 @@ export class SimulatedPlatform implements Driver {
 
   #interfere({ verb }: LabRequest): Interference {
     const { faults, life } = this.#parts;
-    const isWrite = verb !== "observe" && verb !== "list";
+    const isWrite = verb !== "observe" && verb !== "list" && verb !== "probe";
     if (isWrite) {
       // A request that a dead process had not sent yet does not arrive; one that was on its way does.
       if (life.isDead) return failBefore("timeout", "the process is dead");

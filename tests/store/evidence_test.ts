@@ -6,6 +6,7 @@ import {
   provenInstances,
   saveEvidence,
 } from "../../src/store/evidence.ts";
+import { PROOF, proofOf } from "../isolation_evidence.ts";
 import { addPermit, withStore } from "./fixture.ts";
 
 const proof = (change: Partial<Evidence> = {}): Evidence => ({
@@ -13,7 +14,7 @@ const proof = (change: Partial<Evidence> = {}): Evidence => ({
   workspaceKey: "research/a",
   instanceUid: "uid-1",
   atMs: 10,
-  evidence: { canaries: [{ address: "10.0.0.1:53", reached: false }] },
+  evidence: PROOF,
   ...change,
 });
 
@@ -33,13 +34,11 @@ Deno.test("latestEvidence: the newest of exactly this instance; a new instance i
   });
 });
 
-const wrapping = new TextEncoder().encode(JSON.stringify({ text: "" })).byteLength;
 for (const [length, kept] of [[EVIDENCE_MAX_BYTES, true], [EVIDENCE_MAX_BYTES + 1, false]] as const) {
   Deno.test(`saveEvidence: ${length} bytes are ${kept ? "kept" : "refused"}, counted as UTF-8`, async () => {
     await withStore(async (db) => {
       await addPermit(db, "p");
-      const text = "é" + "x".repeat(length - wrapping - 2);
-      const save = db.write((tx) => saveEvidence(tx, proof({ evidence: { text } })));
+      const save = db.write((tx) => saveEvidence(tx, proof({ evidence: proofOf(length, "é") })));
       if (kept) await save;
       else await assert.rejects(save, { name: "Fault", reason: "invalid" });
     });

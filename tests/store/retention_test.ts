@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Job, JobKind } from "../../src/core/job.ts";
 import type { Db } from "../../src/store/db.ts";
 import { insertEvent } from "../../src/store/events.ts";
+import { PROOF } from "../isolation_evidence.ts";
 import { saveEvidence } from "../../src/store/evidence.ts";
 import { beginIdempotent, IDEMPOTENCY_KEPT_MS } from "../../src/store/idempotency_keys.ts";
 import { claimJob } from "../../src/store/job_claims.ts";
@@ -132,7 +133,7 @@ Deno.test("pruneEvidence: the proof of an instance that was last seen stays", as
     await addPermit(db, "p");
     const prove = (instanceUid: string, atMs: number): Promise<number> =>
       db.write((tx) =>
-        saveEvidence(tx, { permitId: "p", workspaceKey: "research/a", instanceUid, atMs, evidence: {} })
+        saveEvidence(tx, { permitId: "p", workspaceKey: "research/a", instanceUid, atMs, evidence: PROOF })
       );
     const [, present, young] = [
       await prove("gone", OLD_MS),

@@ -1,5 +1,5 @@
 /** Holds the service's hands, so that a plan can be shown before it is carried out. */
-import type { ApplyContext, ApplyResult, CheckLine, Driver } from "../../core/driver.ts";
+import type { ApplyContext, ApplyResult, CheckLine, Driver, Probe, ProbeContext } from "../../core/driver.ts";
 import type { Observed } from "../../core/observed.ts";
 import type { Action } from "../../core/step.ts";
 
@@ -36,6 +36,11 @@ export class Gate implements Driver {
   async apply(action: Action, context: ApplyContext): Promise<ApplyResult> {
     await this.#opening?.promise;
     return await this.#driver.apply(action, context);
+  }
+
+  /** See {@link Driver}. */
+  probe(target: { workspaceKey: string; instanceUid: string }, context: ProbeContext): Promise<Probe> {
+    return this.#driver.probe(target, context);
   }
 
   /** See {@link Driver}. */

@@ -1,12 +1,9 @@
-/** cut-network, prove-isolation and open-network. */
-import type { ApplyResult } from "../../core/driver.ts";
-import { Fault } from "../../core/fault.ts";
+/** cut-network and open-network. */
 import { permitName, workspaceName } from "../../core/names.ts";
 import type { Action } from "../../core/step.ts";
 import { type DesiredWorkspace, networkHash } from "../../core/workspace.ts";
 import { findScope, requireScope } from "./apply_scope.ts";
 import { conflict, foreign } from "./faults.ts";
-import { LAB_TARGETS, mayLeave } from "./network.ts";
 import type { LabPod, LabRules, LabScope } from "./objects.ts";
 import type { Requests } from "./request.ts";
 import type { World } from "./world.ts";
@@ -68,10 +65,11 @@ function rulesOf({ key, posture, allowedCidrs }: DesiredWorkspace, onlyPod: stri
   return { selects: key, onlyPod, egress, ingress };
 }
 
-function podOf(scope: LabScope, workspace: DesiredWorkspace, instanceUid: string): LabPod {
+/** The live pod of a workspace with that uid. Throws a conflict Fault when it is not there any more. */
+export function instanceOf(scope: LabScope, workspaceKey: string, instanceUid: string): LabPod {
   const pod = Object.values(scope.pods).find(({ uid }) => uid === instanceUid);
-  if (pod !== undefined && pod.belongs.key === workspace.key) return pod;
-  throw conflict(`pod of ${scope.name}/${workspaceName(workspace.key)}`, "the one that was observed is gone");
+  if (pod !== undefined && pod.belongs.key === workspaceKey) return pod;
+  throw conflict(`pod of ${scope.name}/${workspaceName(workspaceKey)}`, "the one that was observed is gone");
 }
 
 /** The posture's rules and the inbound rule, for that instance, if nothing moved since `seen`. */
@@ -84,7 +82,7 @@ export async function openNetwork(
   const what = labelOf(name, workspace.key);
   return await requests.write(what, name, (world) => {
     const scope = requireScope(world, permitId, `open the network of ${workspace.key}`);
-    podOf(scope, workspace, instanceUid);
+    instanceOf(scope, workspace.key, instanceUid);
     const present = scope.policies[workspaceName(workspace.key)];
     if (present !== undefined && !present.owned) throw foreign(what);
     if (seen?.uid !== present?.uid || (present !== undefined && seen?.version !== String(present.version))) {
@@ -98,36 +96,4 @@ export async function openNetwork(
     writePolicy(world, scope, workspace.key, rules, opening);
     return `${what} opens ${workspace.posture} for pod ${instanceUid}`;
   });
-}
-
-/** Tries every way out of that instance by packets; what it tried and saw is the evidence. */
-export async function proveIsolation(
-  requests: Requests,
-  permitId: string,
-  { workspace, instanceUid }: Extract<Action, { kind: "prove-isolation" }>,
-): Promise<ApplyResult> {
-  const name = permitName(permitId);
-  const { pod, reached, atMs } = await requests.write(`pod of ${workspace.key}`, name, (world) => {
-    const scope = requireScope(world, permitId, `prove the isolation of ${workspace.key}`);
-    const pod = podOf(scope, workspace, instanceUid);
-    const open = LAB_TARGETS.filter((target) => mayLeave(scope, pod, target)).map((target) => `to ${target}`);
-    const own = scope.policies[workspaceName(workspace.key)];
-    const opened = own?.opening == null ? [] : [`by ${own.opening.posture} rules`];
-    const reached = [...new Set([...open, ...opened, ...pod.connections])];
-    if (reached.length === 0 && !pod.proven) {
-      pod.proven = true;
-      world.moved();
-    }
-    return { pod: pod.name, reached, atMs: world.nowMs };
-  });
-  if (reached.length > 0) {
-    throw new Fault(
-      "retry",
-      "isolation-unproven",
-      `Cannot show that ${workspace.key} is isolated: pod ${pod} has ways in or out: ${reached.join(", ")}`,
-      { advice: "Remove what opens its network, then run wps jobs retry", target: `pod ${pod}` },
-    );
-  }
-  const evidence = { pod, instanceUid, tried: [...LAB_TARGETS], reached, controlReached: true, atMs };
-  return { detail: `pod ${pod} reached none of ${LAB_TARGETS.join(", ")}`, evidence };
 }

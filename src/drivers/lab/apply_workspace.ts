@@ -1,12 +1,14 @@
 /** The actions on compute and identity of a workspace. */
 import type { ApplyContext } from "../../core/driver.ts";
+import { Fault } from "../../core/fault.ts";
+import { CANARIES_ALIVE_MIN, CANARIES_FRESH_MS, isGated } from "../../core/isolation.ts";
 import { permitName, workspaceName } from "../../core/names.ts";
 import { sha256Hex } from "../../core/sha256.ts";
 import type { Action } from "../../core/step.ts";
 import { type DesiredWorkspace, identityHash } from "../../core/workspace.ts";
 import { findScope, requireScope } from "./apply_scope.ts";
 import { conflict, foreign, terminating } from "./faults.ts";
-import type { LabCompute, LabIdentity, LabScope, LabTemplate } from "./objects.ts";
+import type { LabCompute, LabControl, LabIdentity, LabScope, LabTemplate } from "./objects.ts";
 import { endPod } from "./pods.ts";
 import type { Requests } from "./request.ts";
 import { seenOf, type World } from "./world.ts";
@@ -77,25 +79,33 @@ export async function ensureIdentity(
   return `secret and service ${object} are written`;
 }
 
-function templateOf(world: World, workspace: DesiredWorkspace): LabTemplate {
+function templateOf(
+  world: World,
+  workspace: DesiredWorkspace,
+  control: LabControl | null,
+): LabTemplate {
   const { posture, account, fsGroup, mounts, tier } = workspace;
-  return structuredClone({ posture, account, fsGroup, mounts, tier, revision: world.settings.template });
+  const gated = isGated(workspace);
+  const { template: revision } = world.settings;
+  return structuredClone({ posture, account, fsGroup, mounts, tier, revision, gated, control });
 }
 
-/** Compute with power on. Its pod keeps an old template until it goes, as with update strategy OnDelete. */
+/** Compute with power on; `control` is what the canaries last answered. Its pod keeps an old template until it goes, as with update strategy OnDelete. */
 export async function start(
   requests: Requests,
   permitId: string,
   { workspace, seen }: Extract<Action, { kind: "start" }>,
+  control: LabControl | null,
 ): Promise<string> {
   const name = permitName(permitId);
+  if (isGated(workspace) && !isFresh(control, requests.path.clock.now())) throw silent(workspace.key);
   const what = labelOf(name, workspace.key);
   return await requests.write(what, name, (world) => {
     const scope = requireScope(world, permitId, `start ${workspace.key}`);
     const compute = ownCompute(scope, workspace.key);
     if (compute === undefined) {
       if (seen !== null) throw conflict(what, "it is gone");
-      scope.computes[workspaceName(workspace.key)] = newCompute(world, workspace);
+      scope.computes[workspaceName(workspace.key)] = newCompute(world, workspace, control);
       return `${what} was made`;
     }
     if (seen === null) throw conflict(what, "it exists and had not been observed");
@@ -103,7 +113,7 @@ export async function start(
       throw conflict(what, "it changed since it was observed");
     }
     if (compute.deletedAtMs !== null) throw terminating(`start ${workspace.key}`, what);
-    const template = templateOf(world, workspace);
+    const template = templateOf(world, workspace, isGated(workspace) ? control : null);
     if (compute.replicas === 1 && JSON.stringify(compute.template) === JSON.stringify(template)) {
       return `${what} stands`;
     }
@@ -114,7 +124,20 @@ export async function start(
   });
 }
 
-function newCompute(world: World, workspace: DesiredWorkspace): LabCompute {
+/** The planner has looked; in doubt no data comes near (invariant 6). */
+function isFresh(control: LabControl | null, nowMs: number): boolean {
+  return control !== null && control.alive.length >= CANARIES_ALIVE_MIN &&
+    nowMs - control.atMs <= CANARIES_FRESH_MS + LATE_MS;
+}
+
+/** Between the planner's look and the write lie other steps of the same plan. */
+const LATE_MS = 30_000;
+
+function silent(key: string): Fault {
+  return new Fault("wait", "canaries-silent", `Cannot start ${key}: the canaries have not answered lately`);
+}
+
+function newCompute(world: World, workspace: DesiredWorkspace, control: LabControl | null): LabCompute {
   return {
     name: workspaceName(workspace.key),
     uid: world.newUid(),
@@ -126,7 +149,7 @@ function newCompute(world: World, workspace: DesiredWorkspace): LabCompute {
     kind: workspace.kind,
     owner: workspace.owner,
     replicas: 1,
-    template: templateOf(world, workspace),
+    template: templateOf(world, workspace, isGated(workspace) ? control : null),
     stoppedAfter: null,
     readyReplicas: 0,
   };

@@ -1,14 +1,15 @@
 /** The Driver on the simulated cluster: what the service, the demo and the simulations run on. */
 import type { Clock } from "../../core/clock.ts";
-import type { ApplyContext, ApplyResult, CheckLine, Driver } from "../../core/driver.ts";
-import { Fault } from "../../core/fault.ts";
+import type { ApplyContext, ApplyResult, CheckLine, Driver, Probe, ProbeContext } from "../../core/driver.ts";
 import type { Observed } from "../../core/observed.ts";
 import type { Action } from "../../core/step.ts";
-import { cutNetwork, openNetwork, proveIsolation } from "./apply_network.ts";
+import { cutNetwork, openNetwork } from "./apply_network.ts";
+import { probeInstance, proveIsolation } from "./apply_proof.ts";
 import { destroyScope, ensureScope } from "./apply_scope.ts";
 import { consolidate, removeTask } from "./apply_task.ts";
 import { destroyVolume, ensureVolume, rebindVolume, retainVolume, taintVolume } from "./apply_volume.ts";
 import { ensureIdentity, removeWorkspace, replaceInstance, start, stop } from "./apply_workspace.ts";
+import { LabCanaries } from "./canaries.ts";
 import type { LabCluster } from "./cluster.ts";
 import { listPermits, observePermit } from "./observe.ts";
 import { type Interfere, NO_INTERFERENCE, Requests } from "./request.ts";
@@ -29,29 +30,59 @@ export class LabDriver implements Driver {
   readonly name = "lab";
   readonly #options: Required<LabDriverOptions>;
   readonly #closed = new AbortController();
+  readonly #canaries: LabCanaries;
+  /** Permits that wait for the canaries' next answer. */
+  readonly #waiting = new Set<string>();
 
   constructor(options: LabDriverOptions) {
     this.#options = { interfere: NO_INTERFERENCE, persist: () => Promise.resolve(), ...options };
+    this.#canaries = new LabCanaries(options.cluster, options.clock, this.#closed.signal);
   }
 
   /** See {@link Driver}. Throws a cancelled Fault when aborted. */
   observe(permitId: string, signal: AbortSignal): Promise<Observed> {
     const requests = new Requests(this.#options, permitId, "observe", signal);
-    return requests.read("everything of the permit", (world) => observePermit(world, permitId));
+    return requests.read(
+      "everything of the permit",
+      (world) => observePermit(world, permitId, this.#canaries.look()),
+    );
   }
 
   /** See {@link Driver}. Everything that goes wrong leaves as a Fault. */
   async apply(action: Action, context: ApplyContext): Promise<ApplyResult> {
     const { permitId, signal } = context;
     const requests = new Requests(this.#options, permitId, action.kind, signal);
-    if (action.kind === "prove-isolation") return await proveIsolation(requests, permitId, action);
-    return { detail: await applyTo(requests, context, action) };
+    const { control } = this.#canaries;
+    switch (action.kind) {
+      case "ask-canaries":
+        await requests.read("the canaries", () => this.#canaries.ask(action.after));
+        this.#waiting.add(permitId);
+        return { detail: "a control pod tries the canaries" };
+      case "prove-isolation":
+        return await proveIsolation(requests, permitId, action, control);
+      case "start":
+        return { detail: await start(requests, permitId, action, control) };
+      default:
+        return { detail: await applyTo(requests, context, action) };
+    }
   }
 
   /** See {@link Driver}. */
-  watch(changed: (permitId: string) => void, signal: AbortSignal): Promise<void> {
+  async watch(changed: (permitId: string) => void, signal: AbortSignal): Promise<void> {
     const { cluster, clock } = this.#options;
-    return watchCluster(cluster, clock, changed, AbortSignal.any([signal, this.#closed.signal]));
+    const release = this.#canaries.onAnswer(() => {
+      const told = [...this.#waiting];
+      this.#waiting.clear();
+      told.forEach(changed);
+    });
+    await watchCluster(cluster, clock, changed, AbortSignal.any([signal, this.#closed.signal]));
+    release();
+  }
+
+  /** See {@link Driver}. */
+  probe(target: { workspaceKey: string; instanceUid: string }, context: ProbeContext): Promise<Probe> {
+    const requests = new Requests(this.#options, context.permitId, "probe", context.signal);
+    return probeInstance(requests, context.permitId, target);
   }
 
   /** See {@link Driver}. */
@@ -88,7 +119,11 @@ export class LabDriver implements Driver {
   }
 }
 
-function applyTo(requests: Requests, context: ApplyContext, action: Action): Promise<string> {
+function applyTo(
+  requests: Requests,
+  context: ApplyContext,
+  action: Exclude<Action, { kind: "ask-canaries" | "prove-isolation" | "start" }>,
+): Promise<string> {
   const { permitId } = context;
   switch (action.kind) {
     case "cut-network":
@@ -115,15 +150,11 @@ function applyTo(requests: Requests, context: ApplyContext, action: Action): Pro
       return destroyVolume(requests, permitId, action);
     case "ensure-identity":
       return ensureIdentity(requests, context, action);
-    case "start":
-      return start(requests, permitId, action);
     case "replace-instance":
       return replaceInstance(requests, permitId, action);
     case "open-network":
       return openNetwork(requests, permitId, action);
     case "destroy-scope":
       return destroyScope(requests, permitId, action);
-    case "prove-isolation":
-      throw new Fault("stalled", "internal", "Cannot apply prove-isolation here: it leaves evidence");
   }
 }

@@ -91,9 +91,10 @@ export class LabJudge {
     }
     const opening = Object.values(scope.policies).find(({ rules }) => rules.selects === pod.belongs.key)
       ?.opening;
-    if (
-      opening?.openedFor === pod.uid && sensitive.length > 0 && opening.posture === "isolated" && !pod.proven
-    ) {
+    if (sensitive.length > 0 && pod.belongs.to === "workspace" && !pod.template.gated) {
+      this.#report(world, { invariant: 6, permitId, target, message: `has data and passed no gate` });
+    }
+    if (opening?.openedFor === pod.uid && sensitive.length > 0 && !pod.proven) {
       const message = `was made reachable before its isolation was shown`;
       this.#report(world, { invariant: 6, permitId, target, message });
     }

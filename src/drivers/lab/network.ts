@@ -62,7 +62,11 @@ export function rulesFor(scope: LabScope, pod: LabPod): LabRules[] {
 
 /** Whether a new connection from a running pod would get to a target at this instant. */
 export function mayLeave(scope: LabScope, pod: LabPod, target: LabTarget): boolean {
-  if (pod.phase !== "running") return false;
+  return pod.phase === "running" && letsOut(scope, pod, target);
+}
+
+/** Whether the enforced rules let a packet from a pod get to a target, whatever of the pod is there to send it. */
+export function letsOut(scope: LabScope, pod: LabPod, target: LabTarget): boolean {
   const rules = rulesFor(scope, pod);
   if (rules.length === 0) return true;
   return rules.some(({ egress }) => egress === "any" || (egress === "proxy" && target === "proxy"));

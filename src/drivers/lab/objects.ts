@@ -22,6 +22,9 @@ const base = { name: z.string(), uid: z.string(), version: z.int(), owned: z.boo
 /** What an object that may linger while it goes has. */
 const mortal = { deletedAtMs: z.number().nullable(), finalizers: z.array(z.string()) };
 
+/** What the control pod found. */
+const control = z.strictObject({ atMs: z.number(), alive: z.array(z.string()), silent: z.array(z.string()) });
+
 const template = z.strictObject({
   posture,
   account,
@@ -30,6 +33,9 @@ const template = z.strictObject({
   tier: z.string(),
   /** The `template` setting when it was written. */
   revision: z.string(),
+  /** Has the isolation gate before its container; with what the control pod had found when it was written. */
+  gated: z.boolean().default(false),
+  control: control.nullable().default(null),
 });
 
 const compute = z.strictObject({
@@ -92,6 +98,16 @@ const pod = z.strictObject({
   reason: z.string().nullable(),
   /** Its end is being timed. */
   ending: z.boolean(),
+  /** How far its gate is; of no meaning where its template has none. */
+  gate: z.strictObject({
+    rounds: z.int(),
+    cleanRounds: z.int(),
+    passed: z.boolean(),
+    /** Why it gave up last; it is started again all the same. */
+    failed: z.string().nullable(),
+    begunAtMs: z.number(),
+    endedAtMs: z.number().nullable(),
+  }),
   /** WPS has shown its isolation. */
   proven: z.boolean(),
   /** Ends that it reached or was reached from once: a connection lives as long as its pod (FACTS 10). */
@@ -180,7 +196,7 @@ const timer = z.strictObject({
   atMs: z.number(),
   /** Among timers of one instant the earlier made goes first. */
   order: z.int(),
-  kind: z.enum(["bind", "run", "ready", "gone", "finish", "reclaim", "enforce", "vanish", "node"]),
+  kind: z.enum(["bind", "run", "ready", "gone", "finish", "reclaim", "enforce", "gate", "vanish", "node"]),
   /** Namespace, or "" for a cluster-wide object. */
   scope: z.string(),
   /** The object meant; a timer whose object is gone does nothing. */
@@ -194,6 +210,8 @@ const labState = z.strictObject({
   scopes: z.record(z.string(), scope),
   backings: z.record(z.string(), backing),
   nodes: z.array(node),
+  /** Canaries that answer nobody; see LAB_TARGETS. */
+  silent: z.array(z.string()).default([]),
   timers: z.array(timer),
 });
 
@@ -207,6 +225,8 @@ export type LabIdentity = z.output<typeof identity>;
 export type LabRules = z.output<typeof rules>;
 /** A NetworkPolicy. */
 export type LabPolicy = z.output<typeof policy>;
+/** What the control pod found at one time. */
+export type LabControl = z.output<typeof control>;
 /** A pod of a workspace or a task. */
 export type LabPod = z.output<typeof pod>;
 /** A file with its owner. */
@@ -233,7 +253,7 @@ export function parseLabState(json: unknown): LabState | { error: string } {
 
 /** A cluster in which nothing has happened, without nodes. */
 export function emptyState(): LabState {
-  return { format: 1, counter: 0, scopes: {}, backings: {}, nodes: [], timers: [] };
+  return { format: 1, counter: 0, scopes: {}, backings: {}, nodes: [], silent: [], timers: [] };
 }
 
 /** Adds nodes up to a number; none is ever taken away, because pods may be on it. */

@@ -4,6 +4,7 @@ import type {
   ForeignObject,
   Instance,
   Observed,
+  ObservedCanaries,
   ObservedNetwork,
   ObservedScope,
   ObservedTask,
@@ -18,7 +19,7 @@ import { contentsOf, missingGuards } from "./scopes.ts";
 import { seenOf, type World } from "./world.ts";
 
 /** Everything of one permit at this instant. */
-export function observePermit(world: World, permitId: string): Observed {
+export function observePermit(world: World, permitId: string, canaries: ObservedCanaries): Observed {
   const name = permitName(permitId);
   const found = world.state.scopes[name];
   const scope = found?.owned ? found : undefined;
@@ -32,6 +33,7 @@ export function observePermit(world: World, permitId: string): Observed {
     volumes: observeVolumes(world, permitId, scope),
     tasks: scope === undefined ? [] : observeTasks(scope),
     foreign: scope === undefined ? foreignScope : foreignIn(scope),
+    canaries,
     atMs: world.nowMs,
   };
 }
@@ -116,7 +118,11 @@ function observeInstance(world: World, pod: LabPod): Instance {
     mounts: structuredClone(pod.template.mounts),
     node: pod.node,
     reason: pod.reason,
-    trouble: state === "pending" ? troubleOf(pod.reason) : null,
+    trouble: state !== "pending"
+      ? null
+      : pod.gate.failed !== null
+      ? "isolation-unproven"
+      : troubleOf(pod.reason),
   };
 }
 

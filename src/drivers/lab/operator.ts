@@ -113,6 +113,8 @@ export class LabOperator {
             mounts: [],
             tier: "foreign",
             revision: "foreign",
+            gated: false,
+            control: null,
           },
           stoppedAfter: null,
           readyReplicas: 0,

@@ -1,6 +1,6 @@
 /** What StatefulSet controller, scheduler and kubelet do: pods come, wait, run, get ready, and go without force. */
 import { volumeName, workspaceName } from "../../core/names.ts";
-import { isEnforced } from "./network.ts";
+import { gateTimer, passesGate } from "./gate.ts";
 import type { LabCompute, LabPod, LabScope, LabTimer } from "./objects.ts";
 import type { World } from "./world.ts";
 
@@ -61,6 +61,14 @@ export function addPod(
     ready: false,
     reason: null,
     ending: false,
+    gate: {
+      rounds: 0,
+      cleanRounds: 0,
+      passed: false,
+      failed: null,
+      begunAtMs: world.nowMs,
+      endedAtMs: null,
+    },
     proven: false,
     connections: [],
   };
@@ -103,10 +111,14 @@ function settlePending(world: World, scope: LabScope, pod: LabPod): void {
   }
   const reason = waitsFor(world, scope, pod) ??
     (pod.node === null ? "Unschedulable: no node is available" : blockedBy(world, scope, pod));
-  if (reason === null && !world.isScheduled("run", pod.uid) && world.isReachable(pod.node)) {
-    world.schedule("run", scope.name, pod.uid, world.settings.startMs);
+  const isComing = world.isScheduled("run", pod.uid) || world.isScheduled("gate", pod.uid);
+  if (reason === null && !isComing && world.isReachable(pod.node)) {
+    // Behind its gate the container has nothing to wait for.
+    const isThrough = pod.template.gated && pod.gate.rounds > 0;
+    world.schedule("run", scope.name, pod.uid, isThrough ? 0 : world.settings.startMs);
   }
-  const said = reason ?? "ContainerCreating";
+  const said = reason ?? (pod.template.gated && pod.gate.rounds > 0 ? pod.reason : null) ??
+    "ContainerCreating";
   if (pod.reason !== said) {
     pod.reason = said;
     world.bump(pod);
@@ -153,6 +165,7 @@ function chooseNode(world: World): string | null {
 
 /** A pod's timer has come: it runs, is ready, or its grace period is over. */
 export function podTimer(world: World, scope: LabScope, timer: LabTimer): void {
+  if (timer.kind === "gate") return gateTimer(world, scope, timer);
   const pod = Object.values(scope.pods).find(({ uid }) => uid === timer.uid);
   if (pod === undefined) return;
   const reachable = world.isReachable(pod.node);
@@ -165,8 +178,8 @@ export function podTimer(world: World, scope: LabScope, timer: LabTimer): void {
   } else if (timer.kind === "run") {
     if (pod.deletedAtMs !== null || pod.phase !== "pending" || !reachable) return;
     if (waitsFor(world, scope, pod) !== null || blockedBy(world, scope, pod) !== null) return;
-    // Measured on Calico: a new pod shows no gap under policies that stand, so it waits for them; settling tries again.
-    if (!isEnforced(scope)) return;
+    // The gate's own rounds find out whether the policies are enforced yet; settling tries again.
+    if (!passesGate(world, scope, pod)) return;
     pod.phase = "running";
     pod.reason = "ContainersNotReady: it has started and does not answer yet";
     if (pod.belongs.to === "task") world.schedule("finish", scope.name, pod.uid, world.settings.taskMs);

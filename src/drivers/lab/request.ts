@@ -10,7 +10,7 @@ import type { World } from "./world.ts";
 export interface LabRequest {
   /** Null: the call concerns no single permit. */
   permitId: string | null;
-  verb: Action["kind"] | "observe" | "list";
+  verb: Action["kind"] | "observe" | "list" | "probe";
   /** The object meant, e.g. "statefulset research-a-1b64"; one action may make several requests. */
   what: string;
 }

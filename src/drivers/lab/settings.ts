@@ -35,6 +35,8 @@ export const labSection = section({
     ready: delay("150ms"),
     stop: delay("200ms"),
     enforce: delay("10ms"),
+    gate: delay("20ms"),
+    control: delay("100ms"),
     task: delay("300ms"),
     reclaim: delay("80ms"),
     namespace: delay("80ms"),
@@ -59,6 +61,10 @@ export interface LabSettings {
   stopMs: number;
   /** Policy acknowledged → enforced on packets. */
   enforceMs: number;
+  /** One round of an isolation gate. */
+  gateMs: number;
+  /** Control pod asked for → it has tried each canary. */
+  controlMs: number;
   /** Consolidation runs → finished. */
   taskMs: number;
   /** Backing asked to go → gone. */
@@ -83,6 +89,8 @@ export function labSettings(parsed: z.output<typeof labSection>): LabSettings {
     readyMs: delays.ready,
     stopMs: delays.stop,
     enforceMs: delays.enforce,
+    gateMs: delays.gate,
+    controlMs: delays.control,
     taskMs: delays.task,
     reclaimMs: delays.reclaim,
     namespaceMs: delays.namespace,

@@ -1,9 +1,12 @@
 /** Networks: what opens them beside WPS, what outlives a cut, and what proves that nothing does. */
 import assert from "node:assert/strict";
+import { areCanariesConfirmed } from "../../../src/core/isolation.ts";
+import type { DesiredWorkspace } from "../../../src/core/workspace.ts";
 import type { DriverCase } from "../case.ts";
-import { workspace } from "../fixtures.ts";
+import { mount, volume, workspace } from "../fixtures.ts";
 import { find } from "../observation.ts";
 import { packets } from "../packets.ts";
+import type { Trial } from "../trial.ts";
 
 /** Cases of breaches, open connections and prove-isolation. */
 export const BREACH_CASES: readonly DriverCase[] = [
@@ -78,21 +81,29 @@ export const BREACH_CASES: readonly DriverCase[] = [
     name: "prove-isolation leaves evidence of at most 4096 bytes for a shut network",
     why: "DESIGN 8: no proof of isolation, no data mounted (invariant 6)",
     run: async (trial) => {
-      const research = workspace("research/j.virtanen");
-      await trial.scope();
+      const research = await sensitive(trial);
       const { uid: instanceUid } = await trial.start(research);
-      const { evidence } = await trial.apply({ kind: "prove-isolation", workspace: research, instanceUid });
+      const { evidence } = await trial.prove(research, instanceUid);
       assert.ok(evidence !== undefined);
       assert.ok(new TextEncoder().encode(JSON.stringify(evidence)).length <= 4096);
+      assert.deepEqual([evidence.method, evidence.pod.uid], ["gate", instanceUid]);
+      assert.ok(evidence.cleanRounds >= 2 && evidence.rounds >= evidence.cleanRounds);
+      const failed = new Set(
+        evidence.targets.filter(({ outcome }) => outcome !== "reached").map((t) => t.target),
+      );
+      const { before, after } = evidence.control;
+      const proving = after.alive.filter((target) => failed.has(target) && before?.alive.includes(target));
+      assert.ok(proving.length >= 2, `live canaries that it failed to reach: ${JSON.stringify(evidence)}`);
     },
   },
   {
     name: "prove-isolation proves nothing of a breached network",
     why: "invariant 6: fail closed",
     run: async (trial) => {
-      const research = workspace("research/j.virtanen");
-      await trial.scope();
+      const research = await sensitive(trial);
       const { uid: instanceUid } = await trial.start(research);
+      await trial.apply({ kind: "ask-canaries", after: [instanceUid] });
+      await trial.until("the canaries answer", (seen) => areCanariesConfirmed(seen, instanceUid));
       await trial.backend.outside.addForeignPolicy(trial.permitId, "let-me-out");
       await trial.until(
         "it is breached",
@@ -102,6 +113,62 @@ export const BREACH_CASES: readonly DriverCase[] = [
       await trial.refused({ kind: "prove-isolation", workspace: research, instanceUid }, {
         reason: "isolation-unproven",
       });
+    },
+  },
+  {
+    name: "prove-isolation proves nothing before the canaries were asked after the gate",
+    why: "DESIGN 8: a canary that died before the gate would make any gate pass",
+    run: async (trial) => {
+      const research = await sensitive(trial);
+      const { uid: instanceUid } = await trial.start(research);
+      await trial.refused({ kind: "prove-isolation", workspace: research, instanceUid }, {
+        reason: "isolation-unproven",
+      });
+    },
+  },
+  {
+    name: "a probe beside a running workspace shows its isolation and disturbs nothing",
+    why: "DESIGN 8: isolation is shown again while it runs",
+    run: async (trial) => {
+      const research = await sensitive(trial);
+      const { uid: instanceUid } = await trial.start(research);
+      await trial.prove(research, instanceUid);
+      await trial.open(research);
+      const before = await trial.settled();
+      const probe = await trial.backend.driver.probe(
+        { workspaceKey: research.key, instanceUid },
+        trial.context(),
+      );
+      assert.equal(probe.found, "isolated", JSON.stringify(probe));
+      assert.deepEqual(await trial.settled(), before);
+    },
+  },
+  {
+    name: "a probe finds what a foreign policy lets through",
+    why: "policies add up (DESIGN 8): a breach is found by packets",
+    run: async (trial) => {
+      const research = await sensitive(trial);
+      const { uid: instanceUid } = await trial.start(research);
+      await trial.backend.outside.addForeignPolicy(trial.permitId, "let-me-out");
+      await packets(trial, research.key, ["internet", "proxy", "dns"], []);
+      const probe = await trial.backend.driver.probe(
+        { workspaceKey: research.key, instanceUid },
+        trial.context(),
+      );
+      assert.equal(probe.found, "breached", JSON.stringify(probe));
+    },
+  },
+  {
+    name: "a probe beside an instance that is gone says nothing",
+    why: "only what was shown counts (invariant 6)",
+    run: async (trial) => {
+      const research = await sensitive(trial);
+      await trial.start(research);
+      const probe = await trial.backend.driver.probe(
+        { workspaceKey: research.key, instanceUid: crypto.randomUUID() },
+        trial.context(),
+      );
+      assert.equal(probe.found, "unknown", JSON.stringify(probe));
     },
   },
   {
@@ -121,3 +188,11 @@ export const BREACH_CASES: readonly DriverCase[] = [
     },
   },
 ];
+
+/** A workspace with sensitive data, which passes the gate; its volume is bound. */
+async function sensitive(trial: Trial): Promise<DesiredWorkspace> {
+  const prepared = volume("prepared", { sensitive: true });
+  await trial.scope();
+  await trial.volumes(prepared);
+  return workspace("research/j.virtanen", { sensitive: true, mounts: [mount("prepared", "ro")] });
+}

@@ -70,6 +70,7 @@ Deno.test("settleNetwork: a policy is enforced only a moment after its acknowled
   const research = workspace("research/a", { posture: "proxied" });
   await trial.scope();
   await trial.start(research);
+  await backend.clock.sleep(600);
   await trial.open(research);
   const inside = new LabInside(backend.cluster);
   assert.equal(inside.canReach("p", research.key, "proxy"), false, "not yet open");

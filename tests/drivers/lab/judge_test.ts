@@ -31,7 +31,7 @@ const CASES: Planted[] = [
         sensitive: true,
       });
       const { uid: instanceUid } = await trial.start(research);
-      await trial.apply({ kind: "prove-isolation", workspace: research, instanceUid });
+      await trial.prove(research, instanceUid);
       await trial.open(research);
     },
   },
@@ -44,8 +44,10 @@ const CASES: Planted[] = [
       const airlock = workspace("airlock/hospital-a", {
         mounts: [mount("uploads/hospital-a", "wo")],
         allowedCidrs: ["203.0.113.7/32"],
+        sensitive: true,
       });
-      await trial.start(airlock);
+      const { uid } = await trial.start(airlock);
+      await trial.prove(airlock, uid);
       await trial.open(airlock);
     },
   },
