@@ -6,7 +6,12 @@
 import { HEAVY_MODULES } from "../src/cli/heavy.ts";
 
 /** Folders and files that the program reads at run time through import.meta. */
-export const DATA: readonly string[] = ["phases", "migrations", "src/drivers/kubernetes/consolidate.sh"];
+export const DATA: readonly string[] = [
+  "phases",
+  "migrations",
+  "src/drivers/kubernetes/consolidate.sh",
+  "src/drivers/kubernetes/gate.sh",
+];
 
 /**
  * What the service needs, and no more: never to start another program. Network, files and environment are whole,

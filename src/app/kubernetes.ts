@@ -18,6 +18,7 @@ export function createKubernetesDriver(parts: DriverParts, settings: KubernetesS
     toolsImage: tools,
     gateway: gatewayOf(config.network),
     proxy: proxy === null ? null : { url: proxy.url, cidr: proxy.cidr },
+    canaries: config.network.canaries,
     tiers: config.tiers,
     singleNode: config.volumes.singleNode,
     volumes: Object.fromEntries([...phases.volumes].map(([name, rule]) => [name, rule.access])),

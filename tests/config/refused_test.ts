@@ -106,9 +106,9 @@ const CASES: Refusal[] = [
     /every workspace would see/,
   ],
   ["network: { proxy: { url: http://p:1/x, cidr: 10.0.0.1/32 } }", 26, "network.proxy.url", /without path/],
-  ["network: { canaries: [example.org:443] }", 23, "network.canaries[0]", /has no DNS/],
-  ["network: { canaries: [10.0.0.1:443, 10.0.0.2] }", 37, "network.canaries[1]", /address and port/],
-  ["network: { canaries: [10.0.0.1:0] }", 23, "network.canaries[0]", /address and port/],
+  ["network: { canaries: [ex_ample:443] }", 23, "network.canaries[0]", /address or name/],
+  ["network: { canaries: [10.0.0.1:443, 10.0.0.2] }", 37, "network.canaries[1]", /address or name/],
+  ["network: { canaries: [10.0.0.1:0] }", 23, "network.canaries[0]", /address or name/],
   // Accounts.
   ["accounts: { uidRange: 0-999 }", 23, "accounts.uidRange", /begins at 1000 or higher/],
   ["accounts: { uidRange: 999-2000 }", 23, "accounts.uidRange", /begins at 1000 or higher/],

@@ -121,12 +121,10 @@ function holds(outer: string, inner: string): boolean {
   return !("error" in a) && !("error" in b) && contains(a, b);
 }
 
-const CANARY =
-  "expected an address and port such as 192.0.2.10:443; a name would fail without any isolation, " +
-  "because an isolated workspace has no DNS";
+const CANARY = "expected an address or name, and a port, such as 192.0.2.10:443";
 
 const canary = z.string({ error: CANARY }).transform((given, context): HostPort => {
-  const parsed = parseHostPort(given, false);
+  const parsed = parseHostPort(given, true);
   if (parsed !== null && parsed.port > 0) return parsed;
   context.addIssue({ code: "custom", message: CANARY });
   return z.NEVER;

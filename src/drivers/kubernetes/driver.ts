@@ -1,9 +1,11 @@
 /** The Kubernetes driver (DESIGN 8): observes by quorum reads, applies by conditional server-side applies. */
 import type { Clock, Random } from "../../core/clock.ts";
-import type { ApplyContext, ApplyResult, CheckLine, Driver } from "../../core/driver.ts";
+import type { ApplyContext, ApplyResult, CheckLine, Driver, Probe, ProbeContext } from "../../core/driver.ts";
+import { isGated } from "../../core/isolation.ts";
 import type { Observed } from "../../core/observed.ts";
 import type { Action } from "../../core/step.ts";
 import { cutNetwork, openNetwork } from "./actions/network.ts";
+import { probeInstance, type ProbeParts, type ProbeTarget } from "./actions/probe.ts";
 import { proveIsolation } from "./actions/prove.ts";
 import { destroyScope, ensureScope } from "./actions/scope.ts";
 import { consolidate, removeTask } from "./actions/task.ts";
@@ -15,9 +17,11 @@ import {
   startWorkspace,
   stopWorkspace,
 } from "./actions/workspace.ts";
+import { Canaries } from "./canaries.ts";
 import { runChecks } from "./check/check.ts";
 import { Client } from "./client.ts";
 import { ClusterFacts } from "./cluster.ts";
+import type { Gate } from "./manifests/gate.ts";
 import { NOTE, note, OURS_SELECTOR } from "./marks.ts";
 import { describeSnapshot } from "./observe/observe.ts";
 import { readSnapshot } from "./observe/snapshot.ts";
@@ -42,7 +46,8 @@ export class KubernetesDriver implements Driver {
   readonly #facts: ClusterFacts;
   /** Permits whose namespace stood when it was last heard of. Decides how is read, never what is believed. */
   readonly #standing = new Set<string>();
-  #script: Promise<string> | null = null;
+  readonly #canaries: Canaries;
+  readonly #scripts = new Map<string, Promise<string>>();
 
   constructor(
     private readonly site: KubernetesSite,
@@ -51,6 +56,14 @@ export class KubernetesDriver implements Driver {
     this.#transport = new Transport({ settings: site.settings, surroundings });
     this.#client = new Client(this.#transport);
     this.#facts = new ClusterFacts(this.#client, site.settings);
+    this.#canaries = new Canaries({
+      client: this.#client,
+      site,
+      clock: surroundings.clock,
+      random: surroundings.random,
+      script: () => this.#script("gate.sh"),
+      traits: () => this.#facts.traits(),
+    });
   }
 
   /** Everything of one permit, in waves of parallel quorum reads. */
@@ -62,13 +75,13 @@ export class KubernetesDriver implements Driver {
     ]);
     if (snapshot.namespace === null) this.#standing.delete(permitId);
     else this.#standing.add(permitId);
-    return describeSnapshot(snapshot, this.site, traits);
+    return describeSnapshot(snapshot, this.site, traits, this.#canaries.observed(permitId));
   }
 
   /** Does one action; returns when the API server has acknowledged its last write. */
   async apply(action: Action, context: ApplyContext): Promise<ApplyResult> {
-    const { permitId, signal } = context;
-    const writing: Writing = { client: this.#client, permitId, signal, clock: this.surroundings.clock };
+    const { permitId } = context;
+    const writing = this.#writing(context);
     switch (action.kind) {
       case "cut-network":
         return await cutNetwork(writing, action);
@@ -92,24 +105,35 @@ export class KubernetesDriver implements Driver {
       case "destroy-volume":
         return await destroyVolume(writing, action);
       case "consolidate":
-        return await consolidate(writing, action, this.site, await this.#consolidateScript());
+        return await consolidate(writing, action, this.site, await this.#script("consolidate.sh"));
       case "remove-task":
         return await removeTask(writing, action);
       case "ensure-identity":
         return await ensureIdentity(writing, action, context, this.site);
       case "start":
-        return await startWorkspace(writing, action, this.site);
+        return await startWorkspace(writing, action, this.site, await this.#gateFor(action));
       case "replace-instance":
         return await replaceInstance(writing, action);
-      case "prove-isolation":
-        return await proveIsolation(writing, action, this.site);
+      case "ask-canaries":
+        this.#canaries.ask(action.after, permitId);
+        return { detail: "the control pod tries them" };
+      case "prove-isolation": {
+        const probe = await this.#probeParts();
+        return await proveIsolation(writing, action, { ...probe, probe });
+      }
       case "open-network":
         return await openNetwork(writing, action, this.site);
     }
   }
 
-  /** One set of watches for all permits; see {@link watchPermits}. */
+  /** A short-lived pod beside the instance tries every canary; see {@link probeInstance}. */
+  async probe(target: ProbeTarget, context: ProbeContext): Promise<Probe> {
+    return await probeInstance(this.#writing(context), target, await this.#probeParts());
+  }
+
+  /** One set of watches for all permits; see {@link watchPermits}. An answer of the canaries is a change, too. */
   async watch(changed: (permitId: string) => void, signal: AbortSignal): Promise<void> {
+    this.#canaries.listen(changed, signal);
     await watchPermits(this.#client, this.surroundings, changed, signal);
   }
 
@@ -131,11 +155,31 @@ export class KubernetesDriver implements Driver {
 
   /** Closes connections; requests in flight fail. */
   async close(): Promise<void> {
+    await this.#canaries.close();
     await this.#transport.close();
   }
 
-  #consolidateScript(): Promise<string> {
-    this.#script ??= this.surroundings.readText(`${import.meta.dirname}/consolidate.sh`);
-    return this.#script;
+  #writing({ permitId, signal }: ProbeContext): Writing {
+    return { client: this.#client, permitId, signal, clock: this.surroundings.clock };
+  }
+
+  async #probeParts(): Promise<ProbeParts> {
+    const { site, surroundings: { random } } = this;
+    return { site, random, canaries: this.#canaries, script: await this.#script("gate.sh") };
+  }
+
+  /** The gate of a workspace near sensitive data, from the newest answer; null where none is needed or none is alive. */
+  async #gateFor({ workspace }: Extract<Action, { kind: "start" }>): Promise<Gate | null> {
+    const answer = isGated(workspace) ? this.#canaries.fresh : null;
+    if (answer === null) return null;
+    const { lines, evidence: control } = answer;
+    return { script: await this.#script("gate.sh"), lines, control };
+  }
+
+  /** A script beside this file, read once. */
+  #script(name: "consolidate.sh" | "gate.sh"): Promise<string> {
+    const found = this.#scripts.get(name) ?? this.surroundings.readText(`${import.meta.dirname}/${name}`);
+    this.#scripts.set(name, found);
+    return found;
   }
 }

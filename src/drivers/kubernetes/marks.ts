@@ -16,6 +16,8 @@ export const LABEL = {
   volume: "spe.wps/volume",
   /** `taskName` of a consolidation. */
   task: "spe.wps/task",
+  /** What a pod of a workspace is for; its Service and StatefulSet select by it, policies never do. */
+  role: "spe.wps/role",
   /** A pod's own uid, set when its network is opened: the opened policy selects by it, so it never holds for another pod. */
   opened: "spe.wps/opened",
 } as const;
@@ -36,6 +38,10 @@ export const NOTE = {
   volumeKeys: "spe.wps/volume-keys",
   templateHash: "spe.wps/template-hash",
   identityHash: "spe.wps/identity-hash",
+  /** On a pod with an isolation gate: a hash of the gate's container, so that an altered one shows. */
+  gateHash: "spe.wps/gate-hash",
+  /** On a pod with an isolation gate: what the control pod had reached before it was started, as JSON. */
+  canaries: "spe.wps/canaries",
   /** On an opened policy: what it was rendered from, as JSON. */
   rules: "spe.wps/rules",
   /** On a shut policy: the version that the cut saw. Each cut is a write, so that whoever saw an older one is refused. */
@@ -45,6 +51,9 @@ export const NOTE = {
   volumeKey: "spe.wps/volume-key",
   tainted: "spe.wps/tainted",
 } as const;
+
+/** Values of {@link LABEL.role}: the workspace itself, or a probe beside it that is to be judged by the same policies. */
+export const ROLE = { desktop: "desktop", probe: "probe" } as const;
 
 /** The value of {@link LABEL.managedBy}. */
 export const MANAGER = "wps";

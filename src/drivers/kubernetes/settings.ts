@@ -7,6 +7,7 @@ import type { V1LabelSelector } from "@kubernetes/client-node";
 
 /** DNS label or subdomain, as Kubernetes names classes, roles, secrets and hosts. */
 const NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
+const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const NAME_WORDS = "a name of lower-case letters, digits, dashes and dots";
 /** Label keys and values (Kubernetes: labels and selectors), also as node selectors. */
 const LABEL_KEY = /^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
@@ -50,6 +51,8 @@ export const kubernetesSettings = section({
   imagePullSecrets: z.array(text(NAME, NAME_WORDS)).max(8).default([]),
   /** ClusterRole that WPS binds to itself in each permit's namespace: the only way it reaches Secrets. */
   secretsRole: text(NAME, NAME_WORDS).default("wps-permit-secrets"),
+  /** Where a pod that no policy binds shows that the canaries are alive. Named in deploy/kubernetes/admission.yaml, too. */
+  canaryNamespace: text(DNS_LABEL, "a name of lower-case letters, digits and dashes").default("wps-canaries"),
   requestTimeoutMs: count(500, 120_000).default(10_000),
   /** HTTP/2 connections for requests; watches have one of their own. */
   connections: count(1, 16).default(4),
@@ -83,6 +86,12 @@ export interface Proxy {
   cidr: string;
 }
 
+/** An address, or a name that the control pod resolves, and a TCP port at which something always answers. */
+export interface Canary {
+  host: string;
+  port: number;
+}
+
 /** CPU and memory of a workspace, as Kubernetes quantities. */
 export interface Compute {
   cpu: string;
@@ -94,11 +103,13 @@ export interface KubernetesSite {
   settings: KubernetesSettings;
   /** By workspace kind. */
   images: Readonly<Record<string, Image>>;
-  /** BusyBox or better: runs the consolidation. */
+  /** BusyBox or better: runs the consolidation and the isolation gate. */
   toolsImage: Image;
   gateway: Gateway;
   /** Null: no phase of the site is `proxied`. */
   proxy: Proxy | null;
+  /** What nobody isolated may reach; changing them restarts nobody. */
+  canaries: readonly Canary[];
   tiers: Readonly<Record<string, Compute>>;
   /** Access mode by volume name (volumes.yaml): for the self-check. */
   volumes: Readonly<Record<string, VolumeAccess>>;

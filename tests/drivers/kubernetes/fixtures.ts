@@ -26,6 +26,7 @@ export function site(given: Partial<KubernetesSite> = {}): KubernetesSite {
       podSelector: { matchLabels: { app: "guacamole" } },
     },
     proxy: { url: "http://proxy.site:3128", cidr: "10.0.0.5/32" },
+    canaries: [{ host: "192.0.2.10", port: 443 }, { host: "vault.site", port: 8200 }],
     tiers: { standard: { cpu: "4", memory: "16Gi" } },
     volumes: { project: "ReadWriteMany", home: "ReadWriteOnce" },
     singleNode: false,

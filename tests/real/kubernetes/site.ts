@@ -61,6 +61,7 @@ export function testSite(
       podSelector: { matchLabels: { app: "gateway" } },
     },
     proxy: world.proxy === null ? null : { url: `http://${world.proxy}:3128`, cidr: `${world.proxy}/32` },
+    canaries: [],
     tiers: { standard: { cpu: "200m", memory: "64Mi" } },
     volumes: {
       home: "ReadWriteOnce",

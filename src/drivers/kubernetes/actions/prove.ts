@@ -1,74 +1,113 @@
-/** prove-isolation: shows from the API server's own policies that the shut network holds for one pod. */
+/** prove-isolation: the gate's packets, the canaries around them, and the policies as they are read back (DESIGN 8). */
 import type { ApplyResult } from "../../../core/driver.ts";
 import { Fault } from "../../../core/fault.ts";
-import { permitName, workspaceName } from "../../../core/names.ts";
 import type { Action } from "../../../core/step.ts";
-import { isDefaultDenyIntact } from "../observe/scope.ts";
-import { networkOf, readPolicy } from "../observe/network.ts";
+import type { Canaries } from "../canaries.ts";
+import { BEFORE_MAX_MS, evidenceOf, parseControl, provenTargets, tooFew } from "../evidence.ts";
+import { GATE, gateFault, runsScript } from "../manifests/gate.ts";
+import { NOTE, note } from "../marks.ts";
+import { passedReport } from "../observe/gate.ts";
 import type { KubernetesSite } from "../settings.ts";
+import type { Stored } from "../wire.ts";
 import type { Writing } from "../write.ts";
 import { findInstance } from "./network.ts";
+import { type PolicyReading, readPolicies } from "./policies.ts";
+import { probeInstance, type ProbeParts } from "./probe.ts";
 
 type Of<K extends Action["kind"]> = Extract<Action, { kind: K }>;
 
+/** What proving needs beside the write. */
+export interface ProveParts {
+  site: KubernetesSite;
+  canaries: Canaries;
+  probe: ProbeParts;
+  /** gate.sh as it is today. */
+  script: string;
+}
+
 /**
- * Reads pod and policies back. The evidence says what was read; a Fault `isolation-unproven` says what is missing.
- * The isolation gate's packets (DESIGN 8) add to this evidence; this reading stays.
+ * Judges one pod. The evidence says what was tried; a Fault `isolation-unproven` says what is missing. A pod that came
+ * of itself long after its workspace was started, whose gate is of another version of WPS, or whose canaries have gone
+ * since, is proven by a probe.
  */
 export async function proveIsolation(
   writing: Writing,
   { workspace, instanceUid }: Of<"prove-isolation">,
-  site: KubernetesSite,
+  parts: ProveParts,
 ): Promise<ApplyResult> {
-  const { client, permitId, signal } = writing;
-  const namespace = permitName(permitId);
-  const [pod, policies] = await Promise.all([
-    findInstance(writing, workspace.key, instanceUid),
-    client.list("networkpolicies", { namespace }, signal),
-  ]);
-  const name = workspaceName(workspace.key);
-  const own = policies.find(({ metadata }) => metadata.name === name);
-  const reading = own === undefined ? null : readPolicy(own, permitId, workspace.key);
-  const read = { permitId, policies };
-  const network = networkOf(read, workspace.key, [pod.metadata.labels ?? {}], site);
-  const missing = [
-    isDefaultDenyIntact(read) ? null : "the namespace's default-deny is missing or altered",
-    network.state === "shut"
-      ? null
-      : network.state === "breached"
-      ? `${network.by} opens it`
-      : "its own policy is open",
-    own !== undefined && reading === null ? `NetworkPolicy ${name} is altered` : null,
-    pod.spec?.hostNetwork === true ? "the pod uses its node's network, which no policy binds" : null,
-  ].filter((text) => text !== null);
-  if (missing.length > 0) {
-    throw new Fault(
-      "stalled",
-      "isolation-unproven",
-      `Cannot show that ${workspace.key} is isolated: ${missing.join("; ")}`,
-      {
-        target: workspace.key,
-        advice: "Remove what opens it, then run wps jobs retry; its network stays shut until then",
-      },
-    );
+  const pod = await findInstance(writing, workspace.key, instanceUid);
+  const reading = await readPolicies(writing, workspace.key, pod, parts.site);
+  refuseAltered(workspace.key, reading);
+  const gate = gateOfPod(pod, parts.script);
+  if (gate === null) return await proveByProbe(writing, workspace.key, instanceUid, parts.probe);
+  const answer = parts.canaries.answer;
+  if (answer === null || !answer.after.includes(instanceUid)) {
+    throw unproven("retry", workspace.key, "the canaries have not been asked since its gate");
   }
-  const relevant = policies.map(({ metadata }) => ({
-    name: metadata.name,
-    uid: metadata.uid,
-    version: metadata.resourceVersion,
-  }));
+  const { report, before } = gate;
+  const proven = provenTargets(report, before, answer.evidence);
+  // The canaries changed around the gate: a probe asks them anew before and after.
+  if (tooFew(proven) !== null) return await proveByProbe(writing, workspace.key, instanceUid, parts.probe);
+  const instance = { name: pod.metadata.name, uid: instanceUid };
+  const { policies } = reading;
   return {
-    detail: `pod ${pod.metadata.name}: denied both ways by ${
-      own === undefined ? "default-deny" : "its own policy and default-deny"
-    }`,
-    evidence: {
-      method: "policy-read-back",
-      pod: { name: pod.metadata.name, uid: instanceUid, node: pod.spec?.nodeName ?? null },
-      policies: relevant.slice(0, EVIDENCE_POLICIES_MAX),
-      policyCount: relevant.length,
-    },
+    detail: `pod ${instance.name}: its gate reached none of ${report.targets.length} targets, ` +
+      `${proven.length} of them alive before and after; denied both ways by policy`,
+    evidence: evidenceOf({ method: "gate", pod, instance, report, before, after: answer.evidence, policies }),
   };
 }
 
-/** Evidence has at most 4096 bytes; a policy's line has some 150. */
-const EVIDENCE_POLICIES_MAX = 20;
+/** What a pod's own gate says, when it counts: passed, unaltered, of this version, and not long after its start. */
+function gateOfPod(
+  pod: Stored<"pods">,
+  script: string,
+): {
+  report: NonNullable<ReturnType<typeof passedReport>>;
+  before: NonNullable<ReturnType<typeof parseControl>>;
+} | null {
+  const report = passedReport(pod);
+  const before = parseControl(note(pod, NOTE.canaries));
+  if (report === null || before === null) return null;
+  const container = pod.spec?.initContainers?.find(({ name }) => name === GATE);
+  if (gateFault(pod.metadata.annotations ?? {}, pod.spec) !== null || !runsScript(container, script)) {
+    return null;
+  }
+  return report.begun * 1000 - Date.parse(before.at) <= BEFORE_MAX_MS ? { report, before } : null;
+}
+
+async function proveByProbe(
+  writing: Writing,
+  workspaceKey: string,
+  instanceUid: string,
+  parts: ProbeParts,
+): Promise<ApplyResult> {
+  const found = await probeInstance(writing, { workspaceKey, instanceUid }, parts);
+  switch (found.found) {
+    case "isolated":
+      return {
+        detail: `a probe beside the pod reached none of ${found.evidence.targets.length} targets`,
+        evidence: found.evidence,
+      };
+    case "breached":
+      throw unproven("stalled", workspaceKey, `a probe beside it reached ${found.reached.join(", ")}`);
+    case "unknown":
+      throw unproven("retry", workspaceKey, found.why);
+  }
+}
+
+function refuseAltered(key: string, { state, by, altered }: PolicyReading): void {
+  const missing = [
+    ...altered,
+    ...(state === "shut" ? [] : [state === "breached" ? `${by} opens it` : "its own policy is open"]),
+  ];
+  if (missing.length > 0) throw unproven("stalled", key, missing.join("; "));
+}
+
+function unproven(disposition: "retry" | "stalled", key: string, why: string): Fault {
+  return new Fault(disposition, "isolation-unproven", `Cannot show that ${key} is isolated: ${why}`, {
+    target: key,
+    advice: disposition === "stalled"
+      ? "Remove what opens it, then run wps jobs retry; its network stays shut until then"
+      : "None needed while the canaries are alive: WPS asks them again; its network stays shut until then",
+  });
+}

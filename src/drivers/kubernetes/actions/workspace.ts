@@ -1,15 +1,17 @@
 /** Actions on one workspace's identity and compute: ensure, start, stop, replace, remove. Its network is beside. */
 import type { ApplyContext, ApplyResult } from "../../../core/driver.ts";
 import { Fault } from "../../../core/fault.ts";
+import { isGated } from "../../../core/isolation.ts";
 import { permitName, workspaceName } from "../../../core/names.ts";
 import type { ObservedWorkspace } from "../../../core/observed.ts";
 import { canonicalJson } from "../../../core/sha256.ts";
 import type { Action } from "../../../core/step.ts";
 import { isAbsent, isConflict } from "../answers.ts";
 import { FIELD_MANAGER } from "../client.ts";
+import type { Gate } from "../manifests/gate.ts";
 import { secretManifest } from "../manifests/identity.ts";
 import { serviceManifest, statefulSetManifest } from "../manifests/workspace.ts";
-import { LABEL, NOTE } from "../marks.ts";
+import { LABEL, NOTE, ROLE } from "../marks.ts";
 import type { KubernetesSite } from "../settings.ts";
 import { describePlace, type Place, type Stored } from "../wire.ts";
 import {
@@ -105,15 +107,18 @@ async function onceGranted<T>({ clock, signal }: Writing, write: () => Promise<T
 
 /**
  * The StatefulSet with one replica: one write, conditional on what was seen (invariant 9). An apply leaves alone what
- * others added, a container in the template for example; where somebody did, the object is replaced as a whole.
+ * others added, a container in the template for example; where somebody did, the object is replaced as a whole. Who is
+ * near sensitive data gets `gate`; without one nothing is started.
  */
 export async function startWorkspace(
   writing: Writing,
   { workspace, seen }: Of<"start">,
   site: KubernetesSite,
+  gate: Gate | null,
 ): Promise<ApplyResult> {
+  if (isGated(workspace) && gate === null) throw silentFault(workspace.key);
   const { client, permitId, signal } = writing;
-  const manifest = statefulSetManifest(permitId, workspace, site);
+  const manifest = statefulSetManifest(permitId, workspace, site, isGated(workspace) ? gate : null);
   const { name } = manifest.metadata;
   const existing = seen === null
     ? null
@@ -125,6 +130,13 @@ export async function startWorkspace(
   const metadata = { ...manifest.metadata, uid: seen.uid, resourceVersion: seen.version };
   await client.replace("statefulsets", { ...manifest, metadata }, signal);
   return { detail: `${name} set to 1, changes of others undone` };
+}
+
+function silentFault(key: string): Fault {
+  return new Fault("wait", "canaries-silent", `Cannot start ${key}: no canaries are known to be alive`, {
+    target: "canaries",
+    advice: "Bring the addresses of network.canaries back, or let the canaries' namespace run pods",
+  });
 }
 
 /** Whether nobody but WPS's own applies (and its stop, which sets the replicas) wrote what the object asks for. */
@@ -180,7 +192,8 @@ async function refuseLiveInstances(
   workspace: ObservedWorkspace,
 ): Promise<void> {
   const namespace = permitName(permitId);
-  const labels = `${LABEL.workspace}=${workspaceName(workspace.key)}`;
+  // A probe reads and writes nothing; it ends by itself.
+  const labels = `${LABEL.workspace}=${workspaceName(workspace.key)},${LABEL.role}!=${ROLE.probe}`;
   const [pod] = await client.list("pods", { namespace, labels }, signal);
   if (pod === undefined) return;
   const target = describePlace("pods", { namespace, name: pod.metadata.name });

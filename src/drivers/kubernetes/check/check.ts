@@ -5,7 +5,7 @@ import type { Client } from "../client.ts";
 import { readUsername, readVersion, type ServerVersion } from "../cluster.ts";
 import { LABEL, MANAGER } from "../marks.ts";
 import type { KubernetesSite } from "../settings.ts";
-import { checkAddresses, checkPolicySupport } from "./network.ts";
+import { checkAddresses, checkCanaries, checkPolicySupport } from "./network.ts";
 import { checkPermissions } from "./permissions.ts";
 import { checkStorage } from "./storage.ts";
 
@@ -34,6 +34,7 @@ export async function runChecks(
     guarded("confinement", async () => await checkConfinement(client, signal)),
     guarded("storage", async () => await checkStorage(client, site, signal)),
     guarded("network policy", async () => await checkPolicySupport(client, signal)),
+    guarded("canaries", async () => await checkCanaries(client, site, signal)),
     guarded("addresses", async () => await checkAddresses(client, site, signal)),
   ]);
   return [judgeVersion(version), ...lines.flat()];

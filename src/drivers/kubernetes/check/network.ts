@@ -4,6 +4,7 @@ import { type Cidr, overlaps, parseCidr } from "../../../core/cidr.ts";
 import type { CheckLine } from "../../../core/driver.ts";
 import { Fault } from "../../../core/fault.ts";
 import type { Client } from "../client.ts";
+import { isOfCanaries } from "../manifests/canaries.ts";
 import type { KubernetesSite } from "../settings.ts";
 
 /** API groups that network plugins bring along which are known to enforce NetworkPolicy. */
@@ -109,5 +110,33 @@ export function judgeAddresses(
     result: "ok",
     detail: given.length === 0 ? "no address in a policy" : given.map(([, text]) => text).join(", "),
     advice: "",
+  };
+}
+
+/** How many canaries there are, and whether WPS may use the namespace from which it asks them. */
+export async function checkCanaries(
+  client: Client,
+  { canaries, settings: { canaryNamespace } }: Pick<KubernetesSite, "canaries" | "settings">,
+  signal: AbortSignal,
+): Promise<CheckLine> {
+  const check = "canaries";
+  const found = await client.getMetadata("namespaces", { name: canaryNamespace }, signal);
+  if (found !== null && !isOfCanaries(found)) {
+    return {
+      check,
+      result: "failed",
+      detail: `Namespace ${canaryNamespace} is not of WPS's canaries`,
+      advice:
+        "Set drivers.kubernetes.canaryNamespace to a name that nobody uses, there and in deploy/kubernetes",
+    };
+  }
+  const detail =
+    `${canaries.length} of the site; API server, node, metadata address, and a listener in ${canaryNamespace}`;
+  if (canaries.length > 0) return { check, result: "ok", detail, advice: "" };
+  return {
+    check,
+    result: "warning",
+    detail,
+    advice: "Name addresses in network.canaries that nobody isolated may reach: the proxy, a file server",
   };
 }

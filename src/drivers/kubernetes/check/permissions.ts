@@ -34,7 +34,11 @@ export const CLUSTER_PERMISSIONS: readonly Permission[] = [
     ["get", "list", "watch", "patch"],
     "what backs them is retained, rebound, let go",
   ),
-  rule("services", ["get", "list", "create", "patch", "delete"], "a workspace's address"),
+  rule(
+    "services",
+    ["get", "list", "create", "patch", "delete"],
+    "a workspace's address; that of the API server and of the listener, which are canaries",
+  ),
   rule(
     "statefulsets",
     ["get", "list", "watch", "create", "update", "patch", "delete"],
@@ -42,8 +46,8 @@ export const CLUSTER_PERMISSIONS: readonly Permission[] = [
   ),
   rule(
     "pods",
-    ["get", "list", "watch", "patch", "delete"],
-    "readiness; the label by which a network is opened",
+    ["get", "list", "watch", "create", "patch", "delete"],
+    "readiness; the label by which a network is opened; control pods and probes",
   ),
   rule("jobs", ["get", "list", "watch", "create", "patch", "delete"], "consolidation of uploads"),
   rule("events", ["list"], "why a claim or mount waits"),

@@ -5,7 +5,7 @@ import type { Posture } from "../../../core/phase.ts";
 import type { Compute, Image, KubernetesSettings, KubernetesSite, Proxy } from "../settings.ts";
 
 /** Raised when the rendered pod changes for the same inputs: running pods then show as outdated. */
-export const TEMPLATE_VERSION = 1;
+export const TEMPLATE_VERSION = 2;
 
 /** The inputs that, when they change, make a running workspace `outdated` and nothing more (DESIGN 8). */
 export interface Template {

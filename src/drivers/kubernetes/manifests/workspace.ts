@@ -8,15 +8,16 @@ import type {
 } from "@kubernetes/client-node";
 import { permitName, volumeName, workspaceName } from "../../../core/names.ts";
 import { type DesiredWorkspace, type Mount, portOf } from "../../../core/workspace.ts";
-import { LABEL, type Marks, marks, NOTE } from "../marks.ts";
+import { LABEL, type Marks, marks, NOTE, ROLE } from "../marks.ts";
 import type { KubernetesSite } from "../settings.ts";
 import type { Manifest, Wire } from "../wire.ts";
+import { GATE, type Gate, gateContainer, gateNotes } from "./gate.ts";
 import { containerSecurity, envOf, placement, podSecurity, resourcesOf, scratch } from "./pod.ts";
 import { GUARD } from "./scope.ts";
 import { type Template, templateHash, templateOf } from "./template.ts";
 import { proxyEnv, proxyHost } from "./proxy.ts";
 
-/** The container that is the workspace; the gate, an init container, comes with a name of its own. */
+/** The container that is the workspace; the gate is an init container with a name of its own. */
 export const CONTAINER = "workspace";
 /** The volume of a pod that holds its Secret. */
 export const SECRET_VOLUME = "identity";
@@ -41,14 +42,26 @@ export function workspaceMarks(
   return marks(permitId, "workspace", labels, { [NOTE.workspaceKey]: workspace.key, ...annotations });
 }
 
-/** The StatefulSet that runs one pod, the workspace. A running pod is never replaced by a change of it (OnDelete). */
+/** What Service and StatefulSet select by: a probe has the workspace's label, too, because policies select by that alone. */
+function desktopLabels(name: string): Record<string, string> {
+  return { [LABEL.workspace]: name, [LABEL.role]: ROLE.desktop };
+}
+
+/**
+ * The StatefulSet that runs one pod, the workspace. A running pod is never replaced by a change of it (OnDelete). `gate`:
+ * for who is near sensitive data; null: for who is not. It takes no part in any hash by which pods are replaced.
+ */
 export function statefulSetManifest(
   permitId: string,
   workspace: DesiredWorkspace,
   site: KubernetesSite,
+  gate: Gate | null,
 ): Manifest<"statefulsets"> {
   const name = workspaceName(workspace.key);
   const template = templateOf(site, workspace);
+  const guard = gate === null
+    ? null
+    : gateContainer(GATE, gate.script, { mode: "gate", lines: gate.lines }, site);
   const { labels, annotations } = workspaceMarks(permitId, workspace, {
     [NOTE.username]: workspace.account.username,
     [NOTE.posture]: workspace.posture,
@@ -62,11 +75,23 @@ export function statefulSetManifest(
     spec: {
       replicas: 1,
       serviceName: name,
-      selector: { matchLabels: { [LABEL.workspace]: name } },
+      selector: { matchLabels: desktopLabels(name) },
       podManagementPolicy: "OrderedReady",
       updateStrategy: { type: "OnDelete" },
       revisionHistoryLimit: REVISIONS_KEPT,
-      template: { metadata: { labels, annotations }, spec: podSpec(permitId, workspace, template) },
+      template: {
+        metadata: {
+          labels: { ...labels, ...desktopLabels(name) },
+          annotations: {
+            ...annotations,
+            ...(gate === null || guard === null ? {} : gateNotes(guard, gate.control)),
+          },
+        },
+        spec: {
+          ...podSpec(permitId, workspace, template),
+          ...(guard === null ? {} : { initContainers: [guard] }),
+        },
+      },
     },
   };
 }
@@ -83,7 +108,6 @@ function podSpec(permitId: string, workspace: DesiredWorkspace, template: Templa
     ...nameResolution(posture === "open", proxy === null ? [] : proxyHost(proxy)),
     ...affinity(permitId, template),
     securityContext: podSecurity({ uid: account.uid, gid: account.gid, fsGroup }),
-    // The isolation gate is an init container without volumeMounts (DESIGN 8); its place is here.
     containers: [{
       name: CONTAINER,
       image: image.reference,
@@ -211,7 +235,7 @@ export function serviceManifest(
     spec: {
       type,
       ...(type === "ClusterIP" ? {} : { externalTrafficPolicy: "Local" }),
-      selector: { [LABEL.workspace]: name },
+      selector: desktopLabels(name),
       ports: [{ name: protocol, protocol: "TCP", port, targetPort: port }],
     },
   };

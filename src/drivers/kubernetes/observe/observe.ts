@@ -1,5 +1,5 @@
 /** A snapshot as the planner knows it. Pure. */
-import type { Observed } from "../../../core/observed.ts";
+import type { Observed, ObservedCanaries } from "../../../core/observed.ts";
 import type { ClusterTraits, KubernetesSite } from "../settings.ts";
 import { isOurs } from "../marks.ts";
 import { foreignOf } from "./foreign.ts";
@@ -10,7 +10,12 @@ import { volumesOf } from "./volumes.ts";
 import { workspacesOf } from "./workspaces.ts";
 
 /** Everything of one permit in WPS's words. Within a namespace of somebody else's nothing is ours. */
-export function describeSnapshot(snapshot: Snapshot, site: KubernetesSite, traits: ClusterTraits): Observed {
+export function describeSnapshot(
+  snapshot: Snapshot,
+  site: KubernetesSite,
+  traits: ClusterTraits,
+  canaries: ObservedCanaries,
+): Observed {
   const { permitId, namespace, atMs } = snapshot;
   const isStranger = namespace !== null && !isOurs(namespace, permitId);
   return {
@@ -20,6 +25,7 @@ export function describeSnapshot(snapshot: Snapshot, site: KubernetesSite, trait
     volumes: volumesOf(isStranger ? { ...snapshot, claims: [] } : snapshot),
     tasks: isStranger ? [] : tasksOf(snapshot),
     foreign: foreignOf(snapshot),
+    canaries,
     atMs,
   };
 }

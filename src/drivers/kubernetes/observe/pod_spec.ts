@@ -4,6 +4,7 @@ import { volumeName } from "../../../core/names.ts";
 import { POSTURES } from "../../../core/phase.ts";
 import { parseVolumeKey } from "../../../core/volume.ts";
 import { type Mount, specHash } from "../../../core/workspace.ts";
+import { gateFault } from "../manifests/gate.ts";
 import { CONTAINER } from "../manifests/workspace.ts";
 import { NOTE } from "../marks.ts";
 import type { Wire } from "../wire.ts";
@@ -18,12 +19,20 @@ export interface PodReading {
 
 const keysSchema = z.array(z.string());
 
-/** Reads a pod's fields. Annotations give only the username, the posture's name and the volumes' keys; each is checked. */
+/**
+ * Reads a pod's fields. Annotations give only the username, the posture's name and the volumes' keys; each is checked.
+ * `tainted`: names of the claims that hold sensitive data; who mounts one has an isolation gate (DESIGN 8).
+ */
 export function readPodSpec(
   annotations: Record<string, string>,
   spec: Wire<V1PodSpec> | undefined,
+  tainted: ReadonlySet<string>,
 ): PodReading {
   const mounts = readMounts(annotations, spec);
+  const isNearData = (spec?.volumes ?? []).some(({ persistentVolumeClaim }) =>
+    persistentVolumeClaim !== undefined && tainted.has(persistentVolumeClaim.claimName)
+  );
+  const isGated = isNearData || annotations[NOTE.gateHash] !== undefined;
   const container = spec?.containers?.find(({ name }) => name === CONTAINER);
   const env = new Map((container?.env ?? []).map(({ name, value }) => [name, value ?? ""]));
   const username = annotations[NOTE.username] ?? "";
@@ -41,6 +50,7 @@ export function readPodSpec(
       : null,
     posture === undefined || env.has("HTTP_PROXY") !== (posture === "proxied") ? "another posture" : null,
     spec?.hostNetwork === true ? "the node's network" : null,
+    isGated ? gateFault(annotations, spec) : null,
   ].filter((text) => text !== null);
   if (posture === undefined || altered.length > 0) {
     return { mounts, specHash: `altered: ${altered.join(", ")}` };

@@ -46,6 +46,17 @@ function isTainted(...objects: (Claim | Backing | null)[]): boolean {
   return objects.some((object) => object !== null && note(object, NOTE.tainted) === "true");
 }
 
+/** Names of the claims that hold sensitive data, by their own mark or that of what backs them (invariant 3: either counts). */
+export function taintedClaims(
+  { claims, volumes }: Pick<Snapshot, "claims" | "volumes">,
+): ReadonlySet<string> {
+  return new Set(
+    claims.filter((claim) => isTainted(claim, backingOf(claim, volumes))).map(({ metadata }) =>
+      metadata.name
+    ),
+  );
+}
+
 /**
  * Kept by its policy, and marked so that it would be found and known without its claim: a class may retain of its
  * own accord, and a crash may have come between the claim's taint and this one's.

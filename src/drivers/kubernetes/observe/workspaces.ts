@@ -7,11 +7,13 @@ import { CONTAINER } from "../manifests/workspace.ts";
 import { isOurs, LABEL, NOTE, note } from "../marks.ts";
 import type { KubernetesSite } from "../settings.ts";
 import type { MetadataOnly, Stored } from "../wire.ts";
+import { gateOf } from "./gate.ts";
 import { networkOf } from "./network.ts";
 import { readPodSpec } from "./pod_spec.ts";
 import { finalizersOf, seenOf } from "./scope.ts";
 import { isReady, type Snapshot } from "./snapshot.ts";
 import { containersOf, refusalOf, said, troubleOfPod } from "./trouble.ts";
+import { taintedClaims } from "./volumes.ts";
 
 const PROTOCOLS: readonly Protocol[] = ["rdp", "vnc", "sftp"];
 
@@ -51,7 +53,7 @@ function workspaceOf(snapshot: Snapshot, key: string, site: KubernetesSite): Obs
     power: statefulSet === null ? null : (statefulSet.spec?.replicas ?? 1) > 0 ? "running" : "stopped",
     specHash: statefulSet === null
       ? null
-      : readPodSpec(template?.metadata?.annotations ?? {}, template?.spec).specHash,
+      : readPodSpec(template?.metadata?.annotations ?? {}, template?.spec, taintedClaims(snapshot)).specHash,
     outdated: statefulSet !== null && isOutdated(statefulSet, key.slice(0, slash), site),
     identityHash: secret === null ? null : note(secret, NOTE.identityHash),
     identity: secret === null ? null : seenOf(secret),
@@ -96,9 +98,12 @@ function isOutdated(statefulSet: Stored<"statefulsets">, kind: string, site: Kub
 }
 
 /** One pod as an instance; the node's word counts before the pod's. */
-export function instanceOf(pod: Stored<"pods">, snapshot: Pick<Snapshot, "nodes" | "warnings">): Instance {
+export function instanceOf(
+  pod: Stored<"pods">,
+  snapshot: Pick<Snapshot, "nodes" | "warnings" | "claims" | "volumes">,
+): Instance {
   const node = pod.spec?.nodeName ?? null;
-  const reading = readPodSpec(pod.metadata.annotations ?? {}, pod.spec);
+  const reading = readPodSpec(pod.metadata.annotations ?? {}, pod.spec, taintedClaims(snapshot));
   const state = stateOf(pod, snapshot.nodes);
   const ready = isReady(pod) && state === "running";
   return {
@@ -110,7 +115,7 @@ export function instanceOf(pod: Stored<"pods">, snapshot: Pick<Snapshot, "nodes"
     mounts: reading.mounts,
     node,
     reason: ready ? null : reasonOf(pod, state, snapshot),
-    trouble: state === "pending" ? troubleOfPod(pod)?.reason ?? null : null,
+    trouble: state === "pending" ? troubleOfPod(pod)?.reason ?? gateOf(pod).trouble : null,
   };
 }
 
@@ -138,6 +143,8 @@ function reasonOf(
   if (state === "unreachable") return "its node does not answer";
   const { status, metadata } = pod;
   if (state === "terminating") return finalizersOf(pod) ?? "its processes are ending";
+  const gate = gateOf(pod);
+  if (gate.text !== null) return gate.text;
   for (const container of containersOf(pod)) {
     const { waiting, terminated } = container.state ?? {};
     if (waiting?.reason !== undefined && !/^(ContainerCreating|PodInitializing)$/.test(waiting.reason)) {
