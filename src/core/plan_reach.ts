@@ -4,6 +4,7 @@ import { areCanariesConfirmed, isGated } from "./isolation.ts";
 import type { Observed, ObservedNetwork } from "./observed.ts";
 import { findWorkspace, type GiveInput, needsStart } from "./plan_give.ts";
 import {
+  ASK_WHY,
   askStep,
   awaitStep,
   laterStep,
@@ -51,6 +52,11 @@ export function reachStage(
     isGated(workspace) && !areCanariesConfirmed(observed, uid);
   const waiting = opening.filter(isWaiting), sure = opening.filter((found) => !isWaiting(found));
   const ready = (key: string): Condition[] => [{ is: "ready", workspace: key }];
+  const fresh: Condition[] = [{ is: "canaries-fresh" }];
+  const confirmed = waiting.map(({ workspace }) =>
+    ({ is: "canaries-confirmed", workspace: workspace.key }) as const
+  );
+  const coming = [...waiting.map(({ workspace }) => workspace), ...unready];
   return [
     sure.filter(({ workspace }) => isGated(workspace)).map(({ workspace, uid }) => proveStep(workspace, uid)),
     sure.map(({ workspace, uid, network }) => openStep(workspace, uid, network.seen)),
@@ -58,12 +64,19 @@ export function reachStage(
     [
       ...unready.filter((workspace) => !held.includes(workspace))
         .map(({ key }) => awaitStep("ready", key, "nobody is let in before it is ready", ready(key))),
-      ...awaitCanaries(waiting, held.length > 0),
+      ...(held.length === 0 ? [] : [awaitStep("canaries", "before-start", ASK_WHY["before-start"], fresh)]),
+      ...(waiting.length === 0
+        ? []
+        : [awaitStep("canaries", "after-gate", ASK_WHY["after-gate"], confirmed)]),
     ],
-    held.map(({ key }) => laterStep("start", key, HELD_WHY, [{ is: "canaries-fresh" }], ready(key))),
-    [...waiting.map(({ workspace }) => workspace), ...unready].filter(isGated)
-      .map(({ key }) => laterStep("prove-isolation", key, PROVE_WHY, ready(key), [])),
-    [...waiting.map(({ workspace }) => workspace), ...unready].map((workspace) =>
+    held.map(({ key }) => laterStep("ensure-identity", key, START_WHY, fresh, [])),
+    held.map(({ key }) => laterStep("start", key, ASK_WHY["before-start"], fresh, ready(key))),
+    held.map(({ key }) =>
+      laterStep("await-ready", key, "nobody is let in before it is ready", [], ready(key))
+    ),
+    ...(waiting.length > 0 || !unready.some(isGated) ? [] : askLater()),
+    coming.filter(isGated).map(({ key }) => laterStep("prove-isolation", key, PROVE_WHY, ready(key), [])),
+    coming.map((workspace) =>
       laterStep("open-network", workspace.key, openWhy(workspace), ready(workspace.key), [
         { is: "reachable", workspace: workspace.key },
       ])
@@ -71,7 +84,17 @@ export function reachStage(
   ];
 }
 
-const HELD_WHY = "data comes near only where a leak would show";
+/** Said now, so that the count of steps is known from the start. */
+function askLater(): StepDraft[][] {
+  const why = ASK_WHY["after-gate"];
+  return [
+    [laterStep("ask-canaries", "after-gate", why, [], [])],
+    [laterStep("await-canaries", "after-gate", why, [], [])],
+  ];
+}
+
+/** Why a workspace that starts gets its identity anew. */
+export const START_WHY = "a start gets a new password";
 
 interface Settled {
   workspace: DesiredWorkspace;
@@ -91,16 +114,8 @@ function settledOf(give: GiveInput, workspace: DesiredWorkspace, starting: Desir
 /** Nothing where they are being asked already for all of these. */
 function askOnce({ canaries: { asking } }: Observed, after: string[], forStart: boolean): StepDraft[] {
   const unasked = after.filter((uid) => asking?.after.includes(uid) !== true);
-  return unasked.length > 0 || (forStart && asking === null) ? [askStep(unasked)] : [];
-}
-
-function awaitCanaries(waiting: Settled[], forStart: boolean): StepDraft[] {
-  if (waiting.length === 0 && !forStart) return [];
-  const conditions: Condition[] = [
-    ...(forStart ? [{ is: "canaries-fresh" } as const] : []),
-    ...waiting.map(({ workspace }) => ({ is: "canaries-confirmed", workspace: workspace.key } as const)),
-  ];
   return [
-    awaitStep("canaries", "canaries", "isolation is shown against addresses that are alive", conditions),
+    ...(forStart && asking === null ? [askStep("before-start", [])] : []),
+    ...(unasked.length > 0 ? [askStep("after-gate", unasked)] : []),
   ];
 }

@@ -10,7 +10,7 @@ import {
   volumeWaits,
 } from "./plan_data.ts";
 import { findWorkspace, type GiveInput, needsStart } from "./plan_give.ts";
-import { reachStage, replaceStage } from "./plan_reach.ts";
+import { reachStage, replaceStage, START_WHY } from "./plan_reach.ts";
 import {
   awaitStep,
   barrierOf,
@@ -91,7 +91,7 @@ function scopeStage(give: GiveInput): StepDraft[][] {
 function identityStage(give: GiveInput, starting: DesiredWorkspace[]): StepDraft[] {
   const identity = (workspace: DesiredWorkspace, rotate: boolean, why: string): StepDraft =>
     identityStep(workspace, findWorkspace(give, workspace.key), rotate, why);
-  const fresh = starting.map((workspace) => identity(workspace, true, "a start gets a new password"));
+  const fresh = starting.map((workspace) => identity(workspace, true, START_WHY));
   const changed = give.desired.workspaces.filter((workspace) => {
     const existing = findWorkspace(give, workspace.key);
     return workspace.power === "running" && existing !== undefined && !needsStart(workspace, give) &&

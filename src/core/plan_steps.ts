@@ -147,13 +147,19 @@ export function replaceStep(workspace: ObservedWorkspace, instanceUid: string): 
   return { do: "apply", kind: action.kind, target: workspace.key, why, before: [], after: [], action };
 }
 
+/** What the canaries are asked for; a step's target. */
+export type Asking = "before-start" | "after-gate";
+
+/** Why the canaries are asked. */
+export const ASK_WHY: Record<Asking, string> = {
+  "before-start": "data comes near only where a leak would show: against addresses that are alive",
+  "after-gate": "what a gate failed to reach must still be alive",
+};
+
 /** The control pod asks the canaries. `after`: see {@link Action}. */
-export function askStep(after: string[]): StepDraft {
-  const why = after.length === 0
-    ? "isolation is only shown against addresses that are alive"
-    : "what the gates failed to reach must still be alive";
+export function askStep(target: Asking, after: string[]): StepDraft {
   const action = { kind: "ask-canaries", after } as const;
-  return { do: "apply", kind: action.kind, target: "canaries", why, before: [], after: [], action };
+  return { do: "apply", kind: action.kind, target, why: ASK_WHY[target], before: [], after: [], action };
 }
 
 /** Isolation shown for one instance. */

@@ -26,7 +26,7 @@ export function createTally(doneBefore: ReadonlySet<string>): Tally {
   return {
     planned(steps: Step[]): void {
       // What is waited for is nothing that the job does.
-      ahead = new Set(steps.filter((step) => step.do !== "await").map(({ id }) => id));
+      ahead = new Set(steps.filter(({ kind }) => !kind.startsWith("await-")).map(({ id }) => id));
     },
     applied(ids: string[]): void {
       for (const id of ids) {

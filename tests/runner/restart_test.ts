@@ -12,12 +12,14 @@ async function untilWaiting(stage: Stage, jobId: number): Promise<void> {
 Deno.test("restart: a wait's deadline counts from its first beginning", async () => {
   await withStage(async (stage) => {
     const { jobId } = await stage.status("ANALYSIS_ACTIVE");
-    await untilWaiting(stage, jobId);
+    const isForPod = async (): Promise<boolean> =>
+      (await stage.job(jobId, "running")).waitingFor?.includes("ImagePullBackOff") === true;
+    await stage.until("it waits for its pod", isForPod);
     const sinceMs = (await stage.job(jobId, "running")).waitingSinceMs ?? 0;
     for (let boot = 0; boot < 4; boot++) {
       await stage.clock.sleep(2.5 * MINUTE_MS);
       await stage.restart();
-      await untilWaiting(stage, jobId);
+      await stage.until("it waits for its pod", isForPod);
       const job = await stage.job(jobId, "running");
       assert.deepEqual(
         [job.attempt, job.waitingSinceMs],

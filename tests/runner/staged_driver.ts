@@ -155,6 +155,7 @@ export class StagedDriver implements Driver {
 function targetOf(action: Action): string {
   if ("workspace" in action) return action.workspace.key;
   if ("volume" in action) return action.volume.key;
+  if (action.kind === "ask-canaries") return action.after.length === 0 ? "before-start" : "after-gate";
   if (action.kind === "consolidate") return action.consolidation.fromKey;
   return action.kind === "remove-task" ? action.task.key : "permit";
 }

@@ -45,6 +45,7 @@ async function run(
     name: "paper",
     observe: refuse,
     apply,
+    probe: refuse,
     watch: refuse,
     check: refuse,
     list: refuse,

@@ -22,7 +22,7 @@ export async function proveIsolation(
   requests: Requests,
   permitId: string,
   { workspace, instanceUid }: Extract<Action, { kind: "prove-isolation" }>,
-  after: (LabControl & { after: string[] }) | null,
+  newest: { control: LabControl; after: string[] } | null,
 ): Promise<ApplyResult> {
   const name = permitName(permitId);
   return await requests.write(`pod of ${workspace.key}`, name, (world) => {
@@ -31,13 +31,14 @@ export async function proveIsolation(
     const { template: { control: before }, gate } = pod;
     const own = scope.policies[workspaceName(workspace.key)];
     const reached = reachedBy(world, scope, pod);
+    const after = newest?.control ?? null;
     const alive = before?.alive.filter((target) => after?.alive.includes(target)) ?? [];
     const missing = [
       pod.template.gated && gate.passed ? null : "it has passed no gate",
       own?.opening == null ? null : `it is open by ${own.opening.posture} rules`,
       reached.length === 0 ? null : `it reaches ${reached.join(", ")}`,
       pod.connections.length === 0 ? null : `it is connected ${pod.connections.join(", ")}`,
-      after?.after.includes(instanceUid) === true ? null : "the canaries were not asked after its gate",
+      newest?.after.includes(instanceUid) === true ? null : "the canaries were not asked after its gate",
       alive.length >= CANARIES_ALIVE_MIN
         ? null
         : `only ${alive.length} canaries were alive before and after its gate`,

@@ -51,9 +51,11 @@ export class LabCanaries {
     };
   }
 
-  /** The newest answer; null: none. */
-  get control(): (LabControl & { after: string[] }) | null {
-    return this.#answer;
+  /** The newest answer, and after which gates it was asked; null: none. */
+  get newest(): { control: LabControl; after: string[] } | null {
+    if (this.#answer === null) return null;
+    const { after, ...control } = this.#answer;
+    return { control, after };
   }
 
   /** Calls back after each answer. Returns what ends that. */

@@ -52,16 +52,16 @@ export class LabDriver implements Driver {
   async apply(action: Action, context: ApplyContext): Promise<ApplyResult> {
     const { permitId, signal } = context;
     const requests = new Requests(this.#options, permitId, action.kind, signal);
-    const { control } = this.#canaries;
+    const { newest } = this.#canaries;
     switch (action.kind) {
       case "ask-canaries":
         await requests.read("the canaries", () => this.#canaries.ask(action.after));
         this.#waiting.add(permitId);
         return { detail: "a control pod tries the canaries" };
       case "prove-isolation":
-        return await proveIsolation(requests, permitId, action, control);
+        return await proveIsolation(requests, permitId, action, newest);
       case "start":
-        return { detail: await start(requests, permitId, action, control) };
+        return { detail: await start(requests, permitId, action, newest?.control ?? null) };
       default:
         return { detail: await applyTo(requests, context, action) };
     }

@@ -60,8 +60,10 @@ const CASES: Planted[] = [
       const airlock = workspace("airlock/hospital-a", {
         mounts: [mount("uploads/hospital-b", "wo")],
         allowedCidrs: ["203.0.113.7/32"],
+        sensitive: true,
       });
-      await trial.start(airlock);
+      const { uid } = await trial.start(airlock);
+      await trial.prove(airlock, uid);
       await trial.open(airlock);
     },
   },
@@ -71,8 +73,13 @@ const CASES: Planted[] = [
     expected: [1],
     plant: async (trial) => {
       await trial.volumes(PREPARED);
-      const research = workspace("research/a", { posture: "proxied", mounts: [mount("prepared", "ro")] });
-      await trial.start(research);
+      const research = workspace("research/a", {
+        posture: "proxied",
+        mounts: [mount("prepared", "ro")],
+        sensitive: true,
+      });
+      const { uid } = await trial.start(research);
+      await trial.prove(research, uid);
       await trial.open(research);
     },
   },
@@ -82,7 +89,7 @@ const CASES: Planted[] = [
     expected: [1],
     plant: async (trial, operator) => {
       await trial.volumes(PREPARED);
-      await trial.start(workspace("research/a", { mounts: [mount("prepared", "ro")] }));
+      await trial.start(workspace("research/a", { mounts: [mount("prepared", "ro")], sensitive: true }));
       operator.addForeignPolicy(trial.permitId, "let-me-out");
       await trial.backend.clock.sleep(100);
     },
@@ -93,8 +100,13 @@ const CASES: Planted[] = [
     expected: [1, 2],
     plant: async (trial) => {
       await trial.volumes(PREPARED, PROJECT);
-      const open = workspace("research/a", { posture: "proxied", mounts: [mount("project", "rw")] });
-      await trial.start(open);
+      const open = workspace("research/a", {
+        posture: "proxied",
+        mounts: [mount("project", "rw")],
+        sensitive: true,
+      });
+      const { uid } = await trial.start(open);
+      await trial.prove(open, uid);
       await trial.open(open);
       await trial.backend.clock.sleep(100);
       await trial.apply({ kind: "cut-network", workspace: await trial.workspace(open.key) });
@@ -105,7 +117,10 @@ const CASES: Planted[] = [
         seen: (await trial.volume("project")).seen,
       });
       await trial.start(
-        workspace("research/b", { mounts: [mount("prepared", "ro"), mount("project", "rw")] }),
+        workspace("research/b", {
+          mounts: [mount("prepared", "ro"), mount("project", "rw")],
+          sensitive: true,
+        }),
       );
     },
   },
@@ -116,7 +131,10 @@ const CASES: Planted[] = [
     plant: async (trial) => {
       await trial.volumes(PREPARED, PROJECT);
       await trial.start(
-        workspace("research/a", { mounts: [mount("prepared", "ro"), mount("project", "rw")] }),
+        workspace("research/a", {
+          mounts: [mount("prepared", "ro"), mount("project", "rw")],
+          sensitive: true,
+        }),
       );
     },
   },
@@ -126,11 +144,19 @@ const CASES: Planted[] = [
     expected: [1, 3],
     plant: async (trial) => {
       await trial.volumes(PREPARED, PROJECT);
-      const research = workspace("research/a", { mounts: [mount("prepared", "ro"), mount("project", "rw")] });
+      const research = workspace("research/a", {
+        mounts: [mount("prepared", "ro"), mount("project", "rw")],
+        sensitive: true,
+      });
       await trial.start(research);
       await trial.stop(research.key);
-      const back = workspace("research/a", { posture: "proxied", mounts: [mount("project", "rw")] });
-      await trial.start(back);
+      const back = workspace("research/a", {
+        posture: "proxied",
+        mounts: [mount("project", "rw")],
+        sensitive: true,
+      });
+      const { uid } = await trial.start(back);
+      await trial.prove(back, uid);
       await trial.open(back);
     },
   },
@@ -189,12 +215,21 @@ const CASES: Planted[] = [
     },
   },
   {
+    name: "a workspace with data that passed no gate",
+    why: "invariant 6: no proof, no data mounted",
+    expected: [6],
+    plant: async (trial) => {
+      await trial.volumes(PREPARED);
+      await trial.start(workspace("research/a", { mounts: [mount("prepared", "ro")] }));
+    },
+  },
+  {
     name: "a workspace with data opened before its isolation was shown",
     why: "invariant 6: no proof, no reachability",
     expected: [6],
     plant: async (trial) => {
       await trial.volumes(PREPARED);
-      const research = workspace("research/a", { mounts: [mount("prepared", "ro")] });
+      const research = workspace("research/a", { mounts: [mount("prepared", "ro")], sensitive: true });
       await trial.start(research);
       await trial.open(research);
     },
