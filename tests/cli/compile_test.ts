@@ -9,6 +9,7 @@ Deno.test("deploy/compile.ts: carries every file that the program reads beside i
     "src/store/migrate.ts": "migrations",
     "src/drivers/kubernetes/driver.ts": "src/drivers/kubernetes/consolidate.sh",
   };
+  const scripts = ["src/drivers/kubernetes/gate.sh"];
   const loaders = ["src/cli/heavy.ts"];
   const found = programSources().filter((file) =>
     /import\.meta\.(url|dirname|filename|resolve)/.test(Deno.readTextFileSync(rootFolder() + file))
@@ -18,7 +19,7 @@ Deno.test("deploy/compile.ts: carries every file that the program reads beside i
     [...Object.keys(readers), ...loaders].sort(),
     "say in deploy/compile.ts what a new reader reads",
   );
-  assert.deepEqual([...DATA].sort(), Object.values(readers).sort());
+  assert.deepEqual([...DATA].sort(), [...Object.values(readers), ...scripts].sort());
   for (const item of DATA) assert.ok(Deno.statSync(rootFolder() + item), item);
 });
 

@@ -66,7 +66,7 @@ Deno.test(
     await withPermit("lost", async (permit, api, site) => {
       await permit.scope();
       const research = workspace("research/a");
-      const { template } = statefulSetManifest(permit.permitId, research, site).spec ?? assert.fail();
+      const { template } = statefulSetManifest(permit.permitId, research, site, null).spec ?? assert.fail();
       // A node that never sends a sign of life: after a while its controller calls it unknown. The pod is bound to it by
       // hand, because no scheduler would.
       await api.create("nodes", undefined, {

@@ -105,7 +105,7 @@ function everyKind(permitId: string, site: KubernetesSite): [Resource, Manifest<
     ["secrets", secretManifest(permitId, research, { password: "p", hostKey: null })],
     ["services", serviceManifest(permitId, research, site)],
     ["networkpolicies", shutPolicyManifest(permitId, research, "absent")],
-    ["statefulsets", { ...statefulSetManifest(permitId, research, site) }],
+    ["statefulsets", { ...statefulSetManifest(permitId, research, site, null) }],
     ["jobs", consolidationManifest(permitId, consolidation("a"), "exit 0", site)],
   ];
 }

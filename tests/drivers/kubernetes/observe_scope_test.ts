@@ -146,9 +146,11 @@ Deno.test("scopeOf: terminating says what the namespace waits for, and by name",
   );
 });
 
+const NOBODY_ASKS = { asking: null, answer: null };
+
 Deno.test("describeSnapshot: within a namespace of somebody else's nothing is ours, and it is named", () => {
   const namespace = asStored({ metadata: { name: NAMESPACE } });
-  const observed = describeSnapshot(complete({ namespace }), site(), TRAITS);
+  const observed = describeSnapshot(complete({ namespace }), site(), TRAITS, NOBODY_ASKS);
   assert.deepEqual(observed, {
     permitId: PERMIT,
     scope: { state: "absent" },
@@ -156,6 +158,7 @@ Deno.test("describeSnapshot: within a namespace of somebody else's nothing is ou
     volumes: [],
     tasks: [],
     foreign: [{ object: `Namespace ${NAMESPACE}`, why: "it has no label app.kubernetes.io/managed-by=wps" }],
+    canaries: NOBODY_ASKS,
     atMs: 0,
   });
 });

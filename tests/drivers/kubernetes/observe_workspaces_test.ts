@@ -20,7 +20,7 @@ const MOUNTS = [
   mount("prepared", "/data/prepared", "ro"),
 ];
 const WORKSPACE = research({ mounts: MOUNTS });
-const SET = statefulSetManifest(PERMIT, WORKSPACE, site());
+const SET = statefulSetManifest(PERMIT, WORKSPACE, site(), null);
 const NAME = SET.metadata.name;
 
 /** The pod that the StatefulSet's controller makes; `change` alters what it runs with. */
@@ -43,7 +43,8 @@ function pod(change: (spec: NonNullable<Pod["spec"]>) => void = () => {}, more: 
   };
 }
 
-const NOWHERE = { nodes: new Map(), warnings: new Map() };
+const NOWHERE = { nodes: new Map(), warnings: new Map(), claims: [], volumes: [] };
+const HARMLESS: ReadonlySet<string> = new Set();
 
 Deno.test("instanceOf: a ready pod tells its own spec and mounts, from its fields", () => {
   const instance = instanceOf(pod(), NOWHERE);
@@ -135,7 +136,7 @@ const ALTERED: {
 for (const { why, change, expected } of ALTERED) {
   Deno.test(`readPodSpec: never equals the wanted spec with ${why}`, () => {
     const { metadata, spec } = pod(change);
-    const reading = readPodSpec(metadata.annotations ?? {}, spec);
+    const reading = readPodSpec(metadata.annotations ?? {}, spec, HARMLESS);
     assert.notEqual(reading.specHash, specHash(WORKSPACE));
     if (expected !== "another hash") assert.match(reading.specHash, expected);
   });
@@ -145,16 +146,16 @@ Deno.test("readPodSpec: another container without the permit's volumes changes n
   const { metadata, spec } = pod((spec) =>
     spec.containers.push({ name: "mesh", volumeMounts: [{ name: "tmp", mountPath: "/t" }] })
   );
-  assert.equal(readPodSpec(metadata.annotations ?? {}, spec).specHash, specHash(WORKSPACE));
+  assert.equal(readPodSpec(metadata.annotations ?? {}, spec, HARMLESS).specHash, specHash(WORKSPACE));
 });
 
 Deno.test("readPodSpec: annotations that are gone or forged lead to another spec, never to an error", () => {
   const { metadata, spec } = pod();
   for (const keys of ["not json", '{"a":1}', '["project"]', undefined]) {
     const annotations = { ...metadata.annotations, "spe.wps/volume-keys": keys ?? "[]" };
-    assert.notEqual(readPodSpec(annotations, spec).specHash, specHash(WORKSPACE));
+    assert.notEqual(readPodSpec(annotations, spec, HARMLESS).specHash, specHash(WORKSPACE));
   }
-  assert.match(readPodSpec({}, spec).specHash, /altered/);
+  assert.match(readPodSpec({}, spec, HARMLESS).specHash, /altered/);
 });
 
 function node(status: string): Stored<"nodes"> {
@@ -279,7 +280,7 @@ for (const { why, status, node: readiness, deleted, finalizers, expected, reason
     const nodes = new Map(
       readiness === undefined ? [] : [["node-1", readiness === "absent" ? null : node(readiness)]],
     );
-    const instance = instanceOf({ ...given, status }, { nodes, warnings: new Map() });
+    const instance = instanceOf({ ...given, status }, { ...NOWHERE, nodes });
     assert.deepEqual([instance.state, instance.ready], [expected, false]);
     if (reason !== null) assert.match(instance.reason ?? "", reason);
     assert.equal(instance.trouble, trouble ?? null);
@@ -288,7 +289,7 @@ for (const { why, status, node: readiness, deleted, finalizers, expected, reason
 
 Deno.test("instanceOf: what only an event says is the last resort", () => {
   const warnings = new Map([["pod-uid", 'FailedMount: secret "x" not found']]);
-  const instance = instanceOf({ ...pod(), status: { phase: "Pending" } }, { nodes: new Map(), warnings });
+  const instance = instanceOf({ ...pod(), status: { phase: "Pending" } }, { ...NOWHERE, warnings });
   assert.equal(instance.reason, 'FailedMount: secret "x" not found');
 });
 
@@ -452,7 +453,7 @@ for (const { why, type, given, status, expected, port } of ADDRESSES) {
     const [first] = service.spec?.ports ?? [];
     Object.assign(first ?? {}, { nodePort: 30022 });
     const running = pod();
-    const holder = asStored(statefulSetManifest(PERMIT, airlock(), at));
+    const holder = asStored(statefulSetManifest(PERMIT, airlock(), at, null));
     const labels = holder.metadata.labels, annotations = holder.metadata.annotations;
     const own: Pod = {
       ...running,

@@ -9,6 +9,7 @@ Deno.test("kubernetesSettings: a kubeconfig alone is enough", () => {
     storageClasses: {},
     airlockService: "NodePort",
     desktopHost: "name",
+    canaryNamespace: "wps-canaries",
     clusterDomain: "cluster.local",
     podGraceSeconds: 30,
     cpuRequestPercent: 25,

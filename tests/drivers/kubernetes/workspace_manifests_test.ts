@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Fault } from "../../../src/core/fault.ts";
-import type { Mount } from "../../../src/core/workspace.ts";
+import type { DesiredWorkspace, Mount } from "../../../src/core/workspace.ts";
+import type { KubernetesSite } from "../../../src/drivers/kubernetes/settings.ts";
 import { parseVolumeKey } from "../../../src/core/volume.ts";
 import {
   homeOf,
@@ -50,17 +51,17 @@ Deno.test("statefulSetManifest: an isolated workspace with data, whole", () => {
     "spe.wps/volume-keys": '["home/j.virtanen","prepared"]',
     "spe.wps/template-hash": templateHash(templateOf(site(), workspace)),
   };
-  assert.deepEqual(statefulSetManifest(PERMIT, workspace, site()), {
+  assert.deepEqual(statefulSetManifest(PERMIT, workspace, site(), null), {
     metadata: { name: NAME, namespace: NAMESPACE, labels: LABELS, annotations },
     spec: {
       replicas: 1,
       serviceName: NAME,
-      selector: { matchLabels: { "spe.wps/workspace": NAME } },
+      selector: { matchLabels: { "spe.wps/workspace": NAME, "spe.wps/role": "desktop" } },
       podManagementPolicy: "OrderedReady",
       updateStrategy: { type: "OnDelete" },
       revisionHistoryLimit: 1,
       template: {
-        metadata: { labels: LABELS, annotations },
+        metadata: { labels: { ...LABELS, "spe.wps/role": "desktop" }, annotations },
         spec: {
           serviceAccountName: "workspace",
           automountServiceAccountToken: false,
@@ -126,10 +127,10 @@ Deno.test("statefulSetManifest: an isolated workspace with data, whole", () => {
 });
 
 /** The pod of a manifest; fails when there is none. */
-function podOf(...given: Parameters<typeof statefulSetManifest>): NonNullable<
+function podOf(...given: [string, DesiredWorkspace, KubernetesSite]): NonNullable<
   NonNullable<ReturnType<typeof statefulSetManifest>["spec"]>["template"]["spec"]
 > {
-  return statefulSetManifest(...given).spec?.template.spec ?? assert.fail("no pod");
+  return statefulSetManifest(...given, null).spec?.template.spec ?? assert.fail("no pod");
 }
 
 Deno.test("statefulSetManifest: a proxied workspace knows the proxy in both cases and resolves its name alone", () => {
@@ -224,17 +225,17 @@ Deno.test("statefulSetManifest: singleNode keeps a permit's pods together, sprea
 const MISSING: { why: string; render: () => unknown; advice: RegExp }[] = [
   {
     why: "no image for the kind",
-    render: () => statefulSetManifest(PERMIT, research(), site({ images: {} })),
+    render: () => statefulSetManifest(PERMIT, research(), site({ images: {} }), null),
     advice: /images\.research/,
   },
   {
     why: "no such tier",
-    render: () => statefulSetManifest(PERMIT, research({ tier: "huge" }), site()),
+    render: () => statefulSetManifest(PERMIT, research({ tier: "huge" }), site(), null),
     advice: /tiers\.huge/,
   },
   {
     why: "proxied, and no proxy",
-    render: () => statefulSetManifest(PERMIT, research({ posture: "proxied" }), site({ proxy: null })),
+    render: () => statefulSetManifest(PERMIT, research({ posture: "proxied" }), site({ proxy: null }), null),
     advice: /network\.proxy/,
   },
   {
@@ -244,6 +245,7 @@ const MISSING: { why: string; render: () => unknown; advice: RegExp }[] = [
         PERMIT,
         research({ posture: "proxied" }),
         site({ proxy: { url: "http://proxy.site:3128", cidr: "10.0.0.0/24" } }),
+        null,
       ),
     advice: /network\.proxy\.cidr/,
   },
@@ -308,7 +310,7 @@ Deno.test("serviceManifest: a desktop has a cluster address, whole", () => {
     },
     spec: {
       type: "ClusterIP",
-      selector: { "spe.wps/workspace": NAME },
+      selector: { "spe.wps/workspace": NAME, "spe.wps/role": "desktop" },
       ports: [{ name: "vnc", protocol: "TCP", port: 5901, targetPort: 5901 }],
     },
   });

@@ -3,7 +3,7 @@ import { toInstant } from "../../../core/clock.ts";
 import type { Random } from "../../../core/clock.ts";
 import type { Probe } from "../../../core/driver.ts";
 import { Fault } from "../../../core/fault.ts";
-import { CANARIES_ALIVE_MIN } from "../../../core/isolation.ts";
+import { CANARIES_ALIVE_MIN, type ControlEvidence, type IsolationEvidence } from "../../../core/isolation.ts";
 import { permitName } from "../../../core/names.ts";
 import type { Canaries } from "../canaries.ts";
 import { describePending } from "../control.ts";
@@ -45,35 +45,29 @@ export async function probeInstance(
   parts: ProbeParts,
 ): Promise<Probe> {
   const { canaries, site } = parts;
-  const before = canaries.fresh ?? await canaries.next(CONTROL_MAX_MS, writing.signal);
-  if (before === null || before.evidence.alive.length < CANARIES_ALIVE_MIN) return silent(canaries);
   const pod = await instanceOrNull(writing, workspaceKey, instanceUid);
   if (pod === null) return { found: "unknown", why: "its pod has gone" };
-  const began = writing.clock.now();
-  const [reading, ended] = await Promise.all([
-    readPolicies(writing, workspaceKey, pod, site),
-    runProbe(writing, { workspaceKey, pod, lines: before.lines }, parts),
-  ]);
+  const reading = await readPolicies(writing, workspaceKey, pod, site);
+  const { policies } = reading;
   const instance = { name: pod.metadata.name, uid: instanceUid };
-  const evidence = (report: GateReport, after: typeof before.evidence): ReturnType<typeof evidenceOf> =>
-    evidenceOf({
-      method: "probe",
-      pod,
-      instance,
-      report,
-      before: before.evidence,
-      after,
-      policies: reading.policies,
-    });
   const opened = openers(reading);
-  const reached = [...ended.report === null ? [] : reachedOf(ended.report), ...opened];
-  if (reached.length > 0) {
-    // No second asking: what answered is alive, and access must end now.
-    const report = ended.report ?? emptyReport(began);
-    return { found: "breached", reached, evidence: evidence(report, before.evidence) };
+  if (opened.length > 0) {
+    // No packet needs to show it, and access must end now.
+    const at = writing.clock.now();
+    const { evidence: known = NEVER_ASKED } = canaries.answer ?? {};
+    const parts = { pod, instance, report: emptyReport(at), before: null, after: known, policies };
+    return { found: "breached", reached: opened, evidence: evidenceOf({ method: "probe", ...parts }) };
   }
-  const { report } = ended;
-  if (report?.result !== "clean") return { found: "unknown", why: ended.why };
+  const before = canaries.fresh ?? await canaries.next(CONTROL_MAX_MS, writing.signal);
+  if (before === null || before.evidence.alive.length < CANARIES_ALIVE_MIN) return silent(canaries);
+  const { report, why } = await runProbe(writing, { workspaceKey, pod, lines: before.lines }, parts);
+  const evidence = (report: GateReport, after: ControlEvidence): IsolationEvidence =>
+    evidenceOf({ method: "probe", pod, instance, report, before: before.evidence, after, policies });
+  if (report?.result === "reached") {
+    // No second asking: what answered is alive, and access must end now.
+    return { found: "breached", reached: reachedOf(report), evidence: evidence(report, before.evidence) };
+  }
+  if (report?.result !== "clean") return { found: "unknown", why };
   const after = await canaries.next(CONTROL_MAX_MS, writing.signal);
   if (after === null || after.evidence.alive.length < CANARIES_ALIVE_MIN) return silent(canaries);
   if (await instanceOrNull(writing, workspaceKey, instanceUid) === null) {
@@ -83,6 +77,8 @@ export async function probeInstance(
   if (missing !== null) return { found: "unknown", why: missing };
   return { found: "isolated", evidence: evidence(report, after.evidence) };
 }
+
+const NEVER_ASKED: ControlEvidence = { at: toInstant(0), alive: [], silent: [] };
 
 function silent(canaries: Canaries): Probe {
   const { asking, answer } = canaries.observed("");
@@ -99,7 +95,7 @@ function openers({ state, by, altered }: PolicyReading): string[] {
 }
 
 function emptyReport(beganMs: number): GateReport {
-  const at = Math.floor(Date.parse(toInstant(beganMs)) / 1000);
+  const at = Math.floor(beganMs / 1000);
   return { v: 1, mode: "gate", result: "reached", rounds: 0, clean: 0, begun: at, ended: at, targets: [] };
 }
 

@@ -18,7 +18,7 @@ const RESOURCES = { requests: { cpu: "10m", memory: "16Mi" }, limits: { cpu: "50
  */
 const GATE_BOUNDS = { CLEAN_ROUNDS: "3", DEADLINE_SECONDS: "60", CONNECT_SECONDS: "1" };
 /** Beside a running workspace its policies stand already; only the probe's own labels are new to the network plugin. */
-const PROBE_BOUNDS = { CLEAN_ROUNDS: "3", DEADLINE_SECONDS: "20", CONNECT_SECONDS: "1" };
+const PROBE_BOUNDS = { CLEAN_ROUNDS: "3", DEADLINE_SECONDS: "10", CONNECT_SECONDS: "1" };
 
 /** What a gate tries, and what is known of those canaries when its pod is started. */
 export interface Gate {
