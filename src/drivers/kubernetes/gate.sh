@@ -40,8 +40,7 @@ LINES_MAX=100      # of a tool's words that are read; the longest, a usage text,
 LISTENER_TRIES=40  # some milliseconds each, until the tool's own listener must answer
 SERVER_FAILURES=5  # in a row, one second apart, until listen gives up
 KUBELET_PORT=10250
-# Below the ports that connections leave from: one to such a port of loopback may meet itself.
-PROOF_PORTS='21937 23719 25471 27653 29123'
+PROOF_TRIES='1 2 3 4 5' # ports of loopback that may be taken
 
 mode=gate
 begun=$(date +%s)
@@ -91,8 +90,8 @@ finish() {
     count=0
     finish broken 2 "the report would be longer than $REPORT_MAX bytes: take fewer canaries or shorter names"
   fi
-  printf '%s\n' "$json"
   printf '%s\n' "$json" >"${REPORT:-/dev/termination-log}" || exit 2
+  printf '%s\n' "$json" || :
   exit "$2"
 }
 
@@ -152,7 +151,7 @@ read_canaries() {
 $line
 EOL
     case $mode,$kind in
-      *,tcp | *,dns) is_address "$host" || broken "not an address in the canary: $line" ;;
+      gate,tcp | gate,dns | control,tcp | control,dns) is_address "$host" || broken "not an address in the canary: $line" ;;
       control,name) is_address "$host" || is_name "$host" || broken "not a name in the canary: $line" ;;
       *) broken "not a canary of $mode: $line" ;;
     esac
@@ -170,7 +169,8 @@ EOL
 
 read_nameservers() {
   found=0
-  while read -r word host rest; do
+  [ -r /etc/resolv.conf ] || return 0
+  while read -r word host rest || [ -n "$word" ]; do
     { [ "$word" = nameserver ] && is_address "$host" && [ "$found" -lt $NAMESERVERS_MAX ]; } || continue
     found=$((found + 1))
     nameservers="${nameservers:+$nameservers,}\"$host\""
@@ -273,9 +273,11 @@ judge() {
   esac
 }
 
-# try_all PACE HOW INDICES: tries targets at once and tells what judge does of each. Takes at least PACE seconds. A tool
-# that still runs one second after it should have given up loses its judge, so that nobody waits for it.
+# try_all PACE HOW INDICES: tries targets at once and tells what judge does of each. Takes at least PACE seconds. One
+# second after all tools should have given up, the watchdog ends the waiting for those that have not; it cannot end them,
+# because only the one who reads what is told here learns their process ids.
 try_all() {
+  read -r self rest </proc/self/stat
   judges=''
   for n in $3; do
     eval "kind=\$kind_$n host=\$host_$n address=\$address_$n port=\$port_$n"
@@ -285,22 +287,23 @@ try_all() {
     judges="$judges $!"
   done
   # shellcheck disable=SC2086 # process ids
-  { sleep $((CONNECT_SECONDS + 1)) && kill -KILL $judges; } </dev/null >/dev/null 2>&1 &
+  { sleep $((CONNECT_SECONDS + 1)) && kill -KILL $judges "$self"; } </dev/null >/dev/null 2>&1 &
   watchdog=$!
   [ "$1" = 0 ] || sleep "$1"
-  for pid in $judges; do wait "$pid" || :; done
+  # shellcheck disable=SC2086
+  wait $judges || :
   kill "$watchdog" || :
 }
 
 # round PACE HOW INDICES: tries targets at once; sets outcome_N, and address_N where HOW is find.
 round() {
   for n in $3; do eval "outcome_$n= pid_$n="; done
-  told=$(try_all "$1" "$2" "$3" 2>/dev/null) || :
+  { told=$(try_all "$1" "$2" "$3") || :; } 2>/dev/null
   while read -r n what words; do
     case $what in
       pid) eval "pid_$n=\$words" ;;
       is) eval "outcome_$n=\$words" ;;
-      at) eval "address_$n=\$words" ;;
+      at) eval "address_$n=\$words outcome_$n=found" ;;
     esac
   done <<EOL
 $told
@@ -308,26 +311,28 @@ EOL
   for n in $3; do
     eval "outcome=\$outcome_$n pid=\$pid_$n how=\${2:-\$kind_$n}"
     [ -z "$outcome" ] || continue
-    if ! number "${pid#??}" 99999 && ! number "$pid" 99999; then # a process id has up to 7 digits
-      outcome='failed: no process to try it with'
-    else
-      kill -KILL "$pid" 2>/dev/null || :
-      case $how in
-        dns | find) outcome='timed out' ;;
-        *) outcome=reached ;; # nc gives up in time but for a connection that is open
-      esac
-    fi
+    case $pid,$how in
+      ,*) outcome='failed: no process to try it with' ;;
+      *,find) outcome='timed out' ;;
+      *,dns) outcome='failed: nslookup did not end in time' ;;
+      *) outcome=reached ;; # nc gives up in time but for a connection that is open
+    esac
+    [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || :
     eval "outcome_$n=\$outcome"
   done
 }
 
 # --- The proof of the tool itself ---
 
+# proof_port N: below the ports that connections leave from, since one to such a port of loopback may meet itself.
+proof_port() { port=$((($$ * 37 + $1 * 2411) % 12000 + 20000)); }
+
 # prove: on a port of loopback, nobody is reached, then the tool's own listener is. The listener is there for one
 # connection; nc cannot always be told to listen on loopback only.
 prove() {
   last=''
-  for port in $PROOF_PORTS; do
+  for proof in $PROOF_TRIES; do
+    proof_port "$proof"
     keep own tcp 127.0.0.1 "$port"
     for options in '' -vv; do # some say only then why they failed
       round 0 '' own
@@ -355,7 +360,8 @@ prove() {
 # prove_dns: a port of loopback without a DNS server does not answer.
 prove_dns() {
   is_name "${QUESTION:-}" || broken "QUESTION must be a name to ask DNS servers for: ${QUESTION:-}"
-  for port in $PROOF_PORTS; do
+  for proof in $PROOF_TRIES; do
+    proof_port "$proof"
     keep own dns 127.0.0.1 "$port"
     round 0 '' own
     case $outcome_own in refused | 'timed out') return 0 ;; esac
@@ -435,7 +441,7 @@ control() {
 # connection.
 serve() {
   for folder in /var/empty /dev/shm /dev/mqueue; do
-    { [ -d "$folder" ] && [ -z "$(ls -A "$folder")" ]; } || continue
+    { [ -r "$folder" ] && [ -z "$(ls -A "$folder")" ]; } || continue
     command -v httpd >/dev/null || continue
     exec httpd -f -p "$PORT" -h "$folder"
   done
@@ -445,7 +451,7 @@ serve() {
 listen() {
   setting PORT "${PORT:-}" 65535
   server=''
-  trap '[ -z "$server" ] || kill -KILL "$server"; exit 0' TERM INT
+  trap '[ -z "$server" ] || kill -KILL "$server" || :; exit 0' TERM INT
   failures=0
   while [ "$failures" -lt $SERVER_FAILURES ]; do
     serve &
