@@ -53,7 +53,10 @@ export async function readPlaces({ config, secretFiles, file }: LoadedConfig): P
   return await inspectPlaces(config, secretFiles, file ?? "configuration", inspectDisk);
 }
 
-/** As {@link loadSetup}, for the service: its folders and secrets too; `warnings` do not keep it from starting. */
+/**
+ * What the service starts with, or a CliError with every problem as "file:line:column: key: expected", of its folders and
+ * secrets too; `warnings` do not keep it from starting.
+ */
 export async function loadServiceSetup(
   path: string | undefined,
   environment: Environment,
@@ -74,7 +77,7 @@ export interface SiteLeft {
   note: string | null;
 }
 
-/** As {@link loadSetup}, but only a configuration that cannot be used leaves as a CliError. */
+/** As {@link loadServiceSetup}, but only a configuration that cannot be used leaves as a CliError. */
 export async function loadSiteLeft(path: string | undefined, environment: Environment): Promise<SiteLeft> {
   const { config, file } = await requireConfig(path, environment);
   const { phases, problems } = await readPhases(config.phases.directory);
@@ -96,11 +99,6 @@ export async function loadSiteLeft(path: string | undefined, environment: Enviro
 function summaryOf([first, ...others]: Problem[]): string {
   if (first === undefined) return "nobody knows why";
   return `${problemLine(first)}${others.length === 0 ? "" : ` (and ${others.length} more)`}`;
-}
-
-/** Configuration and phases, or a CliError with every problem as "file:line:column: key: expected". */
-export async function loadSetup(path: string | undefined, environment: Environment): Promise<Setup> {
-  return await setupOf(await requireConfig(path, environment));
 }
 
 async function setupOf({ config, file }: LoadedConfig): Promise<Setup> {
