@@ -3,6 +3,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Actor } from "../core/audit.ts";
 import type { Clock, Random } from "../core/clock.ts";
 import type { FieldError, Verdict } from "../core/event.ts";
+import type { Fault } from "../core/fault.ts";
 import type { PhaseSet } from "../core/phase.ts";
 import type { Site } from "../core/site.ts";
 import type { Plan } from "../core/step.ts";
@@ -83,6 +84,8 @@ export interface HealthSources {
 export interface ApiDeps {
   db: Db;
   phases: PhaseSet;
+  /** Why `phases` is empty, see the snapshot's. */
+  phasesFault?: Fault;
   site: Site;
   clock: Clock;
   random: Random;

@@ -3,6 +3,7 @@ import { createApi } from "../api/api.ts";
 import { createAuthenticator } from "../api/auth.ts";
 import type { Config } from "../config/schema.ts";
 import { siteOf } from "../config/site.ts";
+import { Fault } from "../core/fault.ts";
 import type { PhaseSet } from "../core/phase.ts";
 import { type Log } from "../log.ts";
 import { MACHINE_CLOCK, MACHINE_RANDOM } from "../machine.ts";
@@ -18,13 +19,22 @@ export interface Offline {
   close(): Promise<void>;
 }
 
+/** What an offline API is made of. */
+export interface OfflineParts {
+  config: Config;
+  /** A Fault: why they cannot be read; the answers tell it, with what was seen last. */
+  phases: PhaseSet | Fault;
+  log: Log;
+}
+
+const NO_PHASES: PhaseSet = { statuses: new Map(), events: new Map(), volumes: new Map() };
 const ABSENT: PartHealth = { state: "down", detail: "the service is not running", since: null };
 
 /**
  * Opens the stopped service's database for reading; the state's lock is held meanwhile. Faults: `not-found` (never
  * started here), `conflict` (a service is running after all, or another version wrote the file).
  */
-export async function openOffline(parts: { config: Config; phases: PhaseSet; log: Log }): Promise<Offline> {
+export async function openOffline(parts: OfflineParts): Promise<Offline> {
   const { config, phases, log } = parts;
   const store = await openStoppedStore(config.state.directory);
   const down = (): Promise<PartHealth> => Promise.resolve(ABSENT);
@@ -32,7 +42,7 @@ export async function openOffline(parts: { config: Config; phases: PhaseSet; log
     createSealer(await loadSealKey(config.keys.directory, MACHINE_RANDOM), MACHINE_RANDOM);
   const api = createApi({
     db: store.db,
-    phases,
+    ...(phases instanceof Fault ? { phases: NO_PHASES, phasesFault: phases } : { phases }),
     site: siteOf(config),
     clock: MACHINE_CLOCK,
     random: MACHINE_RANDOM,

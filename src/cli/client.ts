@@ -15,6 +15,8 @@ const OPERATOR_HEADER = "X-WPS-Operator";
 export interface OfflineApi {
   fetch(request: Request): Promise<Response>;
   close(): Promise<void>;
+  /** What the person should know of these answers; null: nothing. */
+  readonly note: string | null;
 }
 
 /** What a client is made of. */
@@ -89,6 +91,7 @@ export class ServiceClient {
         if (!(thrown instanceof Fault) || !isServiceDown(thrown)) throw thrown;
         this.#offline = await this.#options.offline(thrown.message);
         this.#options.warn("the service is not running; read from the database");
+        if (this.#offline.note !== null) this.#options.warn(this.#offline.note);
       }
     }
     return await checked(await this.#offline.fetch(new Request(`http://wps${BASE}${path}`)));

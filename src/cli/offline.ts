@@ -7,7 +7,7 @@ import type { Environment } from "./terminal.ts";
 import { loadHeavy } from "./heavy.ts";
 
 /**
- * Opens the stopped service's database. `down` says how the service is known to be down; CliError with exit code 4
+ * Opens the stopped service's database; phases that cannot be used do not stand in the way. `down` says how the service is known to be down; CliError with exit code 4
  * when the database cannot be read either. `warn` gets lines of a log.
  */
 export async function openStopped(
@@ -17,13 +17,13 @@ export async function openStopped(
   warn: (line: string) => void,
 ): Promise<OfflineApi> {
   try {
-    const { loadSetup } = await loadHeavy("./setup.ts");
+    const { loadSiteLeft } = await loadHeavy("./setup.ts");
     const { openOffline } = await loadHeavy("../app.ts");
     const { createLog } = await import("../log.ts");
     const { MACHINE_CLOCK } = await import("../machine.ts");
-    const { config, phases } = await loadSetup(options.config, environment);
+    const { config, phases, note } = await loadSiteLeft(options.config, environment);
     const log = createLog({ level: "warn", format: "text", clock: MACHINE_CLOCK, write: warn });
-    return await openOffline({ config, phases, log });
+    return { ...await openOffline({ config, phases, log }), note };
   } catch (thrown) {
     const { message, details, advice } = toCliError(thrown instanceof CliError ? thrown : toFault(thrown));
     throw new CliError(

@@ -6,6 +6,7 @@ import { inspectPlaces, type PlacesVerdict } from "../config/places.ts";
 import { type Problem, problemLine } from "../config/problem.ts";
 import { type Config, configJsonSchema } from "../config/schema.ts";
 import { disagreements, type PhaseNames } from "../config/site.ts";
+import { Fault } from "../core/fault.ts";
 import type { PhaseSet } from "../core/phase.ts";
 import { BUILT_IN_PHASES, loadPhases, type PhaseResult } from "../phases/load.ts";
 import { CliError, EXIT } from "./exit.ts";
@@ -52,7 +53,10 @@ export async function readPlaces({ config, secretFiles, file }: LoadedConfig): P
   return await inspectPlaces(config, secretFiles, file ?? "configuration", inspectDisk);
 }
 
-/** As {@link loadSetup}, for the service: its folders and secrets too; `warnings` do not keep it from starting. */
+/**
+ * What the service starts with, or a CliError with every problem as "file:line:column: key: expected", of its folders and
+ * secrets too; `warnings` do not keep it from starting.
+ */
 export async function loadServiceSetup(
   path: string | undefined,
   environment: Environment,
@@ -64,9 +68,37 @@ export async function loadServiceSetup(
   return { ...setup, warnings };
 }
 
-/** Configuration and phases, or a CliError with every problem as "file:line:column: key: expected". */
-export async function loadSetup(path: string | undefined, environment: Environment): Promise<Setup> {
-  return await setupOf(await requireConfig(path, environment));
+/** A site as far as its files can be used, for answers from a stopped service's database. */
+export interface SiteLeft {
+  config: Config;
+  /** A Fault: why they cannot be read. */
+  phases: PhaseSet | Fault;
+  /** What else is wrong, one sentence; null: nothing. */
+  note: string | null;
+}
+
+/** As {@link loadServiceSetup}, but only a configuration that cannot be used leaves as a CliError. */
+export async function loadSiteLeft(path: string | undefined, environment: Environment): Promise<SiteLeft> {
+  const { config, file } = await requireConfig(path, environment);
+  const { phases, problems } = await readPhases(config.phases.directory);
+  if (phases === null) {
+    const said = summaryOf(problems);
+    const fault = new Fault("stalled", "invalid", `Cannot read the phases: ${said}`, {
+      target: "phases",
+      advice: "Correct it, then run wps phases check; until then each status is the one seen last",
+    });
+    return { config, phases: fault, note: `the phases cannot be read, statuses are as seen last: ${said}` };
+  }
+  const joint = jointProblems(config, phases, file);
+  const note = joint.length === 0
+    ? null
+    : `configuration and phases do not fit each other: ${summaryOf(joint)}`;
+  return { config, phases, note };
+}
+
+function summaryOf([first, ...others]: Problem[]): string {
+  if (first === undefined) return "nobody knows why";
+  return `${problemLine(first)}${others.length === 0 ? "" : ` (and ${others.length} more)`}`;
 }
 
 async function setupOf({ config, file }: LoadedConfig): Promise<Setup> {

@@ -26,6 +26,9 @@ export interface PermitUpdate {
   researchers?: Person[];
 }
 
+/** The fields whose values are words of the site's own files. */
+export type SiteWords = Pick<PermitUpdate, "status" | "tier">;
+
 /** A well-formed event. Identity is (source, id). */
 export interface PermitEvent {
   source: string;

@@ -63,10 +63,8 @@ export function workspaceStatus(
 /** The permit's word. */
 export function permitStatus(input: PermitStatusInput): Status {
   const { permit, desired, observed, job } = input;
-  if (permit.deletion === "done") return "DESTROYED";
-  const isAlive = observed.some(({ instances }) => instances.length > 0);
-  if (permit.halted) return isAlive ? "STOPPING" : "HALTED";
-  if (permit.deletion === "requested") return "DESTROYING";
+  const ending = endingStatus(permit, observed);
+  if (ending !== null) return ending;
   if (desired === null || desired.mode !== "apply") return "FAILED";
 
   const seen = new Map(observed.map((workspace) => [workspace.key, workspace]));
@@ -80,8 +78,31 @@ export function permitStatus(input: PermitStatusInput): Status {
   const running: Status[] = [...words("running"), ...desired.missing.map((): Status => "PENDING")];
   const worst = WORST_FIRST.find((status) => running.includes(status));
   if (worst !== undefined) return worst;
-  if (archives(input)) return isAlive ? "STOPPING" : "ARCHIVED";
+  if (archives(input)) return isAlive(observed) ? "STOPPING" : "ARCHIVED";
   return stopped.length > 0 ? resting : "NONE";
+}
+
+/**
+ * The permit's word where nobody can read the phases: what does not depend on them, else the worst of the words that its
+ * workspaces had when they were seen last.
+ */
+export function rememberedStatus(
+  { permit, observed }: Pick<PermitStatusInput, "permit" | "observed">,
+  words: readonly Status[],
+): Status {
+  const known: readonly Status[] = [...WORST_FIRST, "STOPPED"];
+  return endingStatus(permit, observed) ?? known.find((status) => words.includes(status)) ?? "NONE";
+}
+
+/** The word of a permit that is halted or deleted, whatever its phase says; null: it is neither. */
+function endingStatus(permit: Permit, observed: ObservedWorkspace[]): Status | null {
+  if (permit.deletion === "done") return "DESTROYED";
+  if (permit.halted) return isAlive(observed) ? "STOPPING" : "HALTED";
+  return permit.deletion === "requested" ? "DESTROYING" : null;
+}
+
+function isAlive(observed: ObservedWorkspace[]): boolean {
+  return observed.some(({ instances }) => instances.length > 0);
 }
 
 /** A stop stands where it stops what the phase would run; a stop that concerns nothing of this phase does not count. */

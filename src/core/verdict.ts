@@ -1,5 +1,5 @@
 /** What WPS says of a well-formed event: a pure decision over what the store knows (DESIGN 3). */
-import type { FieldError, PermitEvent } from "./event.ts";
+import type { FieldError, PermitEvent, SiteWords } from "./event.ts";
 import { JOB_PRIORITY, type JobKind } from "./job.ts";
 import { applyUpdate, compareInstants, effectOf, mergeMembers } from "./merge.ts";
 import { newPermit, type Permit } from "./permit.ts";
@@ -53,15 +53,15 @@ export function decideEvent(input: DecisionInput): Decision {
   const repeated = repetition(input);
   if (repeated !== null) return repeated;
   const urgent = effect === "halt" || effect === "destroy";
-  const unknown = urgent ? [] : unknownWords(input);
-  if (unknown.length > 0) return { verdict: "rejected", errors: unknown };
-
+  const unknown = urgent ? [] : unknownWords(event.update, input);
   const before = input.permit ?? newPermit(event.permitId);
   const late = afterDeletion(before, urgent || effect === "resume") ??
     (urgent ? null : outOfOrder(before, event));
-  if (late !== null) return late;
+  if (late !== null && unknown.length === 0) return late;
   const merged = urgent ? null : mergeMembers(before, event.update);
-  if (merged !== null && "errors" in merged) return { verdict: "rejected", errors: merged.errors };
+  const clashes = merged !== null && "errors" in merged ? merged.errors : [];
+  const errors = [...clashes, ...unknown];
+  if (errors.length > 0) return { verdict: "rejected", errors };
 
   const permit = applyUpdate(before, event, phases);
   const job = jobFor(before, permit, phases);
@@ -99,18 +99,21 @@ function repetition({ event, permit, seen, redelivered, unackedTwins }: Decision
   return { verdict: "duplicate", reason, of: null, absorbs: null };
 }
 
-/** A status or tier that this site does not know: rejected, never a guess (DESIGN 4). */
-function unknownWords({ event: { update }, phases, tiers }: DecisionInput): FieldError[] {
+/**
+ * A status or tier that this site does not know: rejected, never a guess (DESIGN 4). Out: a reason for each, none where
+ * the site knows both.
+ */
+export function unknownWords(
+  { status, tier }: SiteWords,
+  { phases, tiers }: Pick<DecisionInput, "phases" | "tiers">,
+): FieldError[] {
   const errors: FieldError[] = [];
-  if (update.status !== undefined && !phases.statuses.has(update.status)) {
+  if (status !== undefined && !phases.statuses.has(status)) {
     const known = [...phases.statuses.keys()].join(", ");
-    errors.push({ path: "data.status", message: `no phase is named ${update.status}; known: ${known}` });
+    errors.push({ path: "data.status", message: `no phase is named ${status}; known: ${known}` });
   }
-  if (update.tier !== undefined && !tiers.has(update.tier)) {
-    errors.push({
-      path: "data.tier",
-      message: `no tier is named ${update.tier}; known: ${[...tiers].join(", ")}`,
-    });
+  if (tier !== undefined && !tiers.has(tier)) {
+    errors.push({ path: "data.tier", message: `no tier is named ${tier}; known: ${[...tiers].join(", ")}` });
   }
   return errors;
 }

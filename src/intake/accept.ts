@@ -7,7 +7,7 @@ import type { FieldError, PermitEvent } from "../core/event.ts";
 import { Fault } from "../core/fault.ts";
 import { effectOf } from "../core/merge.ts";
 import type { PhaseSet } from "../core/phase.ts";
-import { decideEvent, type Decision } from "../core/verdict.ts";
+import { decideEvent, type Decision, unknownWords } from "../core/verdict.ts";
 import { appendAudit } from "../store/audit.ts";
 import type { Tx } from "../store/db.ts";
 import { absorb, findEvent, findUnackedTwins, insertEvent } from "../store/events.ts";
@@ -51,7 +51,7 @@ export async function acceptBatch(
 async function acceptOne(tx: Tx, delivery: Delivery, rules: AcceptRules, nowMs: number): Promise<Receipt> {
   const parsed = parseMessage(delivery.raw, (type) => effectOf(type, rules.phases));
   const decision = parsed.kind === "rejected"
-    ? { verdict: "rejected" as const, errors: parsed.errors }
+    ? { verdict: "rejected" as const, errors: [...parsed.errors, ...unknownWords(parsed.words, rules)] }
     : await judge(tx, parsed.event, delivery, rules, nowMs);
   const seen = parsed.kind === "event" ? parsed.event : { ...parsed, revision: null, time: null };
   const reasons = reasonsOf(decision);

@@ -1,7 +1,7 @@
 /** The fields of `data`, checked one by one: every bad one gets its own reason (DESIGN 3). */
 import { z } from "zod";
 import { addressCount, type Cidr, contains, parseCidr } from "../core/cidr.ts";
-import type { FieldError, PermitUpdate } from "../core/event.ts";
+import type { FieldError, PermitUpdate, SiteWords } from "../core/event.ts";
 import { MEMBERS_MAX } from "../core/member.ts";
 import { holderIdFault, usernameFault } from "./names.ts";
 import { parseSshKey } from "./ssh_key.ts";
@@ -140,20 +140,33 @@ const updateFields = z.object({
 /** The names of the fields that an update may have; any other member is ignored, because the Permit Manager evolves. */
 export const UPDATE_FIELDS: readonly string[] = Object.keys(updateFields.shape);
 
-/** Checks the fields of an update. Reasons carry the canonical path, e.g. "data.researchers[0].uid". */
+/**
+ * Checks the fields of an update. Reasons carry the canonical path, e.g. "data.researchers[0].uid"; beside them come the
+ * words that could be read, for whoever knows the site's.
+ */
 export function parseUpdate(
   fields: Record<string, unknown>,
-): { update: PermitUpdate } | { errors: FieldError[] } {
+): { update: PermitUpdate } | { errors: FieldError[]; words: SiteWords } {
   // A list far beyond its bound is not walked: one reason says it all.
   for (const [name, max] of [["researchers", RESEARCHERS_MAX], ["dataHolders", HOLDERS_MAX]] as const) {
     const list = Object.hasOwn(fields, name) ? fields[name] : undefined;
     if (!Array.isArray(list) || list.length <= max) continue;
     return {
       errors: [{ path: `data.${name}`, message: `has ${list.length} entries; at most ${max} are accepted` }],
+      words: readableWords(fields),
     };
   }
   const parsed = updateFields.safeParse(fields, { error: sentence });
-  return parsed.success ? { update: parsed.data } : { errors: toFieldErrors(parsed.error, ["data"]) };
+  if (parsed.success) return { update: parsed.data };
+  return { errors: toFieldErrors(parsed.error, ["data"]), words: readableWords(fields) };
+}
+
+function readableWords(fields: Record<string, unknown>): SiteWords {
+  const read = (name: keyof SiteWords): string | undefined => {
+    const parsed = word.safeParse(Object.hasOwn(fields, name) ? fields[name] : undefined);
+    return parsed.success ? parsed.data : undefined;
+  };
+  return { status: read("status"), tier: read("tier") };
 }
 
 /** zod's issues as reasons, at most {@link REASONS_MAX}; `prefix` is where the value lay. */

@@ -4,7 +4,7 @@
  * whose id is the message id. Members that WPS does not know are ignored; what it knows must be right.
  */
 import { createHash } from "node:crypto";
-import type { FieldError, PermitEvent, PermitUpdate } from "../core/event.ts";
+import type { FieldError, PermitEvent, PermitUpdate, SiteWords } from "../core/event.ts";
 import type { EventEffect } from "../core/merge.ts";
 import { canonicalJson } from "../core/sha256.ts";
 import { cloudEvent, cloudEventForm } from "./cloudevents.ts";
@@ -31,6 +31,8 @@ export interface Rejected {
   type: string | null;
   permitId: string | null;
   errors: FieldError[];
+  /** Those of its words that could be read, whether the site knows them or not. */
+  words: SiteWords;
   /** SHA-256 of the bytes (of an oversized body: of those kept). */
   bodyHash: string;
 }
@@ -61,7 +63,9 @@ export function parseMessage(raw: RawMessage, effect: (type: string) => EventEff
   else if (does === "set" && Object.keys(fields.update).length === 0) {
     errors.push({ path: "data.status", message: "is missing, and no other field is given" });
   }
-  if ("errors" in head || "errors" in fields || errors.length > 0) return rejected(raw, envelope, errors);
+  if ("errors" in head || "errors" in fields || errors.length > 0) {
+    return rejected(raw, envelope, errors, "errors" in fields ? fields.words : fields.update);
+  }
   return { kind: "event", event: toEvent(head.checked, fields.update, gathered.all) };
 }
 
@@ -163,7 +167,12 @@ function stranger(type: string, envelope: Envelope): PermitEvent {
   };
 }
 
-function rejected(raw: RawMessage, envelope: Envelope | null, errors: FieldError[]): Rejected {
+function rejected(
+  raw: RawMessage,
+  envelope: Envelope | null,
+  errors: FieldError[],
+  { status, tier }: SiteWords = {},
+): Rejected {
   const fallback: Envelope = {
     id: raw.messageId,
     source: undefined,
@@ -174,7 +183,7 @@ function rejected(raw: RawMessage, envelope: Envelope | null, errors: FieldError
     payload: undefined,
   };
   const bodyHash = sha256(raw.body.subarray(0, BODY_BYTES_MAX));
-  return { kind: "rejected", ...readable(envelope ?? fallback), errors, bodyHash };
+  return { kind: "rejected", ...readable(envelope ?? fallback), errors, words: { status, tier }, bodyHash };
 }
 
 function sha256(content: string | Uint8Array): string {

@@ -2,7 +2,7 @@
 import { desire, type Desired } from "../core/desired.ts";
 import { type Fault, toFault } from "../core/fault.ts";
 import type { Job } from "../core/job.ts";
-import { permitStatus, workspaceStatus } from "../core/permit_status.ts";
+import { permitStatus, rememberedStatus, workspaceStatus } from "../core/permit_status.ts";
 import type { PhaseSet } from "../core/phase.ts";
 import type { Site } from "../core/site.ts";
 import type { Status } from "../core/status.ts";
@@ -31,6 +31,8 @@ export interface Snapshot {
 export interface SnapshotDeps {
   db: Reader;
   phases: PhaseSet;
+  /** Why `phases` is empty: they cannot be read. What is told then is what was seen last. */
+  phasesFault?: Fault;
   site: Site;
 }
 
@@ -49,10 +51,15 @@ export async function readSnapshot(deps: SnapshotDeps, permitId: string): Promis
 
 /** The snapshot of a permit that was read already. */
 export async function snapshotOf(deps: SnapshotDeps, permit: StoredPermit): Promise<Snapshot> {
-  const { db, phases, site } = deps;
+  const { db, phases, phasesFault, site } = deps;
   const rows = await workspacesOf(db, permit.permitId);
   const volumes = await listVolumes(db, permit.permitId);
   const job = await openJob(db, permit.permitId) ?? await latestJob(db, permit.permitId);
+  const observed = rows.flatMap((row) => row.observed === null ? [] : [row.observed]);
+  if (phasesFault !== undefined) {
+    const status = rememberedStatus({ permit, observed }, rows.map((row) => row.status));
+    return { permit, rows, volumes, job, desired: null, fault: phasesFault, status };
+  }
   let desired: Desired | null = null;
   let fault: Fault | null = null;
   try {
@@ -61,7 +68,6 @@ export async function snapshotOf(deps: SnapshotDeps, permit: StoredPermit): Prom
   } catch (thrown) {
     fault = toFault(thrown);
   }
-  const observed = rows.flatMap((row) => row.observed === null ? [] : [row.observed]);
   const status = permitStatus({ permit, phases, desired, observed, job });
   return { permit, rows, volumes, job, desired, fault, status };
 }

@@ -1,4 +1,4 @@
-/** A status whose phase file is gone: what keeps the service from starting, and the way back. */
+/** A phase file that is gone or wrong: what keeps the service from starting, what is told meanwhile, and the way back. */
 import assert from "node:assert/strict";
 import { CapturedTerminal } from "./capture.ts";
 import { setupEvent, TestSite } from "./site.ts";
@@ -105,6 +105,70 @@ Deno.test("wps serve: the status of a permit that is to be deleted needs no phas
     await send(site, { id: "d", type: "permit.resumed", permitId: "permit-001", data: {} });
     assert.match((await site.wps(["status", "permit-001"])).stdout, /^permit-001 {2}DESTROYED$/m);
     assert.equal(await stop(), 0);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("wps status: with a wrong phase file the stopped service's database still answers, and says what is wrong where", async () => {
+  const { site, folder, file } = await siteWithPhases();
+  await using _ = site;
+  try {
+    const stop = await serve(site);
+    await send(site, setupEvent("a", 1, "TEACHING"));
+    assert.equal(await stop(), 0);
+    const cases: [why: string, text: string, said: RegExp][] = [
+      [
+        "a value",
+        TEACHING.replace("isolated", "isolatde"),
+        /teaching\.yaml:6:14: workspaces\[0\]\.network: /,
+      ],
+      ["two values", TEACHING.replace("isolated", "isolatde").replace("rw", "wr"), / \(and 1 more\)/],
+      ["no YAML", "status: [", /teaching\.yaml:\d+:\d+: /],
+    ];
+    for (const [why, text, said] of cases) {
+      await Deno.writeTextFile(file, text);
+      const { code, stdout, stderr } = await site.wps(["status", "permit-001"]);
+      assert.equal(code, 0, `${why}: ${stderr}`);
+      assert.match(stdout, /^permit-001 {2}RUNNING$/m, `${why}: as it was seen last`);
+      assert.match(stdout, /^ {2}research\/j\.virtanen +RUNNING/m, why);
+      const flowing = stdout.replaceAll(/\s+/g, " ");
+      assert.match(flowing, /Cannot read the phases: /, why);
+      assert.match(flowing, said, why);
+      assert.match(flowing, /-> Correct it, then run wps phases check/, why);
+      assert.match(stderr, /read from the database\nwps: the phases cannot be read/, why);
+      const permits = await site.wps(["permits"]);
+      assert.match(permits.stdout, /^permit-001 +RUNNING +TEACHING/m, why);
+      assert.match(permits.stderr, said, `${why}: where no permit shows its troubles`);
+    }
+    const { troubles } = JSON.parse((await site.wps(["status", "permit-001", "--json"])).stdout);
+    assert.deepEqual([troubles[0].reason, troubles[0].target], ["invalid", "phases"]);
+    const refused = await site.wps(["serve"]);
+    assert.equal(refused.code, 2, "the service itself does not start over it");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("wps status: where configuration and phases do not fit each other, the database still answers", async () => {
+  const { site, folder } = await siteWithPhases();
+  await using _ = site;
+  try {
+    const stop = await serve(site);
+    await send(site, setupEvent("a", 1, "TEACHING"));
+    assert.equal(await stop(), 0);
+    const config = await Deno.readTextFile(site.config);
+    await Deno.writeTextFile(
+      site.config,
+      `${config}\ntiers: { standard: { cpu: 1, memory: 1Gi, hoem: 2Gi } }\n`,
+    );
+    const { code, stdout, stderr } = await site.wps(["status", "permit-001"]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^permit-001 {2}RUNNING$/m);
+    assert.match(
+      stderr,
+      /configuration and phases do not fit each other: .*wps\.yaml: tiers\.standard\.hoem: /,
+    );
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -1,6 +1,6 @@
 /** A service on the lab in a folder of its own, for commands to talk to. */
 import { type App, startApp } from "../../src/app.ts";
-import { loadSetup } from "../../src/cli/setup.ts";
+import { loadServiceSetup } from "../../src/cli/setup.ts";
 import { SILENT_LOG } from "../../src/log.ts";
 import { type CommandOptions, type CommandResult, wps } from "./capture.ts";
 
@@ -37,7 +37,7 @@ export class TestSite {
 
   /** Starts the service. */
   async start(): Promise<void> {
-    const { config, phases } = await loadSetup(this.config, {});
+    const { config, phases } = await loadServiceSetup(this.config, {});
     this.app = await startApp({ config, phases, log: SILENT_LOG });
   }
 

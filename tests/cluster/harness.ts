@@ -91,6 +91,9 @@ export interface AuditEntry {
   };
   responseStatus?: { code?: number; reason?: string };
   stage: string;
+  /** When the API server got the request, and when it had answered it. */
+  requestReceivedTimestamp: string;
+  stageTimestamp: string;
 }
 
 /**
@@ -227,7 +230,8 @@ async function useFakeNodes(kubectl: Cluster["kubectl"], names: string[]): Promi
   };
 }
 
-async function folders(): Promise<{ cache: string; run: string }> {
+/** Where the test cluster's programs are kept, and where the running one has its files. */
+export async function folders(): Promise<{ cache: string; run: string }> {
   const printed = await run(["bash", "-c", `. '${HERE}/env.sh' && echo "$CACHE" && echo "$RUN"`]);
   const [cache, folder] = printed.stdout.split("\n");
   if (cache === undefined || folder === undefined) throw new Error(`env.sh failed: ${printed.stderr}`);

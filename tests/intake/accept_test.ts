@@ -351,3 +351,43 @@ Deno.test("acceptBatch: strangers without a permit are recorded, bodies with NUL
     assert.equal((await getPermit(db, "__proto__"))?.deletion, "requested");
   });
 });
+
+Deno.test("acceptBatch: a rejected event names the words that the site does not know beside its other faults", async () => {
+  const badUid = { researchers: [{ username: "j.virtanen", uid: -1 }] };
+  const clash = { reviewer: { username: "r", uid: 21001 }, researchers: [{ username: "j.v", uid: 21001 }] };
+  const cases: [why: string, body: unknown, paths: string[]][] = [
+    ["a field's value", canonical({}, { ...badUid, status: "PAUSED", tier: "huge" }), [
+      "data.researchers[0].uid",
+      "data.status",
+      "data.tier",
+    ]],
+    ["a list beyond its bound", canonical({}, { dataHolders: Array(51).fill({}), status: "PAUSED" }), [
+      "data.dataHolders",
+      "data.status",
+    ]],
+    ["the envelope", canonical({ revision: -1 }, { status: "PAUSED" }), ["revision", "data.status"]],
+    ["people who clash", canonical({}, { ...clash, status: "PAUSED" }), [
+      "data.researchers[0].uid",
+      "data.status",
+    ]],
+    ["a word that is none, once", canonical({}, { ...badUid, status: 7 }), [
+      "data.status",
+      "data.researchers[0].uid",
+    ]],
+    ["known words", canonical({}, badUid), ["data.researchers[0].uid"]],
+    [
+      "a halt, whose fields nobody reads",
+      canonical({ type: "permit.halted", revision: -1 }, { status: "PAUSED" }),
+      [
+        "revision",
+      ],
+    ],
+  ];
+  await withStore(async (db) => {
+    for (const [why, body, paths] of cases) {
+      const { verdict, reasons } = await one(db, body);
+      assert.equal(verdict, "rejected", why);
+      assert.deepEqual(reasons.map(({ path }) => path), paths, why);
+    }
+  });
+});

@@ -372,6 +372,7 @@ Deno.test("parseMessage: a rejected message says what could be read, with a reas
     id: "evt-0192",
     type: "permit.status.updated",
     permitId: "permit-001",
+    words: { status: undefined, tier: "standard" },
   });
   assert.deepEqual(errors.map(({ path }) => path), [
     "time",

@@ -8,8 +8,8 @@ export interface TlsDoor {
   close(): Promise<void>;
 }
 
-/** Opens a door for "localhost" to `port` of 127.0.0.1; keys are made in `folder`. */
-export async function openTlsDoor(folder: string, port: number): Promise<TlsDoor> {
+/** Opens a door for "localhost" to `port` of 127.0.0.1, at a free port or `at`; keys are made in `folder`. */
+export async function openTlsDoor(folder: string, port: number, at = 0): Promise<TlsDoor> {
   const openssl = async (line: string): Promise<void> => {
     const { success, stderr } = await new Deno.Command("openssl", { args: line.split(" "), cwd: folder })
       .output();
@@ -25,7 +25,7 @@ export async function openTlsDoor(folder: string, port: number): Promise<TlsDoor
   const read = (name: string): Promise<string> => Deno.readTextFile(`${folder}/${name}`);
   const listener = Deno.listenTls({
     hostname: "127.0.0.1",
-    port: 0,
+    port: at,
     cert: await read("leaf.pem"),
     key: await read("leaf.key"),
   });

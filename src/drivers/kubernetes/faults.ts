@@ -169,11 +169,7 @@ export function faultOfTimeout(asked: Asked, timeoutMs: number): Fault {
 
 /** The connection failed or broke; TLS failures say so, because time does not heal them. */
 export function faultOfConnection(asked: Asked, thrown: unknown): Fault {
-  const texts: string[] = [];
-  for (let at: unknown = thrown; at instanceof Error && texts.length < 4; at = at.cause) {
-    texts.push(at.message);
-  }
-  const text = texts.join(": ").replace(/^error sending request for url \([^)]*\): /, "").slice(
+  const text = textOf(thrown).replace(/^error sending request for url \([^)]*\): /, "").slice(
     0,
     MESSAGE_MAX,
   );
@@ -190,6 +186,23 @@ export function faultOfConnection(asked: Asked, thrown: unknown): Fault {
       cause: thrown,
     },
   );
+}
+
+/**
+ * Whether the connection failed because the server's certificate is not trusted, as after the cluster's authority was
+ * replaced. rustls says so while the connection is made ("Connect"), so nothing was sent over it.
+ */
+export function isDistrust(thrown: unknown): thrown is Error {
+  return /client error \(Connect\): invalid peer certificate/.test(textOf(thrown));
+}
+
+/** What an error and its causes say. */
+function textOf(thrown: unknown): string {
+  const texts: string[] = [];
+  for (let at: unknown = thrown; at instanceof Error && texts.length < 4; at = at.cause) {
+    texts.push(at.message);
+  }
+  return texts.join(": ");
 }
 
 /** The caller gave up. */

@@ -2,7 +2,14 @@
 import type { Fault } from "../../core/fault.ts";
 import { type AccessSurroundings, readAccess } from "./access.ts";
 import { chunksOf } from "./chunks.ts";
-import { type Asked, faultOfAbort, faultOfAnswer, faultOfConnection, faultOfTimeout } from "./faults.ts";
+import {
+  type Asked,
+  faultOfAbort,
+  faultOfAnswer,
+  faultOfConnection,
+  faultOfTimeout,
+  isDistrust,
+} from "./faults.ts";
 import { type Answer, readAnswer } from "./status.ts";
 import { Pool } from "./pool.ts";
 import type { KubernetesSettings } from "./settings.ts";
@@ -112,7 +119,10 @@ export class Transport {
     }
   }
 
-  /** One fetch; after a 401 the credentials are read again and it is sent once more. `uses` is to be called at its end. */
+  /**
+   * One fetch. After a 401, or where the server's certificate is not trusted, the kubeconfig is read again and it is sent
+   * once more: both mean that the request was not carried out. `uses` is to be called at its end.
+   */
   async #fetch(
     request: ApiRequest,
     signal: AbortSignal,
@@ -121,12 +131,30 @@ export class Transport {
   ): Promise<Response> {
     const pool = await this.#connected();
     uses.push(pool.use());
-    const response = await this.#once(pool, request, signal, isWatch);
-    if (response.status !== 401) return response;
-    await response.body?.cancel();
+    const [response, distrust] = await this.#tried(pool, request, signal, isWatch);
+    if (distrust === null && response.status !== 401) return response;
+    await response?.body?.cancel();
     const renewed = await this.#renew(pool);
+    if (distrust !== null && renewed === pool) throw faultOfConnection(request.asked, distrust);
     uses.push(renewed.use());
-    return await this.#once(renewed, request, signal, isWatch);
+    const [again, distrustAgain] = await this.#tried(renewed, request, signal, isWatch);
+    if (distrustAgain !== null) throw faultOfConnection(request.asked, distrustAgain);
+    return again;
+  }
+
+  /** The response; or why the server is not trusted, which was found before anything was sent. */
+  async #tried(
+    pool: Pool,
+    request: ApiRequest,
+    signal: AbortSignal,
+    isWatch: boolean,
+  ): Promise<[Response, null] | [null, Error]> {
+    try {
+      return [await this.#once(pool, request, signal, isWatch), null];
+    } catch (thrown) {
+      if (!isDistrust(thrown)) throw thrown;
+      return [null, thrown];
+    }
   }
 
   async #once(pool: Pool, request: ApiRequest, signal: AbortSignal, isWatch: boolean): Promise<Response> {

@@ -20,11 +20,13 @@ export class ServiceProcess {
   readonly socketPath: string;
   readonly logPath: string;
   readonly #folder: string;
+  readonly #denoFlags: string[];
   #daemon: Daemon | undefined;
 
-  /** `yaml` is the configuration without `state`, `keys`, `listen` and `log`. */
-  constructor(folder: string, yaml: string) {
+  /** `yaml` is the configuration without `state`, `keys`, `listen` and `log`; `denoFlags` go to `deno run`. */
+  constructor(folder: string, yaml: string, denoFlags: string[] = []) {
     this.#folder = folder;
+    this.#denoFlags = denoFlags;
     this.configPath = `${folder}/wps.yaml`;
     this.socketPath = `${folder}/wps.sock`;
     this.logPath = `${folder}/wps.log`;
@@ -43,7 +45,7 @@ export class ServiceProcess {
     this.#daemon = await Daemon.start({
       name: "wps",
       command: Deno.execPath(),
-      args: ["run", "-A", "--no-check", MAIN, "serve", "--config", this.configPath],
+      args: ["run", "-A", "--no-check", ...this.#denoFlags, MAIN, "serve", "--config", this.configPath],
       env: inherited("HOME", "DENO_DIR", "XDG_CACHE_HOME"),
       logPath: this.logPath,
       folder: this.#folder,
@@ -68,6 +70,13 @@ export class ServiceProcess {
   /** Whether its process runs. */
   get running(): boolean {
     return this.#daemon?.alive() ?? false;
+  }
+
+  /** Resident memory in MiB; NaN while it does not run. */
+  rssMib(): number {
+    if (this.#daemon === undefined) return NaN;
+    const status = Deno.readTextFileSync(`/proc/${this.#daemon.pid}/status`);
+    return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? NaN) / 1024;
   }
 
   /** SIGKILL, as a crash; returns once the process is gone. */
