@@ -13,16 +13,17 @@
 #
 # A round tries all targets at once and takes CONNECT_SECONDS, one more where something holds a connection open or no
 # word comes from a DNS server. A TCP connection that opens counts as reached, and any answer of a DNS server. A reached
-# target starts the count of clean rounds again: a policy may not bind yet at the first packet. Before anything, the tool
-# proves itself on its own loopback: a port without a listener must be refused, and the same port with one be reached.
+# target starts the count of clean rounds again: a policy may not bind yet at the first packet. Before anything, the
+# tool proves itself on its own loopback: a port without a listener must be refused, the same port with one be reached.
 #
-# gate:    {"v":1,"mode":"gate","result":R,"why":W,"rounds":N,"clean":N,"begun":S,"ended":S,"targets":[[TEXT,OUTCOME],…]}
-#          R: clean (exit 0), reached (1), broken (2: nothing is proven; why says what is wrong, only then). Targets: how
+# gate:    {"v":1,"mode":"gate","result":R,"why":W,"rounds":N,"clean":N,"begun":S,"ended":S,"targets":[[T,OUTCOME],…]}
+#          R: clean (exit 0), reached (1), broken (2: nothing is proven; only then W says what is wrong). Targets: how
 #          the last round ended: reached, timed out, refused, no route, or "failed: WORDS". A failure that may be the
-#          tool's own is no proof: such a round is not clean, and the result is broken in the end. Times in epoch seconds.
-# control: {"v":1,"mode":"control","result":"done"|"broken",…,"targets":[[TEXT,OUTCOME],[TEXT,"reached",ADDRESS],…],
-#          "nameservers":[ADDRESS,…]}; each is tried up to 3 times. The address is that of a "name" target that was reached.
-#          The nameservers of /etc/resolv.conf, at most 3, are asked as if they were "dns ADDRESS 53".
+#          tool's own is no proof: such a round is not clean, and the result is broken in the end. S: epoch seconds.
+# control: {"v":1,"mode":"control","result":"done"|"broken","why":W,"begun":S,"ended":S,
+#          "targets":[[T,OUTCOME],[T,"reached",ADDRESS],…],"nameservers":[ADDRESS,…]}. Each is tried up to 3 times. The
+#          address is where a "name" target was reached; "failed: name WORDS" is one without an address. The
+#          nameservers of /etc/resolv.conf, at most 3, are asked as if they were "dns ADDRESS 53".
 # listen:  answers and closes each connection until TERM (exit 0).
 set -euf
 LC_ALL=C
@@ -37,8 +38,9 @@ WHY_MAX=300        # characters
 TRIES_MAX=3        # of each target in control
 NAMESERVERS_MAX=3  # resolv.conf(5): MAXNS
 LINES_MAX=100      # of a tool's words that are read; the longest, a usage text, has 30
-LISTENER_TRIES=40  # some milliseconds each, until the tool's own listener must answer
-SERVER_FAILURES=5  # in a row, one second apart, until listen gives up
+LISTENER_TRIES=22  # until the tool's own listener must answer: some milliseconds each, the last 2 a second
+LISTENERS_MAX=2    # on ports that may have been taken meanwhile
+SERVER_FAILURES=3  # in a row, one second apart, until listen gives up
 KUBELET_PORT=10250
 PROOF_TRIES='1 2 3 4 5' # ports of loopback that may be taken
 
@@ -151,7 +153,9 @@ read_canaries() {
 $line
 EOL
     case $mode,$kind in
-      gate,tcp | gate,dns | control,tcp | control,dns) is_address "$host" || broken "not an address in the canary: $line" ;;
+      gate,tcp | gate,dns | control,tcp | control,dns)
+        is_address "$host" || broken "not an address in the canary: $line"
+        ;;
       control,name) is_address "$host" || is_name "$host" || broken "not a name in the canary: $line" ;;
       *) broken "not a canary of $mode: $line" ;;
     esac
@@ -204,8 +208,8 @@ asks_dns() {
 
 # --- Trying ---
 
-# attempt HOW: tells its own process id, then becomes the tool that tries $address $port. In nslookup, -type and -timeout
-# are of BusyBox's own resolver: one on top of the C library would refuse them, and may ask another server than the named.
+# attempt HOW: tells its own process id, then becomes the tool that tries $address $port. The options of nslookup are
+# those of BusyBox's own resolver: one on top of the C library refuses them, and might ask another server than the named.
 attempt() {
   read -r self rest </proc/self/stat
   printf 'pid %s\n' "$self"
@@ -233,7 +237,7 @@ note() {
   case $address,$1 in # this machine has no IPv6; with IPv4 it would mean that all ports are taken
     *:*,*'annot assign requested address'* | *:*,*'ddress not available'*) sense='failed: no address to leave from' ;;
   esac
-  [ -n "$sense" ] || outcome="failed: $(plain "$1" $WORDS_MAX)"
+  [ -n "$sense" ] || outcome="failed: $(plain "${1#*: }" $WORDS_MAX)"
   case $outcome in '' | 'timed out') outcome=$sense ;; esac
 }
 
@@ -256,7 +260,7 @@ judge() {
         line=${line#*: }
         if [ -n "$named" ] && [ -z "$found" ] && is_address "${line%% *}"; then found=${line%% *}; fi
         ;;
-      find,'*'*) outcome="failed: name $(plain "${line##*: }" $WORDS_MAX)" ;;
+      find,'*'*) outcome="failed: $(plain "${line##*: }" $WORDS_MAX)" ;;
       find,*'canonical name'* | find,Non-auth*) ;;
       dns,Server:* | dns,'*'*) reached=1 ;; # said only when a packet came back
       tcp,*' open' | tcp,*': read: '* | tcp,*': write: '* | tcp,*'reset by peer'* | tcp,*'roken pipe'*) reached=1 ;;
@@ -264,9 +268,10 @@ judge() {
       *) [ -n "$reached" ] || note "$line" ;;
     esac
   done
-  case $2,$reached,$outcome in
-    find,*,) [ -z "$found" ] || printf '%s at %s\n' "$1" "$found" ;;
-    find,*) [ -z "$found" ] && printf '%s is %s\n' "$1" "$outcome" || printf '%s at %s\n' "$1" "$found" ;;
+  case $2,$reached$found,$outcome in
+    find,,) printf '%s is failed: name without an address\n' "$1" ;;
+    find,,*) printf '%s is failed: name %s\n' "$1" "${outcome#failed: }" ;;
+    find,*) printf '%s at %s\n' "$1" "$found" ;;
     *,1,* | tcp,,) printf '%s is reached\n' "$1" ;; # nc that says nothing had a connection until the other side closed
     *,,) printf '%s is failed: nslookup said nothing\n' "$1" ;;
     *) printf '%s is %s\n' "$1" "$outcome" ;;
@@ -274,8 +279,8 @@ judge() {
 }
 
 # try_all PACE HOW INDICES: tries targets at once and tells what judge does of each. Takes at least PACE seconds. One
-# second after all tools should have given up, the watchdog ends the waiting for those that have not; it cannot end them,
-# because only the one who reads what is told here learns their process ids.
+# second after all tools should have given up, the watchdog ends the waiting for those that have not; round ends them,
+# since only the one who reads what is told here learns their process ids.
 try_all() {
   read -r self rest </proc/self/stat
   judges=''
@@ -313,7 +318,7 @@ EOL
     [ -z "$outcome" ] || continue
     case $pid,$how in
       ,*) outcome='failed: no process to try it with' ;;
-      *,find) outcome='timed out' ;;
+      *,find) outcome='failed: name timed out' ;;
       *,dns) outcome='failed: nslookup did not end in time' ;;
       *) outcome=reached ;; # nc gives up in time but for a connection that is open
     esac
@@ -331,6 +336,7 @@ proof_port() { port=$((($$ * 37 + $1 * 2411) % 12000 + 20000)); }
 # connection; nc cannot always be told to listen on loopback only.
 prove() {
   last=''
+  missed=0
   for proof in $PROOF_TRIES; do
     proof_port "$proof"
     keep own tcp 127.0.0.1 "$port"
@@ -347,12 +353,14 @@ prove() {
       round 0 '' own
       [ "$outcome_own" != reached ] || break
       left=$((left - 1))
-      [ "$left" -gt 3 ] || sleep 1
+      case $left in 1 | 2) sleep 1 ;; esac
     done
     kill -KILL "$listener" 2>/dev/null || :
     wait "$listener" 2>/dev/null || :
     [ "$left" -eq 0 ] || return 0
     last='listened to, but not reached'
+    missed=$((missed + 1))
+    [ "$missed" -lt $LISTENERS_MAX ] || break
   done
   broken "the tool cannot prove itself with nc: the last port of its own loopback was $last"
 }
