@@ -122,7 +122,6 @@ async function letThrough(cluster: Cluster, namespace: string): Promise<void> {
     kind: "NetworkPolicy",
     metadata: { name: RULE, namespace },
     spec: {
-      tier: "default",
       order: 1,
       selector: "all()",
       types: ["Ingress", "Egress"],

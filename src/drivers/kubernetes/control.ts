@@ -265,12 +265,11 @@ export function reading(
     (outcome === REACHED ? alive : silent).push(tried);
   }
   const given = lines.filter((line) => !line.startsWith("name "));
+  // A pod's own loopback is no way out.
+  const outside = nameservers.filter((address) => isAddress(address) && !/^(127\.|::1$)/.test(address));
   return {
     evidence: { alive: unique(alive), silent: unique(silent) },
-    next: {
-      lines: unique([...given, ...resolved, ...nameservers.filter(isAddress).map(dnsLine)]),
-      nameservers: nameservers.filter(isAddress),
-    },
+    next: { lines: unique([...given, ...resolved, ...outside.map(dnsLine)]), nameservers: outside },
   };
 }
 
