@@ -7,6 +7,7 @@ import type { PhaseSet } from "../core/phase.ts";
 import { plan } from "../core/plan.ts";
 import type { Site } from "../core/site.ts";
 import type { Db } from "../store/db.ts";
+import { provenInstances } from "../store/evidence.ts";
 import { getPermit } from "../store/permits.ts";
 import { listVolumes } from "../store/volumes.ts";
 
@@ -20,8 +21,9 @@ export function makePlanFor(deps: { db: Db; driver: Driver; phases: PhaseSet; si
     const wish = status === null ? permit : withStatus(permit, status, deps.phases);
     const records = await listVolumes(deps.db, permitId);
     const observed = await deps.driver.observe(permitId, signal);
+    const proven = await provenInstances(deps.db, permitId);
     return {
-      plan: plan({ permit: wish, records, observed, phases: deps.phases, site: deps.site }),
+      plan: plan({ permit: wish, records, proven, observed, phases: deps.phases, site: deps.site }),
       outdated: observed.workspaces.filter(({ outdated }) => outdated).map(({ key }) => key),
     };
   };

@@ -1,5 +1,5 @@
 /** What should exist for a permit right now: events and phases turned into workspaces and volumes (DESIGN 4). */
-import { spreadTaint } from "./invariants.ts";
+import { spreadTaint } from "./taint.ts";
 import { accountKey, type Permit, type VolumeRecord } from "./permit.ts";
 import { type Account, membersIn, type Role, type RoleMember } from "./member.ts";
 import { type NamedWorkspace, namedWorkspaces } from "./named.ts";

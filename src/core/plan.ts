@@ -6,7 +6,8 @@
  */
 import type { Desired } from "./desired.ts";
 import { judge } from "./doubt.ts";
-import { dataBesideWayOut } from "./invariants.ts";
+import { foreseen } from "./guarded.ts";
+import { dataBesideWayOut, describeBreach } from "./invariants.ts";
 import type { Observed } from "./observed.ts";
 import type { VolumeRecord } from "./permit.ts";
 import type { PlanInput } from "./plan_input.ts";
@@ -23,7 +24,7 @@ export function plan(input: PlanInput): Plan {
   const { permit, observed } = input;
   const desired = judge({ ...input, observedVolumes: observed.volumes });
   const obstacles = obstaclesOf(desired, input);
-  const takings = takingsOf(observed, desired, input.closing === true);
+  const takings = takingsOf(observed, desired, { closing: input.closing === true, proven: input.proven });
   const taking = takeAway(takings, input.uncut);
   const insists = input.insist === true && desired.mode === "hold";
   const waves: StepDraft[][] = [secure(input, desired), ...(insists ? overtake(observed, taking) : taking)];
@@ -41,7 +42,11 @@ export function plan(input: PlanInput): Plan {
       shutting: keys(false),
       blocked: obstacles.length > 0,
     };
-    waves.push(...planGive({ ...give, clear: taking.length === 0 }));
+    const clear = taking.length === 0;
+    const giving = planGive({ ...give, clear });
+    const forbidden = forbiddenSteps(input, [...waves, ...giving]);
+    obstacles.push(...forbidden);
+    waves.push(...(forbidden.length === 0 ? giving : planGive({ ...give, clear, blocked: true })));
   }
   const steps: Step[] = numberWaves(waves);
   return { permitId: permit.permitId, version: permit.version, steps, obstacles };
@@ -80,6 +85,21 @@ function overtake({ workspaces }: Observed, taking: StepDraft[][]): StepDraft[][
   return first.some(({ kind }) => kind === "cut-network")
     ? [[...cuts, ...first], stops, ...rest]
     : [cuts, stops, ...taking];
+}
+
+/** A plan that would pass through a state that must not be cannot be made: what would lead there is left out. */
+function forbiddenSteps(
+  { permit, phases, records, observed, proven }: PlanInput,
+  waves: StepDraft[][],
+): Obstacle[] {
+  const actions = waves.flat().flatMap((step) => step.do === "apply" ? [step.action] : []);
+  const context = { phases, records, proven, isDeleted: permit.deletion !== "none" };
+  return foreseen(observed, context, actions).map((breach): Obstacle => ({
+    reason: "invariant",
+    target: breach.target,
+    message: `Cannot go on: ${describeBreach(breach)}`,
+    advice: "Correct the phase file or undo what was changed by hand, then run wps jobs retry",
+  }));
 }
 
 function obstaclesOf(wish: Wish, input: PlanInput): Obstacle[] {

@@ -5,6 +5,8 @@ import type { Observed } from "./observed.ts";
 /** Everything a plan is made from. */
 export interface PlanInput extends Omit<DesireInput, "observedVolumes"> {
   observed: Observed;
+  /** Uids of the instances whose isolation is on record; what else is near data is not reachable. */
+  proven: ReadonlySet<string>;
   /** Only what takes access away: cut, stop, heal guards. */
   takingOnly?: boolean;
   /** The job takes access away (`stop`): where the wish cannot be worked out, nothing that is doubtful stays. */

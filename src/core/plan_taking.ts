@@ -2,6 +2,7 @@
 import { liveInstance } from "./condition.ts";
 import type { Desired } from "./desired.ts";
 import type { Doubt } from "./doubt.ts";
+import { isGated } from "./isolation.ts";
 import type { Observed, ObservedWorkspace } from "./observed.ts";
 import { awaitStep, cutStep, numberWaves, type StepDraft, stopStep } from "./plan_steps.ts";
 import type { Step } from "./step.ts";
@@ -28,10 +29,14 @@ export interface Taking {
   why: { text: string; stop: boolean };
 }
 
-/** What must be taken away of what exists. `closing`: the job takes away; then nothing doubtful stays. */
-export function takingsOf(observed: Observed, wish: Wish, closing: boolean): Taking[] {
+/** What must be taken away of what exists. `closing`: the job takes away; then nothing doubtful stays. `proven`: see PlanInput. */
+export function takingsOf(
+  observed: Observed,
+  wish: Wish,
+  { closing, proven }: { closing: boolean; proven: ReadonlySet<string> },
+): Taking[] {
   return observed.workspaces.flatMap((workspace) => {
-    const why = reasonToTake(workspace, wish, closing);
+    const why = reasonToTake(workspace, wish, closing, proven);
     return why === null ? [] : [{ workspace, why }];
   });
 }
@@ -85,7 +90,12 @@ function awaitCut(target: string, takings: Taking[]): StepDraft[] {
 }
 
 /** Why access of an existing workspace must be taken away now, and whether its pod must go; null: it stays as it is. */
-function reasonToTake(workspace: ObservedWorkspace, desired: Wish, closing: boolean): Taking["why"] | null {
+function reasonToTake(
+  workspace: ObservedWorkspace,
+  desired: Wish,
+  closing: boolean,
+  proven: ReadonlySet<string>,
+): Taking["why"] | null {
   const { network, power, instances } = workspace;
   if (power !== "running" && instances.length === 0 && network.state !== "open") return null;
   if (desired.mode === "hold") return { text: "the permit is halted", stop: true };
@@ -102,7 +112,10 @@ function reasonToTake(workspace: ObservedWorkspace, desired: Wish, closing: bool
   }
   if (workspace.network.state !== "open") return null;
   const live = liveInstance(workspace);
-  if (live !== null && workspace.network.openedFor === live.uid) return null;
+  if (live !== null && workspace.network.openedFor === live.uid) {
+    if (!isGated(wanted) || proven.has(live.uid)) return null;
+    return { text: "there is no evidence of its isolation", stop: false };
+  }
   return { text: "its network was opened for a pod that is no longer there", stop: false };
 }
 

@@ -71,7 +71,7 @@ async function rounds(walk: Walk): Promise<AttemptEnd> {
       if (end !== null) return end;
       continue;
     }
-    const made = makePlan(view.permit, view.records, observed, {
+    const made = makePlan(view, observed, {
       insist: stretches === 0,
       uncut: trials.uncut,
     });

@@ -13,6 +13,7 @@ import type { Plan } from "../core/step.ts";
 import type { Log } from "../log.ts";
 import { appendAudit } from "../store/audit.ts";
 import type { Db, Tx } from "../store/db.ts";
+import { provenInstances } from "../store/evidence.ts";
 import { repairsInVain } from "../store/job_history.ts";
 import { enqueueJob, latestJob, latestWish, openJob } from "../store/jobs.ts";
 import { getPermit } from "../store/permits.ts";
@@ -58,8 +59,9 @@ export async function lookForDrift(
   const before = await latestJob(db, permitId);
   const records = await listVolumes(db, permitId);
   const observed = await deps.driver.observe(permitId, signal);
-  const made = plan({ permit, records, observed, phases, site });
-  const taking = plan({ permit, records, observed, phases, site, takingOnly: true });
+  const input = { permit, records, proven: await provenInstances(db, permitId), observed, phases, site };
+  const made = plan(input);
+  const taking = plan({ ...input, takingOnly: true });
   const jobId = await db.write(async (tx) => {
     const latest = await latestJob(tx, permitId);
     // A job came, or came and went, while this look was under way: it has seen more than this.

@@ -10,6 +10,7 @@ import type { JobGlimpse } from "../core/permit_status.ts";
 import type { ApplyStep } from "../core/step.ts";
 import type { Db, Tx } from "../store/db.ts";
 import { easeJob, isWanted, progressJob, resumeJob, waitJob, type Wanted } from "../store/job_transitions.ts";
+import { provenInstances } from "../store/evidence.ts";
 import { getPermit } from "../store/permits.ts";
 import { beginSteps, type EndedStep, endSteps, stepsOf } from "../store/steps.ts";
 import { listVolumes } from "../store/volumes.ts";
@@ -21,7 +22,7 @@ import type { BegunStep, StepResult } from "./wave.ts";
 
 /** A permit as it should be, and whether its job is still wanted. */
 export type Look =
-  | { wanted: "go on"; permit: Permit; records: VolumeRecord[] }
+  | { wanted: "go on"; permit: Permit; records: VolumeRecord[]; proven: ReadonlySet<string> }
   | { wanted: Exclude<Wanted, "go on"> };
 
 /** What earlier attempts of the job left, by step id. */
@@ -127,7 +128,11 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
       if (permit === null) {
         throw new Fault("stalled", "not-found", `Cannot work on ${job.permitId}: no such permit`);
       }
-      return { wanted, permit, records: await listVolumes(db, job.permitId) };
+      const [records, proven] = await Promise.all([
+        listVolumes(db, job.permitId),
+        provenInstances(db, job.permitId),
+      ]);
+      return { wanted, permit, records, proven };
     },
     wanted: () => isWanted(db, claim),
     observed(seeing: Seeing, progress: Progress): void {

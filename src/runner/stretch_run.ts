@@ -6,6 +6,7 @@ import type { Job } from "../core/job.ts";
 import type { Observed } from "../core/observed.ts";
 import type { ApplyStep } from "../core/step.ts";
 import type { Wanted } from "../store/job_transitions.ts";
+import type { Guard } from "./guard.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Stretch } from "./stretch.ts";
 import type { Tally } from "./tally.ts";
@@ -24,6 +25,7 @@ export interface StretchDeps {
   tried: Set<string>;
   /** Workspaces whose last cut in this attempt ended with a fault; kept up to date. */
   uncut: Set<string>;
+  guard: Guard;
   signal: AbortSignal;
 }
 
@@ -47,8 +49,13 @@ export async function applyStretch(
   if (failed !== null) return failed;
   let ended: StepResult[] = [];
   const failures: StepResult[] = [];
-  for (const wave of stretch.waves) {
+  for (const [index, wave] of stretch.waves.entries()) {
     if (failures.length > 0 && !wave.every(isTaking)) continue;
+    const forbidden = await forbiddenBy(deps, observed, stretch.waves.slice(0, index + 1), wave);
+    if (forbidden !== null) {
+      failures.push(forbidden);
+      continue;
+    }
     const turn = await ledger.turn({ ended, next: wave, progress: tally.progress() });
     if (turn.wanted !== "go on") return { kind: "unwanted", wanted: turn.wanted };
     for (const { action } of wave) {
@@ -68,6 +75,19 @@ export async function applyStretch(
 /** Whether a step only takes access away. */
 export function isTaking({ kind }: ApplyStep): boolean {
   return kind === "cut-network" || kind === "stop";
+}
+
+/** A wave that the guard forbids is not begun, so no step of it is on record; its job says why. */
+async function forbiddenBy(
+  { guard, clock }: StretchDeps,
+  observed: Observed,
+  waves: ApplyStep[][],
+  wave: ApplyStep[],
+): Promise<StepResult | null> {
+  const fault = await guard(observed, waves.flat());
+  const [step] = wave;
+  if (fault === null || step === undefined || wave.every(isTaking)) return null;
+  return { recordId: -1, step, endedAtMs: clock.now(), result: null, fault };
 }
 
 function noteCuts(ended: StepResult[], uncut: Set<string>): void {

@@ -8,6 +8,7 @@ import type { Permit, VolumeRecord } from "../core/permit.ts";
 import type { Site } from "../core/site.ts";
 import type { Plan } from "../core/step.ts";
 import type { Bell, Ear } from "./bell.ts";
+import type { Guard } from "./guard.ts";
 import type { Ledger, Seeing } from "./ledger.ts";
 import type { Slot, Slots } from "./slots.ts";
 import type { Tally } from "./tally.ts";
@@ -27,14 +28,14 @@ export interface AttemptDeps {
    * this attempt was acknowledged, `uncut` what it could not cut: see PlanInput.
    */
   makePlan(
-    permit: Permit,
-    records: VolumeRecord[],
+    wish: { permit: Permit; records: VolumeRecord[]; proven: ReadonlySet<string> },
     observed: Observed,
     trials: { insist: boolean; uncut: ReadonlySet<string> },
   ): Plan;
   /** What to keep of an observation. */
   sight(permit: Permit, records: VolumeRecord[], observed: Observed): Seeing;
   vault: Vault;
+  guard: Guard;
   /** Without a change from the platform the wait looks again after this long, in milliseconds. */
   rereadMs: number;
 }

@@ -16,6 +16,7 @@ import type { Db } from "../store/db.ts";
 import type { Wanted } from "../store/job_transitions.ts";
 import { runAttempt } from "./attempt.ts";
 import type { Bell } from "./bell.ts";
+import { createGuard } from "./guard.ts";
 import { type Ledger, openLedger, type Seeing } from "./ledger.ts";
 import type { AttemptDeps, AttemptEnd } from "./walk.ts";
 import { endedBy } from "./patience.ts";
@@ -73,11 +74,13 @@ function attemptDeps(deps: WorkDeps, job: Job, ledger: Ledger): AttemptDeps {
   return {
     ...deps,
     ledger,
+    guard: createGuard(deps),
     rereadMs: deps.limits.rereadMs,
-    makePlan: (permit, records, observed, trials) =>
+    makePlan: ({ permit, records, proven }, observed, trials) =>
       plan({
         permit,
         records,
+        proven,
         observed,
         phases,
         site,
@@ -121,7 +124,7 @@ async function takeBack(
   const end = await runAttempt(
     {
       ...attempt,
-      makePlan: (permit, _records, observed, { uncut }) => ({
+      makePlan: ({ permit }, observed, { uncut }) => ({
         permitId: permit.permitId,
         version: permit.version,
         steps: planRollback(observed, uncut),

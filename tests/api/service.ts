@@ -132,7 +132,7 @@ async function serviceOn(db: Db, options: ServiceOptions, stopping: AbortSignal)
       const records = await listVolumes(db, permitId);
       const wish = { ...permit, status: status ?? permit.status };
       return {
-        plan: plan({ permit: wish, records, observed, phases, site: SITE }),
+        plan: plan({ permit: wish, records, proven: new Set(), observed, phases, site: SITE }),
         outdated: observed.workspaces.filter(({ outdated }) => outdated).map(({ key }) => key),
       };
     },

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { dataBesideWayOut, spreadTaint } from "../../src/core/invariants.ts";
+import { dataBesideWayOut } from "../../src/core/invariants.ts";
+import { spreadTaint } from "../../src/core/taint.ts";
 import type { Posture } from "../../src/core/phase.ts";
 import type { DesiredWorkspace, Mount } from "../../src/core/workspace.ts";
 import { mount, workspace as desk } from "../conformance/fixtures.ts";

@@ -79,7 +79,14 @@ export function journey(phases: PhaseSet): Journey {
   const platform = paperPlatform("permit-001", phases);
   const records = new Map<string, VolumeRecord>();
   const planFor = (permit: Permit): Plan =>
-    plan({ permit, records: [...records.values()], observed: platform.observe(), phases, site: SITE });
+    plan({
+      permit,
+      records: [...records.values()],
+      proven: platform.state.proven,
+      observed: platform.observe(),
+      phases,
+      site: SITE,
+    });
   const note = (key: string, change: Partial<VolumeRecord>): void => {
     const known = records.get(key) ?? { key, tainted: false, bound: false, destroyed: false };
     records.set(key, { ...known, ...change, tainted: known.tainted || change.tainted === true });

@@ -20,7 +20,7 @@ function atWork(mine: (workspace: ObservedWorkspace) => Partial<ObservedWorkspac
 }
 
 function halt(trip: Journey): Plan {
-  const input = { permit: HALTED, records: [], phases, site: SITE };
+  const input = { permit: HALTED, records: [], proven: new Set<string>(), phases, site: SITE };
   return plan({ ...input, observed: trip.platform.observe(), insist: true });
 }
 

@@ -2,6 +2,8 @@
  * Judges the invariants of DESIGN 5 on the truth of the cluster, at each change and at its instant: what a
  * simulation asks after every step, and a demo at its end.
  */
+import { type Breach, breachesOf, type GuardedInstance, type GuardedState } from "../../core/invariants.ts";
+import { parseVolumeKey } from "../../core/volume.ts";
 import type { LabCluster } from "./cluster.ts";
 import type { LabBacking, LabScope } from "./objects.ts";
 import { type TruePod, truthOf, waysOut } from "./truth.ts";
@@ -11,12 +13,8 @@ import { runningPods, type World } from "./world.ts";
 const VIOLATIONS_MAX = 1_000;
 
 /** One invariant that did not hold at one instant; reported once per target. */
-export interface Violation {
-  /** Number in DESIGN 5. */
-  invariant: 1 | 2 | 3 | 4 | 6;
+export interface Violation extends Breach {
   permitId: string;
-  target: string;
-  message: string;
   atMs: number;
 }
 
@@ -57,66 +55,19 @@ export class LabJudge {
   #look(world: World, permitIds: ReadonlySet<string> | null): void {
     for (const scope of Object.values(world.state.scopes)) {
       if (permitIds !== null && !permitIds.has(scope.permitId)) continue;
-      const pods = runningPods(scope).map((pod) => truthOf(world, scope, pod));
-      for (const pod of pods) this.#judgePod(world, scope, pod);
-      this.#judgeBarrier(world, scope, pods);
+      const truths = runningPods(scope).map((pod) => truthOf(world, scope, pod));
+      const instances = truths.map((truth) => guardedTruth(world, scope, truth));
+      this.#judge(world, scope.permitId, { instances, lost: [] });
     }
     this.#judgeBackings(world);
   }
 
-  #report(world: World, violation: Omit<Violation, "atMs">): void {
-    const once = JSON.stringify([violation.invariant, violation.permitId, violation.target]);
-    if (this.#reported.has(once) || this.#violations.length >= VIOLATIONS_MAX) return;
-    this.#reported.add(once);
-    this.#violations.push({ ...violation, atMs: world.nowMs });
-  }
-
-  #judgePod(world: World, scope: LabScope, truth: TruePod): void {
-    const { permitId } = scope;
-    const { pod, mounts } = truth;
-    const target = `pod ${pod.name} (${pod.uid})`;
-    const sensitive = mounts.filter((mount) => mount.sensitive);
-    const out = waysOut(truth);
-    if (sensitive.length > 0 && out.length > 0 && !isAirlock(truth)) {
-      const message = `has ${sensitive.map(({ volumeKey }) => volumeKey).join(", ")} and ways out: ${
-        out.join(", ")
-      }`;
-      this.#report(world, { invariant: 1, permitId, target, message });
-    }
-    for (const { volumeKey, backing, writable } of sensitive) {
-      const claim = Object.values(scope.claims).find(({ key }) => key === volumeKey);
-      if (!writable || claim?.tainted || backing === null || world.isSensitive(backing.id.volume)) continue;
-      const message = `writes ${volumeKey} beside sensitive data, and the volume is not marked`;
-      this.#report(world, { invariant: 3, permitId, target, message });
-    }
-    const opening = Object.values(scope.policies).find(({ rules }) => rules.selects === pod.belongs.key)
-      ?.opening;
-    if (sensitive.length > 0 && pod.belongs.to === "workspace" && !pod.template.gated) {
-      this.#report(world, { invariant: 6, permitId, target, message: `has data and passed no gate` });
-    }
-    if (opening?.openedFor === pod.uid && sensitive.length > 0 && !pod.proven) {
-      const message = `was made reachable before its isolation was shown`;
-      this.#report(world, { invariant: 6, permitId, target, message });
-    }
-  }
-
-  /** No pod has data beside a pod with a way out when both mount one volume (invariant 2's barrier). */
-  #judgeBarrier(world: World, scope: LabScope, pods: TruePod[]): void {
-    const holders = pods.filter(({ mounts }) => mounts.some(({ sensitive }) => sensitive));
-    for (const open of pods.filter((pod) => waysOut(pod).length > 0)) {
-      for (const holder of holders.filter((candidate) => candidate !== open)) {
-        const keys = new Set(open.mounts.map(({ volumeKey }) => volumeKey));
-        const shared = holder.mounts.find(({ volumeKey }) => keys.has(volumeKey));
-        if (shared === undefined) continue;
-        this.#report(world, {
-          invariant: 2,
-          permitId: scope.permitId,
-          target: `pod ${holder.pod.name} (${holder.pod.uid})`,
-          message: `has data and shares ${shared.volumeKey} with ${open.pod.name}, which has ways out: ${
-            waysOut(open).join(", ")
-          }`,
-        });
-      }
+  #judge(world: World, permitId: string, state: GuardedState): void {
+    for (const breach of breachesOf(state)) {
+      const once = JSON.stringify([breach.invariant, permitId, breach.target]);
+      if (this.#reported.has(once) || this.#violations.length >= VIOLATIONS_MAX) continue;
+      this.#reported.add(once);
+      this.#violations.push({ ...breach, permitId, atMs: world.nowMs });
     }
   }
 
@@ -126,23 +77,40 @@ export class LabJudge {
       if (present.has(uid) || !gone.destroyedByDriver || this.#mayDestroy(gone.permitId)) continue;
       const lost = gone.id.volume === "uploads" ? withoutCopy(world, gone) : [gone.key];
       if (lost.length === 0) continue;
-      this.#report(world, {
-        invariant: 4,
-        permitId: gone.permitId,
-        target: `volume ${gone.key} (${uid})`,
-        message: `was destroyed, and with it ${lost.slice(0, 3).join(", ")}`,
+      const why = `was destroyed, and with it ${lost.slice(0, 3).join(", ")}`;
+      this.#judge(world, gone.permitId, {
+        instances: [],
+        lost: [{ volumeKey: `${gone.key} (${uid})`, why }],
       });
     }
     this.#backings = present;
   }
 }
 
-/** The one exception to invariant 1 (DESIGN 4): uploads of its own holder, and nothing leaves. */
-function isAirlock({ pod, mounts, leaves, connections }: TruePod): boolean {
-  const owner = pod.belongs.key.slice(pod.belongs.key.indexOf("/") + 1);
-  return leaves.length === 0 &&
-    connections.every((end) => end.startsWith("from ") && end !== "from stranger") &&
-    mounts.every(({ backing }) => backing?.id.volume === "uploads" && backing.id.owner === owner);
+/** A pod's truth in the words of the invariants. */
+function guardedTruth(world: World, scope: LabScope, truth: TruePod): GuardedInstance {
+  const { pod, mounts } = truth;
+  const { key, to } = pod.belongs;
+  const opening = Object.values(scope.policies).find(({ rules }) => rules.selects === key)?.opening;
+  return {
+    uid: pod.uid,
+    name: `pod ${pod.name}`,
+    key,
+    owner: key.slice(key.indexOf("/") + 1),
+    mounts: mounts.map(({ volumeKey, writable, sensitive, backing }) => {
+      const { volume, owner } = backing?.id ?? parseVolumeKey(volumeKey);
+      const claim = Object.values(scope.claims).find((candidate) => candidate.key === volumeKey);
+      const known = backing === null || claim?.tainted === true || world.isSensitive(volume);
+      return { volumeKey, volume, owner, writes: writable, sensitive, known };
+    }),
+    waysOut: waysOut(truth).map((text) => ({
+      text,
+      isAllowList: text.startsWith("from ") && text !== "from stranger",
+    })),
+    isOpened: opening?.openedFor === pod.uid,
+    isProven: pod.proven,
+    isGated: to === "task" || pod.template.gated,
+  };
 }
 
 /** Files of an uploads volume of which no other volume of the permit has the text. */

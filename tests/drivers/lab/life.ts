@@ -67,6 +67,7 @@ export function beginLife(
     password: () => Promise.resolve("a password"),
     hostKey: () => Promise.resolve("a key"),
   });
+  const proven = new Set<string>();
   const record = (action: Action): void => {
     if (action.kind === "taint-volume") note(action.volume.key, { tainted: true });
     if (
@@ -78,13 +79,14 @@ export function beginLife(
   };
   const planFor = async (permit: Permit): Promise<Plan> => {
     const observed = await observe(permit.permitId);
-    return plan({ permit, records: [...records.values()], observed, phases, site: SITE });
+    return plan({ permit, records: [...records.values()], proven, observed, phases, site: SITE });
   };
   const applyAll = async (made: Plan): Promise<void> => {
     for (const wave of nextStretch(made.steps).waves) {
       for (const { action } of wave) {
         record(action);
-        await driver.apply(action, context(made.permitId));
+        const { evidence } = await driver.apply(action, context(made.permitId));
+        if (evidence !== undefined) proven.add(evidence.pod.uid);
       }
     }
   };

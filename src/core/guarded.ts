@@ -1,0 +1,166 @@
+/** An observation as the invariants see it, and what a plan's steps would make of it. Pure. */
+import {
+  type Breach,
+  breachesOf,
+  type GuardedInstance,
+  guardedMount,
+  type GuardedState,
+  waysOutOf,
+} from "./invariants.ts";
+import type { Instance, Observed, ObservedWorkspace } from "./observed.ts";
+import type { VolumeRecord } from "./permit.ts";
+import type { PhaseSet } from "./phase.ts";
+import type { Action } from "./step.ts";
+import type { Mount } from "./workspace.ts";
+
+/** What an observation alone does not tell. */
+export interface GuardContext {
+  phases: Pick<PhaseSet, "volumes">;
+  records: readonly VolumeRecord[];
+  /** Uids of the instances whose isolation is on record. */
+  proven: ReadonlySet<string>;
+  /** The permit is deleted: volumes may go. */
+  isDeleted: boolean;
+}
+
+/** The state that was observed. Instances that have ended see nothing any more. */
+export function guardedOf(observed: Observed, context: GuardContext): GuardedState {
+  const marked = markedIn(observed, context);
+  return {
+    instances: observed.workspaces.flatMap((workspace) =>
+      workspace.instances.filter(({ state }) => state !== "failed")
+        .map((instance) => guardedInstance(workspace, instance, context, marked))
+    ),
+    lost: context.isDeleted ? [] : lostOf(observed, context.records),
+  };
+}
+
+/**
+ * What the steps would newly break, in the order in which they are run. Empty: none of them passes through a state that
+ * must not be.
+ */
+export function foreseen(observed: Observed, context: GuardContext, actions: readonly Action[]): Breach[] {
+  const before = breachesOf(guardedOf(observed, context)).map(keyOf);
+  const marked = new Set(markedIn(observed, context));
+  const state = guardedOf(observed, context);
+  const found: Breach[] = [];
+  for (const action of actions) {
+    foresee(state, action, observed, context, marked);
+    found.push(...breachesOf(state).filter((breach) => !before.includes(keyOf(breach))));
+    before.push(...found.map(keyOf));
+  }
+  return found;
+}
+
+function keyOf({ invariant, target }: Breach): string {
+  return `${invariant} ${target}`;
+}
+
+function foresee(
+  state: GuardedState,
+  action: Action,
+  observed: Observed,
+  context: GuardContext,
+  marked: Set<string>,
+): void {
+  switch (action.kind) {
+    case "cut-network":
+      for (const instance of state.instances) {
+        if (instance.key === action.workspace.key && action.workspace.network.state !== "breached") {
+          Object.assign(instance, { waysOut: [], isOpened: false });
+        }
+      }
+      return;
+    case "stop":
+      // Nothing that gives follows before its pods are seen to be gone.
+      state.instances = state.instances.filter(({ key }) => key !== action.workspace.key);
+      return;
+    case "ensure-volume":
+    case "rebind-volume":
+    case "taint-volume":
+      if (!action.volume.sensitive) return;
+      marked.add(action.volume.key);
+      for (const mount of state.instances.flatMap(({ mounts }) => mounts)) {
+        if (mount.volumeKey === action.volume.key) Object.assign(mount, { sensitive: true, known: true });
+      }
+      return;
+    case "start": {
+      const { key, owner, mounts } = action.workspace;
+      const network = observed.workspaces.find((workspace) => workspace.key === key)?.network;
+      state.instances.push({
+        uid: "to come",
+        name: `the pod of ${key}`,
+        key,
+        owner,
+        mounts: mounts.map((mount) => mountIn(mount, context, marked)),
+        waysOut: network?.state === "breached" ? [{ text: network.by, isAllowList: false }] : [],
+        isOpened: false,
+        isProven: false,
+        isGated: true,
+      });
+      return;
+    }
+    case "prove-isolation":
+      return change(state, action.instanceUid, { isProven: true });
+    case "open-network":
+      return change(state, action.instanceUid, {
+        isOpened: true,
+        waysOut: waysOutOf(action.workspace.posture),
+      });
+    default:
+      return;
+  }
+}
+
+function change({ instances }: GuardedState, uid: string, given: Partial<GuardedInstance>): void {
+  const instance = instances.find((candidate) => candidate.uid === uid);
+  if (instance !== undefined) Object.assign(instance, given);
+}
+
+function guardedInstance(
+  { key, owner, network }: ObservedWorkspace,
+  { uid, name, mounts }: Instance,
+  context: GuardContext,
+  marked: ReadonlySet<string>,
+): GuardedInstance {
+  const isOpened = network.state === "open" && network.openedFor === uid;
+  return {
+    uid,
+    name: `pod ${name}`,
+    key,
+    owner,
+    mounts: mounts.map((mount) => mountIn(mount, context, marked)),
+    waysOut: network.state === "breached"
+      ? [{ text: network.by, isAllowList: false }]
+      : network.state === "open" && isOpened
+      ? waysOutOf(network.posture)
+      : [],
+    isOpened,
+    isProven: context.proven.has(uid),
+    // A pod without the gate that it should have is none of WPS's template: drivers show it as altered.
+    isGated: true,
+  };
+}
+
+function mountIn(
+  mount: Mount,
+  { phases }: GuardContext,
+  marked: ReadonlySet<string>,
+): GuardedInstance["mounts"][0] {
+  const isAlways = phases.volumes.get(mount.volume.volume)?.sensitive === "always";
+  const known = isAlways || marked.has(mount.volumeKey);
+  return guardedMount(mount, known, known);
+}
+
+/** Tainted in the store or on the volume: either counts (invariant 3). */
+function markedIn({ volumes }: Observed, { records }: GuardContext): ReadonlySet<string> {
+  return new Set([...records, ...volumes].filter(({ tainted }) => tainted).map(({ key }) => key));
+}
+
+function lostOf({ volumes }: Observed, records: readonly VolumeRecord[]): GuardedState["lost"] {
+  return records.filter(({ bound, destroyed }) => bound && !destroyed).flatMap(({ key }) => {
+    const found = volumes.find((volume) => volume.key === key);
+    if (found === undefined) return [{ volumeKey: key, why: "existed and is no longer there" }];
+    return found.state === "lost" ? [{ volumeKey: key, why: found.detail ?? "has lost what backed it" }] : [];
+  });
+}
