@@ -1,5 +1,6 @@
 /** deploy/kubernetes on the real API server: a permit's whole life as WPS's own account, judged by the audit log. */
 import assert from "node:assert/strict";
+import { areCanariesFresh } from "../../src/core/isolation.ts";
 import { workspaceName } from "../../src/core/names.ts";
 import { KubernetesDriver } from "../../src/drivers/kubernetes/driver.ts";
 import {
@@ -89,14 +90,16 @@ async function wholeLife(permit: Permit, api: Api): Promise<void> {
   await brokenImage(permit);
   await permit.volume(volume("raw", { sensitive: true }));
   await permit.volume(volume("uploads/a", { sensitive: true }));
-  const research = workspace("research/a", { mounts: [mount("project", "rw")] });
+  const research = workspace("research/a", { mounts: [mount("project", "rw")], sensitive: true });
   await permit.apply({ kind: "ensure-identity", workspace: research, rotate: true });
   await permit.start(research); // its pod is seen before it is ready, so its node is read
   const proven = await permit.workspace(research.key);
   const instanceUid = proven.instances[0]?.uid ?? assert.fail("no pod");
   await permit.apply({ kind: "retain-volume", volume: await permit.volumeIn("project", "bound") });
-  await permit.apply({ kind: "prove-isolation", workspace: research, instanceUid });
+  assert.equal((await permit.prove(research, instanceUid)).method, "gate");
   await permit.open(research);
+  const probe = await driver.probe({ workspaceKey: research.key, instanceUid }, permit.context);
+  assert.equal(probe.found, "isolated", JSON.stringify(probe));
   await permit.apply({ kind: "cut-network", workspace: await permit.workspace(research.key) });
   await permit.apply({
     kind: "replace-instance",
@@ -329,6 +332,43 @@ const TRESPASSES: { why: string; by?: "role"; method: string; path: string; body
     body: { metadata: { name: "a" }, spec: { ports: [{ port: 1 }] } },
   },
   {
+    why: "a new object without the mark beside the canaries",
+    method: "POST",
+    path: "/api/v1/namespaces/wps-canaries/services",
+    body: { metadata: { name: "a" }, spec: { ports: [{ port: 1 }] } },
+  },
+  {
+    why: "another kind of object beside the canaries",
+    method: "POST",
+    path: "/apis/networking.k8s.io/v1/namespaces/wps-canaries/networkpolicies",
+    body: {
+      metadata: {
+        name: "a",
+        labels: { "app.kubernetes.io/managed-by": "wps", "app.kubernetes.io/component": "canaries" },
+      },
+      spec: { podSelector: {} },
+    },
+  },
+  {
+    why: "the canaries' mark in a permit's namespace",
+    method: "POST",
+    path: "/api/v1/namespaces/{permit}/services",
+    body: {
+      metadata: {
+        name: "a",
+        labels: { "app.kubernetes.io/managed-by": "wps", "app.kubernetes.io/component": "canaries" },
+      },
+      spec: { ports: [{ port: 1 }] },
+    },
+  },
+  { why: "the end of the canaries", method: "DELETE", path: "/api/v1/namespaces/wps-canaries" },
+  {
+    why: "the canaries' namespace without Pod Security",
+    method: "PATCH",
+    path: "/api/v1/namespaces/wps-canaries",
+    body: { metadata: { labels: { "pod-security.kubernetes.io/enforce": "privileged" } } },
+  },
+  {
     why: "Secrets for somebody else",
     method: "POST",
     path: "/apis/rbac.authorization.k8s.io/v1/namespaces/{permit}/rolebindings",
@@ -385,6 +425,7 @@ Deno.test(
     try {
       await confined(permit);
       await permit.scope();
+      await permit.canaries([], areCanariesFresh);
       await api.create("services", permit.namespace, {
         metadata: { name: "theirs" },
         spec: { ports: [{ port: 1 }] },

@@ -1,13 +1,8 @@
 /** The isolation gate by packets (DESIGN 8): a cluster that enforces policies, late or never, and a breach while running. */
 import assert from "node:assert/strict";
 import { Fault } from "../../src/core/fault.ts";
-import {
-  areCanariesConfirmed,
-  areCanariesFresh,
-  canariesInWay,
-  type IsolationEvidence,
-} from "../../src/core/isolation.ts";
-import type { Instance, Observed } from "../../src/core/observed.ts";
+import { areCanariesFresh, canariesInWay } from "../../src/core/isolation.ts";
+import type { Instance } from "../../src/core/observed.ts";
 import type { DesiredWorkspace } from "../../src/core/workspace.ts";
 import { workspaceName } from "../../src/core/names.ts";
 import type { KubernetesDriver } from "../../src/drivers/kubernetes/driver.ts";
@@ -78,21 +73,9 @@ async function probesIn(api: Api, namespace: string): Promise<string[]> {
   ).map(({ metadata }) => metadata.name);
 }
 
-async function answered(
-  permit: Permit,
-  after: string[],
-  holds: (seen: Observed) => boolean,
-): Promise<Observed> {
-  await permit.apply({ kind: "ask-canaries", after });
-  return await until("the canaries answer", async () => {
-    const seen = await permit.observe();
-    return holds(seen) && seen;
-  });
-}
-
 /** Asks the canaries, and writes identity and compute without waiting for the pod. */
 async function begin(permit: Permit): Promise<void> {
-  await answered(permit, [], areCanariesFresh);
+  await permit.canaries([], areCanariesFresh);
   await permit.apply({ kind: "ensure-identity", workspace: RESEARCH, rotate: true });
   await permit.apply({ kind: "start", workspace: RESEARCH, seen: null });
 }
@@ -106,13 +89,6 @@ async function instanceThat(
     const [instance] = (await permit.workspace(RESEARCH.key)).instances;
     return instance !== undefined && holds(instance) && instance;
   }, GIVE_UP_MS);
-}
-
-async function prove({ driver, permit }: Stage, instanceUid: string): Promise<IsolationEvidence> {
-  await answered(permit, [instanceUid], (seen) => areCanariesConfirmed(seen, instanceUid));
-  const action = { kind: "prove-isolation", workspace: RESEARCH, instanceUid } as const;
-  const { evidence } = await driver.apply(action, permit.context);
-  return evidence ?? assert.fail("no evidence");
 }
 
 /** Everything passes in this namespace, whatever its NetworkPolicies say: as on a cluster that does not enforce them. */
@@ -158,7 +134,7 @@ Deno.test(
       const asked = performance.now();
       const { uid } = await instanceThat(permit, "it is ready", ({ ready }) => ready);
       const ready = performance.now();
-      const evidence = await prove(stage, uid);
+      const evidence = await permit.prove(RESEARCH, uid);
       const seconds = (from: number, to: number): string => ((to - from) / 1000).toFixed(1);
       console.log(
         `control ${seconds(begun, asked)} s, gate and start ${seconds(asked, ready)} s, control and proof ${
@@ -206,7 +182,7 @@ Deno.test(
       await enforce(cluster, permit.namespace);
       const healed = await instanceThat(permit, "it is ready", ({ ready }) => ready);
       assert.equal(healed.uid, instance.uid);
-      assert.equal((await prove(stage, healed.uid)).method, "gate");
+      assert.equal((await permit.prove(RESEARCH, healed.uid)).method, "gate");
     });
   },
 );
@@ -224,7 +200,7 @@ Deno.test(
       await new Promise((resolve) => setTimeout(resolve, 4_000)); // some rounds: packets cannot be waited for otherwise
       await enforce(cluster, permit.namespace);
       const { uid } = await instanceThat(permit, "it is ready", ({ ready }) => ready);
-      const { rounds, cleanRounds } = await prove(stage, uid);
+      const { rounds, cleanRounds } = await permit.prove(RESEARCH, uid);
       assert.ok(rounds > cleanRounds, `${rounds} rounds, ${cleanRounds} of them clean`);
     });
   },
@@ -234,12 +210,12 @@ Deno.test("canaries: too few of them alive, and nothing near data is started", {
   const canaryNamespace = `wps-canaries-${crypto.randomUUID().slice(0, 8)}`;
   await onStage("silent", async ({ api, permit }) => {
     try {
-      await answered(permit, [], areCanariesFresh);
+      await permit.canaries([], areCanariesFresh);
       await api.create("networkpolicies", canaryNamespace, {
         metadata: { name: "cut" },
         spec: { podSelector: {}, policyTypes: ["Egress"] },
       });
-      const seen = await answered(permit, [], ({ canaries }) => canaries.answer?.alive.length === 0);
+      const seen = await permit.canaries([], ({ canaries }) => canaries.answer?.alive.length === 0);
       assert.match(canariesInWay(seen) ?? "", /^0 of \d+ canaries answer the control pod.*443/);
       await assert.rejects(
         permit.apply({ kind: "start", workspace: RESEARCH, seen: null }),
@@ -259,7 +235,7 @@ Deno.test("probe: a running workspace is shown to be isolated and left alone; a 
     const { cluster, api, driver, permit, world } = stage;
     await begin(permit);
     const { uid } = await instanceThat(permit, "it is ready", ({ ready }) => ready);
-    await prove(stage, uid);
+    await permit.prove(RESEARCH, uid);
     await permit.open(RESEARCH);
     const service = { namespace: permit.namespace, name: workspaceName(RESEARCH.key) };
     const endpoints = async (): Promise<unknown> =>

@@ -1,6 +1,12 @@
 /** One permit on the test cluster: its driver, its context, and waits that say what did not come. */
 import assert from "node:assert/strict";
 import type { ApplyContext } from "../../../src/core/driver.ts";
+import {
+  areCanariesConfirmed,
+  areCanariesFresh,
+  isGated,
+  type IsolationEvidence,
+} from "../../../src/core/isolation.ts";
 import { permitName } from "../../../src/core/names.ts";
 import type { Observed, ObservedVolume, ObservedWorkspace } from "../../../src/core/observed.ts";
 import type { Action } from "../../../src/core/step.ts";
@@ -61,8 +67,26 @@ export class Permit {
     return found ?? assert.fail(`${key} is not observed`);
   }
 
+  /** The canaries have answered, and the answer `holds`; `after`: pods that are through their gates. */
+  async canaries(after: string[], holds: (seen: Observed) => boolean): Promise<Observed> {
+    await this.apply({ kind: "ask-canaries", after });
+    return await until("the canaries answer", async () => {
+      const seen = await this.observe();
+      return holds(seen) && seen;
+    });
+  }
+
+  /** Isolation of a gated workspace's ready pod, once the canaries have answered again. */
+  async prove(workspace: DesiredWorkspace, instanceUid: string): Promise<IsolationEvidence> {
+    await this.canaries([instanceUid], (seen) => areCanariesConfirmed(seen, instanceUid));
+    const action = { kind: "prove-isolation", workspace, instanceUid } as const;
+    const { evidence } = await this.driver.apply(action, this.context);
+    return evidence ?? assert.fail("no evidence");
+  }
+
   /** Identity and compute, and a ready pod. */
   async start(workspace: DesiredWorkspace): Promise<ObservedWorkspace> {
+    if (isGated(workspace)) await this.canaries([], areCanariesFresh);
     await this.apply({ kind: "ensure-identity", workspace, rotate: true });
     const existing = (await this.observe()).workspaces.find(({ key }) => key === workspace.key);
     await this.apply({ kind: "start", workspace, seen: existing?.compute ?? null });
