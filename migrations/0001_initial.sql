@@ -62,7 +62,7 @@ create index members_by_username on members (username, permit_id);
 create table events (
   seq            integer primary key autoincrement,
   received_at_ms integer not null,
-  channel        text    not null check (channel in ('amqp', 'http', 'cli')),
+  channel        text    not null check (channel in ('amqp', 'http', 'cli', 'wps')),
   source         text,
   id             text,
   type           text,

@@ -13,6 +13,7 @@ import { createAuthenticator } from "./api/auth.ts";
 import { createRefusalAudit } from "./api/refusals.ts";
 import type { ApiDeps, Router } from "./api/deps.ts";
 import type { Db } from "./store/db.ts";
+import { createAlarm } from "./app/alarm.ts";
 import { acceptPosted } from "./app/accept.ts";
 import { type Broker, startBroker } from "./app/broker.ts";
 import { type Foundation, layFoundation } from "./app/foundation.ts";
@@ -68,10 +69,12 @@ async function build(options: AppOptions, releases: Releases): Promise<App> {
   const { clock = MACHINE_CLOCK, random = MACHINE_RANDOM } = options;
   const foundation = await layFoundation({ ...options, clock, random }, releases);
   const { config, phases, log, bootEpoch, db, driver } = foundation;
-  const work = await startWork(foundation, releases);
+  const { alarm, arm } = createAlarm(foundation);
+  const work = await startWork(foundation, releases, alarm);
   const accepted = (permitIds: string[]): void => permitIds.forEach(work.wake);
   const broker = await startBroker({ config, db, phases, clock, random, log, accepted });
   releases.add("broker", () => broker.stop());
+  arm(broker.accept, work.wake);
   const api = buildApi(foundation, work, broker);
   const listening = await startListening({
     config,

@@ -1,6 +1,7 @@
 /** What works by itself: jobs, drift, pruning, the platform's watch, and who is told of changes. */
 import { createJobFeed, type JobFeed } from "../api/job_feed.ts";
 import { CLAIM_LOOP, createBell } from "../runner/bell.ts";
+import type { Alarm } from "../runner/breach.ts";
 import { type Drift, startDrift } from "../runner/drift.ts";
 import { startPruning } from "../runner/pruning.ts";
 import { type Runner, startRunner } from "../runner/runner.ts";
@@ -21,8 +22,8 @@ export interface Work {
   stopping: AbortSignal;
 }
 
-/** Starts them in the order in which they need each other; `releases` stops them. */
-export async function startWork(foundation: Foundation, releases: Releases): Promise<Work> {
+/** Starts them in the order in which they need each other; `releases` stops them. `alarm` halts a permit. */
+export async function startWork(foundation: Foundation, releases: Releases, alarm: Alarm): Promise<Work> {
   const { config, phases, site, log, clock, random, bootEpoch, db, sealer, driver } = foundation;
   const stopping = new AbortController();
   const bell = createBell(clock);
@@ -33,7 +34,7 @@ export async function startWork(foundation: Foundation, releases: Releases): Pro
     feed.changed(permitId);
     readModel.changed(permitId);
   };
-  const common = { db, driver, clock, random, phases, site, bell, log, bootEpoch, changed };
+  const common = { db, driver, clock, random, phases, site, bell, log, bootEpoch, alarm, changed };
   const drift = startDrift({ ...common, intervalMs: config.runner.drift.intervalMs });
   releases.add("drift", () => drift.stop());
   const runner = await startRunner({
@@ -45,9 +46,9 @@ export async function startWork(foundation: Foundation, releases: Releases): Pro
   releases.add("runner", () => runner.stop());
   const pruning = startPruning({ db, clock, random, log, keep: config.runner.keep });
   releases.add("pruning", () => pruning.stop());
-  const watching = driver.watch((permitId) => {
+  const watching = driver.watch((permitId, whose) => {
     bell.ring(permitId);
-    drift.notice(permitId);
+    drift.notice(permitId, whose);
     changed(permitId);
   }, stopping.signal);
   releases.add("watch", async () => {

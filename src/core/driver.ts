@@ -33,6 +33,9 @@ export type Probe =
   /** Nothing can be said: the instance went meanwhile, the canaries are silent, the probe could not run. */
   | { found: "unknown"; why: string };
 
+/** Whose object changed: one of WPS, or one beside them that may open what they deny. */
+export type Whose = "ours" | "foreign";
+
 /** One line of the startup self-check. */
 export interface CheckLine {
   check: string;
@@ -57,7 +60,7 @@ export interface Driver {
    */
   probe(target: { workspaceKey: string; instanceUid: string }, context: ProbeContext): Promise<Probe>;
   /** Calls `changed` with a permit whose objects changed; runs until aborted, reconnecting by itself. May miss, may repeat. */
-  watch(changed: (permitId: string) => void, signal: AbortSignal): Promise<void>;
+  watch(changed: (permitId: string, whose: Whose) => void, signal: AbortSignal): Promise<void>;
   /** The startup self-check (issue: each with a clear line). Never throws. */
   check(signal: AbortSignal): Promise<CheckLine[]>;
   /** The permits that have objects on the platform: for the drift pass and orphans. */

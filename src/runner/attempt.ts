@@ -8,6 +8,7 @@ import { isHastened, type Job, JOB_PRIORITY } from "../core/job.ts";
 import type { Observed } from "../core/observed.ts";
 import type { AwaitStep, Plan } from "../core/step.ts";
 import { troubleOf } from "../core/trouble.ts";
+import { tellBreach } from "./breach.ts";
 import { endedBy, hold, pause, recordWaits } from "./patience.ts";
 import type { Slot } from "./slots.ts";
 import { nextStretch, type Stretch, takesAway } from "./stretch.ts";
@@ -71,6 +72,7 @@ async function rounds(walk: Walk): Promise<AttemptEnd> {
       if (end !== null) return end;
       continue;
     }
+    await tellBreach(walk.deps, view.permit, observed);
     const made = makePlan(view, observed, {
       insist: stretches === 0,
       uncut: trials.uncut,

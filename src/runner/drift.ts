@@ -7,6 +7,7 @@
  * else queues behind all users' jobs, and not at all while the permit's last wish stands cancelled by a person: what
  * was cancelled stays so until the next event, `wps jobs retry` or `wps drift --repair`.
  */
+import type { Whose } from "../core/driver.ts";
 import { toFault } from "../core/fault.ts";
 import type { Permit } from "../core/permit.ts";
 import { jitteredMs } from "../core/retry.ts";
@@ -20,8 +21,8 @@ export type DriftDeps = LookDeps;
 
 /** The periodic pass. */
 export interface Drift {
-  /** Something of the permit changed on the platform. Cheap, may be told too often. */
-  notice(permitId: string): void;
+  /** Something of the permit, or beside it, changed on the platform. Cheap, may be told too often. */
+  notice(permitId: string, whose?: Whose): void;
   /** A job has cut what the permit must not have: what it lacks now is looked at soon. */
   followUp(permitId: string): void;
   stop(): Promise<void>;
@@ -54,8 +55,8 @@ export function startDrift(deps: DriftDeps): Drift {
   const passing = startPasses(deps, stopping.signal);
   const noticing = startNotices(deps, stopping.signal);
   return {
-    notice: (permitId) => noticing.notice(permitId, false),
-    followUp: (permitId) => noticing.notice(permitId, true),
+    notice: (permitId, whose = "ours") => noticing.notice(permitId, whose === "ours" ? "calmly" : "at once"),
+    followUp: (permitId) => noticing.notice(permitId, "soon"),
     async stop(): Promise<void> {
       stopping.abort();
       await Promise.all([passing.done, noticing.done]);
@@ -145,21 +146,24 @@ async function knownPermits(db: Db): Promise<Permit[]> {
   }
 }
 
+/** `at once`: what is not WPS's may open a network. `soon`: after a burst. `calmly`: no oftener than its spacing. */
+type Hurry = "at once" | "soon" | "calmly";
+
 function startNotices(
   deps: DriftDeps,
   signal: AbortSignal,
-): { done: Promise<void>; notice(permitId: string, isFollowUp: boolean): void } {
+): { done: Promise<void>; notice(permitId: string, how: Hurry): void } {
   const { clock } = deps;
   const dueAtMs = new Map<string, number>();
   const lookedAtMs = new Map<string, number>();
   let alarm = new AbortController();
 
-  function notice(permitId: string, isFollowUp: boolean): void {
+  function notice(permitId: string, how: Hurry): void {
     const known = dueAtMs.get(permitId);
     if (known === undefined && dueAtMs.size >= NOTICED_MAX) return;
     const spacedMs = (lookedAtMs.get(permitId) ?? -Infinity) + NOTICE_SPACING_MS;
     const soonMs = clock.now() + NOTICE_MS;
-    const atMs = isFollowUp ? soonMs : Math.max(soonMs, spacedMs);
+    const atMs = how === "at once" ? clock.now() : how === "soon" ? soonMs : Math.max(soonMs, spacedMs);
     if (known !== undefined && known <= atMs) return;
     dueAtMs.set(permitId, atMs);
     alarm.abort();

@@ -19,6 +19,7 @@ import { enqueueJob, latestJob, latestWish, openJob } from "../store/jobs.ts";
 import { getPermit } from "../store/permits.ts";
 import { listVolumes } from "../store/volumes.ts";
 import { type Bell, CLAIM_LOOP } from "./bell.ts";
+import { type Alarm, tellBreach } from "./breach.ts";
 import { keepSighting, sightingOf } from "./sighting.ts";
 
 /** What a look works with. */
@@ -34,6 +35,8 @@ export interface LookDeps {
   bell: Bell;
   log: Log;
   bootEpoch: string;
+  /** Halts a permit in which a way out was found. */
+  alarm: Alarm;
   changed(permitId: string): void;
 }
 
@@ -59,6 +62,7 @@ export async function lookForDrift(
   const before = await latestJob(db, permitId);
   const records = await listVolumes(db, permitId);
   const observed = await deps.driver.observe(permitId, signal);
+  await tellBreach(deps, permit, observed);
   const input = { permit, records, proven: await provenInstances(db, permitId), observed, phases, site };
   const made = plan(input);
   const taking = plan({ ...input, takingOnly: true });

@@ -7,6 +7,7 @@ import type { Observed } from "../core/observed.ts";
 import type { Permit, VolumeRecord } from "../core/permit.ts";
 import type { Site } from "../core/site.ts";
 import type { Plan } from "../core/step.ts";
+import type { Alarm } from "./breach.ts";
 import type { Bell, Ear } from "./bell.ts";
 import type { Guard } from "./guard.ts";
 import type { Ledger, Seeing } from "./ledger.ts";
@@ -36,6 +37,7 @@ export interface AttemptDeps {
   sight(permit: Permit, records: VolumeRecord[], observed: Observed): Seeing;
   vault: Vault;
   guard: Guard;
+  alarm: Alarm;
   /** Without a change from the platform the wait looks again after this long, in milliseconds. */
   rereadMs: number;
 }

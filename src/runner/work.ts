@@ -15,6 +15,7 @@ import type { Log } from "../log.ts";
 import type { Db } from "../store/db.ts";
 import type { Wanted } from "../store/job_transitions.ts";
 import { runAttempt } from "./attempt.ts";
+import type { Alarm } from "./breach.ts";
 import type { Bell } from "./bell.ts";
 import { createGuard } from "./guard.ts";
 import { type Ledger, openLedger, type Seeing } from "./ledger.ts";
@@ -40,6 +41,8 @@ export interface WorkDeps {
   bootEpoch: string;
   /** Of retries, and how often a wait looks again without a change, in milliseconds. */
   limits: RetryLimits & { rereadMs: number };
+  /** Halts a permit in which a way out was found. */
+  alarm: Alarm;
   /** Called after a permit's rows changed: read model and open streams follow. */
   changed(permitId: string): void;
   /** Called after a job that only took access away: what the permit lacks now is to be looked at. */

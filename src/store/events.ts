@@ -5,8 +5,8 @@ import { bytes, flag, json } from "./columns.ts";
 import type { Reader, Tx } from "./db.ts";
 import { matching, numberCursor, type Page, pageLimit, type PageRequest, toPage } from "./page.ts";
 
-/** How an event came in. */
-export const CHANNELS = ["amqp", "http", "cli"] as const;
+/** How an event came in; `wps`: from the service itself, which halts on a breach. */
+export const CHANNELS = ["amqp", "http", "cli", "wps"] as const;
 /** One of {@link CHANNELS}. */
 export type Channel = typeof CHANNELS[number];
 

@@ -58,6 +58,7 @@ Deno.test("loadConfig: everything but the driver has a default", async () => {
         cutMs: 120_000,
         goneMs: 600_000,
         readyMs: 600_000,
+        canariesMs: 300_000,
         consolidatedMs: 86_400_000,
         volumeMs: 600_000,
         membersMs: 2_592_000_000,

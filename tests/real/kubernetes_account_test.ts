@@ -332,6 +332,28 @@ const TRESPASSES: { why: string; by?: "role"; method: string; path: string; body
     body: { metadata: { name: "a" }, spec: { ports: [{ port: 1 }] } },
   },
   {
+    why: "a pod of its own that mounts data",
+    method: "POST",
+    path: "/api/v1/namespaces/{permit}/pods",
+    body: {
+      metadata: {
+        name: "a",
+        labels: { "app.kubernetes.io/managed-by": "wps" },
+        annotations: { "spe.wps/permit-id": "x" },
+      },
+      spec: {
+        serviceAccountName: "workspace",
+        securityContext: { runAsNonRoot: true, runAsUser: 1, seccompProfile: { type: "RuntimeDefault" } },
+        containers: [{
+          name: "a",
+          image: "a:1",
+          securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
+        }],
+        volumes: [{ name: "data", persistentVolumeClaim: { claimName: "theirs" } }],
+      },
+    },
+  },
+  {
     why: "a new object without the mark beside the canaries",
     method: "POST",
     path: "/api/v1/namespaces/wps-canaries/services",

@@ -162,7 +162,22 @@ async function build(store: Db, clock: FakeClock, directory: string, options: St
   async function boot(): Promise<void> {
     const bootEpoch = `boot-${++boots}`;
     const site = { ...SITE, waits: WAITS };
-    const common = { db, driver, clock, random, phases, site, bell, log, bootEpoch, changed: () => {} };
+    const alarm = async (permitId: string): Promise<void> => {
+      await stage.send("permit.halted", {}, permitId);
+    };
+    const common = {
+      db,
+      driver,
+      clock,
+      random,
+      phases,
+      site,
+      bell,
+      log,
+      bootEpoch,
+      alarm,
+      changed: () => {},
+    };
     const drift = options.withoutDrift === true
       ? null
       : startDrift({ ...common, intervalMs: options.driftMs ?? 10 * MINUTE_MS });
@@ -177,9 +192,9 @@ async function build(store: Db, clock: FakeClock, directory: string, options: St
     };
     const runner = await startRunner({ ...common, vault, limits, taken: (id) => drift?.followUp(id) });
     const stopping = new AbortController();
-    const watching = driver.watch((permitId) => {
+    const watching = driver.watch((permitId, whose) => {
       bell.ring(permitId);
-      drift?.notice(permitId);
+      drift?.notice(permitId, whose);
     }, stopping.signal);
     const stop = async (): Promise<void> => {
       stopping.abort();

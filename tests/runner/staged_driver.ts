@@ -6,6 +6,7 @@ import type {
   Driver,
   Probe,
   ProbeContext,
+  Whose,
 } from "../../src/core/driver.ts";
 import type { Observed } from "../../src/core/observed.ts";
 import type { Action } from "../../src/core/step.ts";
@@ -132,7 +133,7 @@ export class StagedDriver implements Driver {
   }
 
   /** See {@link Driver}. */
-  watch(changed: (permitId: string) => void, signal: AbortSignal): Promise<void> {
+  watch(changed: (permitId: string, whose: Whose) => void, signal: AbortSignal): Promise<void> {
     return this.#driver.watch(changed, signal);
   }
 

@@ -66,7 +66,7 @@ class FaultyDriver implements Driver {
     return this.inner.probe(...args);
   }
 
-  watch(changed: (permitId: string) => void, signal: AbortSignal): Promise<void> {
+  watch(...[changed, signal]: Parameters<Driver["watch"]>): Promise<void> {
     return this.inner.watch(changed, signal);
   }
 

@@ -33,6 +33,7 @@ async function checking(
     check: answer,
     observe: nothing,
     apply: nothing,
+    probe: nothing,
     watch: nothing,
     list: nothing,
     close: () => Promise.resolve(),

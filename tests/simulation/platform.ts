@@ -6,6 +6,7 @@ import type {
   Driver,
   Probe,
   ProbeContext,
+  Whose,
 } from "../../src/core/driver.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Observed } from "../../src/core/observed.ts";
@@ -73,10 +74,10 @@ export class SimulatedPlatform implements Driver {
   }
 
   /** See {@link Driver}. */
-  watch(changed: (permitId: string) => void, signal: AbortSignal): Promise<void> {
+  watch(changed: (permitId: string, whose: Whose) => void, signal: AbortSignal): Promise<void> {
     const { life, faults } = this.#parts;
-    return this.#lab.watch((permitId) => {
-      if (!faults.strikes("watch-gap")) life.reach(() => changed(permitId));
+    return this.#lab.watch((permitId, whose) => {
+      if (!faults.strikes("watch-gap")) life.reach(() => changed(permitId, whose));
     }, signal);
   }
 

@@ -1,4 +1,5 @@
 /** One boot of the service in a simulation: all its parts, over ports that die and freeze with it. */
+import { createAlarm } from "../../src/app/alarm.ts";
 import { startBroker } from "../../src/app/broker.ts";
 import { Releases } from "../../src/app/releases.ts";
 import { startSelfCheck } from "../../src/app/self_check.ts";
@@ -73,10 +74,12 @@ export async function startProcess(parts: ProcessParts): Promise<Process> {
     releases.add("self-check", () => selfCheck.stop());
     const common = { config, phases, log, clock, random, db };
     const foundation = { ...common, site: siteOf(config), bootEpoch, sealer: TRANSPARENT, driver, selfCheck };
-    const work = await startWork(foundation, releases);
+    const { alarm, arm } = createAlarm(foundation);
+    const work = await startWork(foundation, releases, alarm);
     const accepted = (permitIds: string[]): void => permitIds.forEach(work.wake);
     const broker = await startBroker({ ...common, messages: parts.brokerFor(life), accepted });
     releases.add("broker", () => broker.stop());
+    arm(broker.accept, work.wake);
     releases.add("streams", () => Promise.resolve(work.feed.close()));
   })();
   // A process that dies while it starts never comes to an end of it.

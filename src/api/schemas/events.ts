@@ -20,7 +20,7 @@ export const EventView = z.object({
   verdict: VerdictWord,
   /** Why, where the verdict is not `accepted`; `rejected`: one per field. */
   reasons: z.array(FieldProblem),
-  channel: z.enum(["amqp", "http", "cli"]),
+  channel: z.enum(["amqp", "http", "cli", "wps"]),
   receivedAt: Instant,
 }).openapi("Event");
 /** See {@link EventView}. */

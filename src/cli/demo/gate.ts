@@ -1,5 +1,13 @@
 /** Holds the service's hands, so that a plan can be shown before it is carried out. */
-import type { ApplyContext, ApplyResult, CheckLine, Driver, Probe, ProbeContext } from "../../core/driver.ts";
+import type {
+  ApplyContext,
+  ApplyResult,
+  CheckLine,
+  Driver,
+  Probe,
+  ProbeContext,
+  Whose,
+} from "../../core/driver.ts";
 import type { Observed } from "../../core/observed.ts";
 import type { Action } from "../../core/step.ts";
 
@@ -44,7 +52,7 @@ export class Gate implements Driver {
   }
 
   /** See {@link Driver}. */
-  watch(changed: (permitId: string) => void, signal: AbortSignal): Promise<void> {
+  watch(changed: (permitId: string, whose: Whose) => void, signal: AbortSignal): Promise<void> {
     return this.#driver.watch(changed, signal);
   }
 

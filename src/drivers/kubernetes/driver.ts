@@ -1,6 +1,14 @@
 /** The Kubernetes driver (DESIGN 8): observes by quorum reads, applies by conditional server-side applies. */
 import type { Clock, Random } from "../../core/clock.ts";
-import type { ApplyContext, ApplyResult, CheckLine, Driver, Probe, ProbeContext } from "../../core/driver.ts";
+import type {
+  ApplyContext,
+  ApplyResult,
+  CheckLine,
+  Driver,
+  Probe,
+  ProbeContext,
+  Whose,
+} from "../../core/driver.ts";
 import { isGated } from "../../core/isolation.ts";
 import type { Observed } from "../../core/observed.ts";
 import type { Action } from "../../core/step.ts";
@@ -132,8 +140,8 @@ export class KubernetesDriver implements Driver {
   }
 
   /** One set of watches for all permits; see {@link watchPermits}. An answer of the canaries is a change, too. */
-  async watch(changed: (permitId: string) => void, signal: AbortSignal): Promise<void> {
-    this.#canaries.listen(changed, signal);
+  async watch(changed: (permitId: string, whose: Whose) => void, signal: AbortSignal): Promise<void> {
+    this.#canaries.listen((permitId) => changed(permitId, "ours"), signal);
     await watchPermits(this.#client, this.surroundings, changed, signal);
   }
 

@@ -458,13 +458,12 @@ serve() {
 
 listen() {
   setting PORT "${PORT:-}" 65535
-  server=''
-  trap '[ -z "$server" ] || kill -KILL "$server" || :; exit 0' TERM INT
+  : & # so that $! is always set, and the trap ends whatever was started last
+  trap 'kill -KILL $! 2>/dev/null || :; wait; exit 0' TERM INT
   failures=0
   while [ "$failures" -lt $SERVER_FAILURES ]; do
     serve &
-    server=$!
-    if wait "$server"; then
+    if wait $!; then
       failures=0
     else
       failures=$((failures + 1))

@@ -4,10 +4,11 @@
  */
 import { z } from "zod";
 import type { Clock, Random } from "../../core/clock.ts";
+import type { Whose } from "../../core/driver.ts";
 import { Fault, toFault } from "../../core/fault.ts";
 import { chunksOf } from "./chunks.ts";
 import type { Client } from "./client.ts";
-import { NOTE, note, OURS_SELECTOR } from "./marks.ts";
+import { LABEL, MANAGER, NOTE, OURS_SELECTOR } from "./marks.ts";
 import type { Resource } from "./wire.ts";
 
 /** What changes when something becomes ready, bound, finished or gone, and what an intruder may alter. No Secrets. */
@@ -45,6 +46,8 @@ const eventSchema = z.object({
     code: z.number().optional(),
     metadata: z.looseObject({
       resourceVersion: z.string().optional(),
+      namespace: z.string().optional(),
+      labels: z.record(z.string(), z.string()).optional(),
       annotations: z.record(z.string(), z.string()).optional(),
     }).default({}),
   }),
@@ -53,11 +56,14 @@ const eventSchema = z.object({
 /** One parsed line of a watch. */
 export type WatchEvent = z.infer<typeof eventSchema>;
 
+/** A foreign policy may open what ours deny, so policies are watched whatever marks they bear. */
+const ALSO_FOREIGN: readonly Resource[] = ["networkpolicies"];
+
 /** Runs until `signal` aborts; `changed` may be called too often, and after a gap for every permit there is. */
 export async function watchPermits(
   client: Client,
   surroundings: WatchSurroundings,
-  changed: (permitId: string) => void,
+  changed: (permitId: string, whose: Whose) => void,
   signal: AbortSignal,
 ): Promise<void> {
   await Promise.all(
@@ -70,7 +76,7 @@ export async function watchResource(
   client: Client,
   resource: Resource,
   surroundings: WatchSurroundings,
-  changed: (permitId: string) => void,
+  changed: (permitId: string, whose: Whose) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const watch = new ResourceWatch(client, resource, surroundings, changed);
@@ -97,12 +103,14 @@ class ResourceWatch {
   #version: string | null = null;
   /** Whether the last round brought anything before it ended. */
   heard = false;
+  /** Namespaces of permits, as the marks of what lies in them say; needed for what bears no mark. */
+  readonly #permits = new Map<string, string>();
 
   constructor(
     private readonly client: Client,
     private readonly resource: Resource,
     private readonly surroundings: WatchSurroundings,
-    private readonly changed: (permitId: string) => void,
+    private readonly changed: (permitId: string, whose: Whose) => void,
   ) {}
 
   /** Watches until the server ends it. Throws a Fault when it broke, fell silent or began at too old a version. */
@@ -118,7 +126,7 @@ class ResourceWatch {
     };
     try {
       const both = AbortSignal.any([signal, silence.signal]);
-      const query = { labels: OURS_SELECTOR, resourceVersion: version, timeoutSeconds: watchSeconds };
+      const query = { labels: this.#selector, resourceVersion: version, timeoutSeconds: watchSeconds };
       const body = await this.client.openWatch(this.resource, query, both);
       for await (const line of linesOf(chunksOf(body, both), touch)) this.#take(parseEvent(line));
     } catch (thrown) {
@@ -140,12 +148,16 @@ class ResourceWatch {
   async #list(signal: AbortSignal): Promise<string> {
     const { items, resourceVersion } = await this.client.listMetadata(
       this.resource,
-      { labels: OURS_SELECTOR },
+      { labels: this.#selector },
       signal,
     );
-    for (const permitId of new Set(items.flatMap((item) => note(item, NOTE.permitId) ?? []))) {
-      this.changed(permitId);
+    const told = new Map<string, Whose>();
+    for (const item of items) this.#learn(item);
+    for (const item of items) {
+      const found = this.#permitOf(item);
+      if (found !== null && told.get(found.permitId) !== "foreign") told.set(found.permitId, found.whose);
     }
+    for (const [permitId, whose] of told) this.changed(permitId, whose);
     this.#version = resourceVersion;
     return resourceVersion;
   }
@@ -161,14 +173,44 @@ class ResourceWatch {
     }
     this.heard = true;
     this.#version = object.metadata.resourceVersion ?? this.#version;
-    const permitId = object.metadata.annotations?.[NOTE.permitId];
-    if (type !== "BOOKMARK" && permitId !== undefined) this.changed(permitId);
+    if (type === "BOOKMARK") return;
+    this.#learn(object);
+    const found = this.#permitOf(object);
+    if (found !== null) this.changed(found.permitId, found.whose);
+  }
+
+  get #selector(): string | undefined {
+    return ALSO_FOREIGN.includes(this.resource) ? undefined : OURS_SELECTOR;
+  }
+
+  /** What a selector found bears the label. */
+  #isOurs({ metadata }: Marked): boolean {
+    return this.#selector !== undefined || metadata.labels?.[LABEL.managedBy] === MANAGER;
+  }
+
+  #learn(object: Marked): void {
+    const permitId = this.#isOurs(object) ? object.metadata.annotations?.[NOTE.permitId] : undefined;
+    const { namespace } = object.metadata;
+    if (permitId !== undefined && namespace !== undefined) this.#permits.set(namespace, permitId);
+  }
+
+  /** Null: of no permit. */
+  #permitOf(object: Marked): { permitId: string; whose: Whose } | null {
+    const { annotations, namespace = "" } = object.metadata;
+    const permitId = annotations?.[NOTE.permitId];
+    if (this.#isOurs(object) && permitId !== undefined) return { permitId, whose: "ours" };
+    const host = this.#permits.get(namespace);
+    return host === undefined ? null : { permitId: host, whose: "foreign" };
   }
 
   #broken(why: string): Fault {
     return new Fault("retry", "unavailable", `Cannot watch ${this.resource}: ${why}`);
   }
 }
+
+type Marked = {
+  metadata: { namespace?: string; labels?: Record<string, string>; annotations?: Record<string, string> };
+};
 
 function parseEvent(line: string): WatchEvent {
   return eventSchema.parse(JSON.parse(line));

@@ -1,6 +1,14 @@
 /** The Driver on the simulated cluster: what the service, the demo and the simulations run on. */
 import type { Clock } from "../../core/clock.ts";
-import type { ApplyContext, ApplyResult, CheckLine, Driver, Probe, ProbeContext } from "../../core/driver.ts";
+import type {
+  ApplyContext,
+  ApplyResult,
+  CheckLine,
+  Driver,
+  Probe,
+  ProbeContext,
+  Whose,
+} from "../../core/driver.ts";
 import type { Observed } from "../../core/observed.ts";
 import type { Action } from "../../core/step.ts";
 import { cutNetwork, openNetwork } from "./apply_network.ts";
@@ -68,12 +76,12 @@ export class LabDriver implements Driver {
   }
 
   /** See {@link Driver}. */
-  async watch(changed: (permitId: string) => void, signal: AbortSignal): Promise<void> {
+  async watch(changed: (permitId: string, whose: Whose) => void, signal: AbortSignal): Promise<void> {
     const { cluster, clock } = this.#options;
     const release = this.#canaries.onAnswer(() => {
       const told = [...this.#waiting];
       this.#waiting.clear();
-      told.forEach(changed);
+      for (const permitId of told) changed(permitId, "ours");
     });
     await watchCluster(cluster, clock, changed, AbortSignal.any([signal, this.#closed.signal]));
     release();

@@ -1,12 +1,14 @@
 /** The watch: tells of changes, and wakes the cluster when something is due, because nobody else may look just then. */
 import type { Clock } from "../../core/clock.ts";
+import type { Whose } from "../../core/driver.ts";
+import { permitName } from "../../core/names.ts";
 import type { LabCluster } from "./cluster.ts";
 
 /** Calls `changed` for each permit whose objects changed, until aborted; never rejects. */
 export async function watchCluster(
   cluster: LabCluster,
   clock: Clock,
-  changed: (permitId: string) => void,
+  changed: (permitId: string, whose: Whose) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const pending = new Set<string>();
@@ -22,13 +24,20 @@ export async function watchCluster(
       cluster.advance();
       const told = [...pending];
       pending.clear();
-      told.forEach(changed);
+      for (const permitId of told) {
+        changed(permitId, hasForeignPolicy(cluster, permitId) ? "foreign" : "ours");
+      }
       if (told.length > 0) continue;
       await nextMoment(cluster, clock, woken.promise, signal);
     }
   } finally {
     release();
   }
+}
+
+function hasForeignPolicy(cluster: LabCluster, permitId: string): boolean {
+  const policies = cluster.read(({ state }) => state.scopes[permitName(permitId)]?.policies ?? {});
+  return Object.values(policies).some(({ owned }) => !owned);
 }
 
 /** Ends when the cluster's next event is due, when it was changed, or when the watch is to end. */

@@ -47,6 +47,18 @@ function assertBroken({ code, report, text }: Ended, why: RegExp): void {
   assert.match(report.why ?? "", why);
 }
 
+/** Processes of this machine whose arguments hold a port. */
+function processesNaming(port: number): string[] {
+  return [...Deno.readDirSync("/proc")].flatMap(({ name }) => {
+    try {
+      const words = /^\d+$/.test(name) ? Deno.readTextFileSync(`/proc/${name}/cmdline`).split("\0") : [];
+      return words.includes(`${port}`) ? [words.join(" ")] : [];
+    } catch {
+      return []; // gone since
+    }
+  });
+}
+
 const CLEAN: Case[] = [
   {
     why: "a refused and a silent target are not reached; the report is whole",
@@ -108,6 +120,7 @@ const CLEAN: Case[] = [
       });
       assertEnded(ended, 0, "clean", [[`tcp 127.0.0.1:${server.port}`, "refused"]]);
       assert.deepEqual([ended.report.rounds, ended.report.clean, server.accepted()], [4, 2, 2]);
+      assert.ok(ended.tookMs >= 4 * 1000, "a round without anything to wait for takes its time all the same");
     },
   },
   {
@@ -146,6 +159,7 @@ const REACHED: Case[] = [
       ]]);
       assert.equal(ended.report.clean, 0);
       assert.equal(server.accepted(), ended.report.rounds, "each round tried it once");
+      assert.deepEqual(processesNaming(server.port), [], "no connection is left open");
     },
   })),
   ...[
