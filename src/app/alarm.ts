@@ -1,5 +1,5 @@
 /** WPS's own halt: a way out where none may be holds the permit at once, by an event like any other (DESIGN 6). */
-import { type Clock, type Random, toInstant } from "../core/clock.ts";
+import type { Clock, Random } from "../core/clock.ts";
 import { toFault } from "../core/fault.ts";
 import type { Log } from "../log.ts";
 import type { Alarm } from "../runner/breach.ts";
@@ -22,8 +22,8 @@ export function createAlarm(
       why,
     });
     const id = `breach-${random.bytes(8).toHex()}`;
-    const time = toInstant(clock.now());
-    const event = { id, source: OWN_SOURCE, type: "permit.halted", time, permitId, data: {} };
+    // Without a time: the order of the Permit Manager's own events must not depend on this service's clock.
+    const event = { id, source: OWN_SOURCE, type: "permit.halted", permitId, data: {} };
     try {
       const { accept, wake } = await armed.promise;
       await accept({

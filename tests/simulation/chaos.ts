@@ -233,7 +233,13 @@ export class Chaos {
   #addPolicy(permitId: string, random: SeededRandom): void {
     const name = `somebodys-${this.#policies.length}`;
     const { world } = this;
-    const remove = (): void => attempt(() => world.operator.removePolicy(permitId, name));
+    const remove = (): void => {
+      attempt(() => world.operator.removePolicy(permitId, name));
+      world.timeline.at(
+        random.between(TROUBLE_MIN_MS, TROUBLE_MAX_MS),
+        () => void world.resumeBreached(permitId),
+      );
+    };
     const lastsMs = random.between(TROUBLE_MIN_MS, TROUBLE_MAX_MS);
     world.sabotage(permitId, () => world.operator.addForeignPolicy(permitId, name), remove, lastsMs);
     this.#policies.push([permitId, name]);

@@ -1,4 +1,5 @@
 /** A simulated site: one cluster, one broker, one disk, and the processes of the service on it, one after the other. */
+import { OWN_SOURCE } from "../../src/app/alarm.ts";
 import { z } from "zod";
 import type { Config } from "../../src/config/schema.ts";
 import { Fault } from "../../src/core/fault.ts";
@@ -16,6 +17,8 @@ import { type Process, startProcess } from "./process.ts";
 import type { SeededRandom } from "../seeded_random.ts";
 import { Timeline } from "./timeline.ts";
 
+/** Serials of messages that no history has begin here. */
+const RESUMED_SERIALS = 1_000_000;
 /** Lines of the processes' logs that are kept for a report. */
 const LOG_MAX = 4_000;
 /** A pod that had a way out has its connections until it is gone. */
@@ -51,6 +54,7 @@ export class World {
   failure: unknown = null;
   readonly #sabotages: { permitId: string; fromMs: number; untilMs: number }[] = [];
   #boots = 0;
+  #resumed = 0;
   #isEnding = false;
   #reader: Db | null = null;
 
@@ -122,6 +126,21 @@ export class World {
     this.#sabotages.push({ permitId, fromMs, untilMs: fromMs + lastsMs + AFTER_SABOTAGE_MS });
     act();
     this.timeline.at(lastsMs, undo);
+  }
+
+  /** An operator looks after a permit that the service itself has halted, and lets it go on. */
+  async resumeBreached(permitId: string): Promise<void> {
+    const [last] = await this.store.read(
+      `select source from events where permit_id = ? and verdict = 'accepted'
+       and type in ('permit.halted', 'permit.resumed') order by seq desc limit 1`,
+      [permitId],
+      z.object({ source: z.string().nullable() }),
+    );
+    if (last?.source !== OWN_SOURCE) return;
+    const id = `resumed-${++this.#resumed}`;
+    const body = new TextEncoder().encode(JSON.stringify({ id, type: "permit.resumed", permitId, data: {} }));
+    const serial = RESUMED_SERIALS + this.#resumed;
+    this.broker.publish({ serial, routingKey: "permit.resumed", messageId: id, body });
   }
 
   /** What the judge saw and nobody else is to blame for. */
