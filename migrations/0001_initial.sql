@@ -168,6 +168,8 @@ create table workspaces (
 ) strict, without rowid;
 
 create index workspaces_by_username on workspaces (username, permit_id);
+-- What people reach is looked for every few seconds.
+create index workspaces_open on workspaces (permit_id, key) where network = 'open';
 
 -- Connection passwords and SSH host keys, sealed (AES-256-GCM); their key is outside the database.
 create table secrets (

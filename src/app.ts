@@ -97,7 +97,7 @@ async function build(options: AppOptions, releases: Releases): Promise<App> {
 
 function buildApi(foundation: Foundation, work: Work, broker: Broker): Router {
   const { config, phases, site, log, clock, random, bootEpoch, db, sealer, driver, selfCheck } = foundation;
-  const { runner, drift, readModel, feed, wake, stopping } = work;
+  const { runner, drift, probing, readModel, feed, wake, stopping } = work;
   const deps: ApiDeps = {
     db,
     phases,
@@ -110,7 +110,7 @@ function buildApi(foundation: Foundation, work: Work, broker: Broker): Router {
     startedAtMs: clock.now(),
     authenticate: createAuthenticator({ key: config.api.key }),
     secrets: openSecrets(db, sealer),
-    health: healthSources({ broker, driver, runner, drift, readModel, selfCheck }),
+    health: healthSources({ broker, driver, runner, drift, probing, readModel, selfCheck }),
     feed,
     accept: acceptPosted(broker.accept, wake),
     plan: makePlanFor({ db, driver, phases, site }),

@@ -3,6 +3,7 @@ import type { HealthSources } from "../api/deps.ts";
 import type { Driver } from "../core/driver.ts";
 import { toInstant } from "../core/clock.ts";
 import type { Drift } from "../runner/drift.ts";
+import type { Probing } from "../runner/probing.ts";
 import type { Runner } from "../runner/runner.ts";
 import { type SelfCheck, worstOf } from "./self_check.ts";
 
@@ -15,6 +16,7 @@ export interface HealthParts {
   readModel: { health(): Promise<PartHealth> };
   runner: Runner;
   drift: Drift;
+  probing: Probing;
   driver: Driver;
   selfCheck: Pick<SelfCheck, "lines" | "sinceMs">;
 }
@@ -41,19 +43,26 @@ export function driverHealth({ driver, selfCheck }: Pick<HealthParts, "driver" |
   return { state: DRIVER_STATE[worstOf(checks)], detail, since: toInstant(selfCheck.sinceMs()), checks };
 }
 
+/** Names in one line of health; the log and status have them all. */
+const SHOWN_MAX = 5;
+
 function permits(count: number): string {
   return `${count} ${count === 1 ? "permit" : "permits"}`;
 }
 
-function runnerHealth({ runner, drift }: HealthParts): PartHealth {
+function runnerHealth({ runner, drift, probing }: HealthParts): PartHealth {
   const { state, open, working, lastError } = runner.health();
   const { lastPassAtMs, differing, orphans } = drift.health();
   const pass = lastPassAtMs === null
     ? "no drift pass yet"
     : `drift pass ${toInstant(lastPassAtMs)}: ${permits(differing)} differed`;
   const strays = orphans.length === 0 ? "" : `; objects of unknown permits: ${orphans.join(", ")}`;
-  const detail = `${permits(working)} worked on, ${open - working} waiting; ${pass}${strays}`;
+  const { unknown } = probing.health();
+  const unshown = unknown.length === 0
+    ? ""
+    : `; isolation could not be shown again: ${unknown.slice(0, SHOWN_MAX).join("; ")}`;
+  const detail = `${permits(working)} worked on, ${open - working} waiting; ${pass}${strays}${unshown}`;
   if (state === "failing") return { state: "down", detail: lastError ?? detail, since: null };
   if (state === "stopped") return { state: "down", detail: "stopping", since: null };
-  return { state: orphans.length > 0 ? "degraded" : "ok", detail, since: null };
+  return { state: orphans.length + unknown.length > 0 ? "degraded" : "ok", detail, since: null };
 }

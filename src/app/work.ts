@@ -3,6 +3,7 @@ import { createJobFeed, type JobFeed } from "../api/job_feed.ts";
 import { CLAIM_LOOP, createBell } from "../runner/bell.ts";
 import type { Alarm } from "../runner/breach.ts";
 import { type Drift, startDrift } from "../runner/drift.ts";
+import { type Probing, startProbing } from "../runner/probing.ts";
 import { startPruning } from "../runner/pruning.ts";
 import { type Runner, startRunner } from "../runner/runner.ts";
 import { createVault } from "../runner/vault.ts";
@@ -14,6 +15,7 @@ import type { Releases } from "./releases.ts";
 export interface Work {
   runner: Runner;
   drift: Drift;
+  probing: Probing;
   readModel: ReadModelPart;
   feed: JobFeed;
   /** A permit's wish or job has changed: the runner looks at once, and who follows it is told. */
@@ -44,6 +46,8 @@ export async function startWork(foundation: Foundation, releases: Releases, alar
     taken: (permitId) => drift.followUp(permitId),
   });
   releases.add("runner", () => runner.stop());
+  const probing = startProbing({ ...common, intervalMs: config.runner.probe.intervalMs });
+  releases.add("probing", () => probing.stop());
   const pruning = startPruning({ db, clock, random, log, keep: config.runner.keep });
   releases.add("pruning", () => pruning.stop());
   const watching = driver.watch((permitId, whose) => {
@@ -60,5 +64,5 @@ export async function startWork(foundation: Foundation, releases: Releases, alar
     bell.ring(CLAIM_LOOP);
     changed(permitId);
   };
-  return { runner, drift, readModel, feed, wake, stopping: stopping.signal };
+  return { runner, drift, probing, readModel, feed, wake, stopping: stopping.signal };
 }

@@ -41,7 +41,10 @@ const evidenceRow = z.object({
 const COLUMNS =
   "permit_id as permitId, workspace_key as workspaceKey, instance_uid as instanceUid, at_ms as atMs, evidence";
 
-/** Stores a proof and returns its id. Fault `invalid` when it is longer than {@link EVIDENCE_MAX_BYTES}. */
+/**
+ * Stores a proof and returns its id. Of probes, which come many times a day, the newest of an instance is kept; audit rows
+ * tell of all of them. Fault `invalid` when it is longer than {@link EVIDENCE_MAX_BYTES}.
+ */
 export async function saveEvidence(tx: Tx, proof: Evidence): Promise<number> {
   const text = JSON.stringify(proof.evidence);
   const length = new TextEncoder().encode(text).byteLength;
@@ -50,6 +53,13 @@ export async function saveEvidence(tx: Tx, proof: Evidence): Promise<number> {
       "stalled",
       "invalid",
       `Cannot keep the isolation evidence of ${proof.workspaceKey}: ${length} bytes, at most ${EVIDENCE_MAX_BYTES}`,
+    );
+  }
+  if (proof.evidence.method === "probe") {
+    await tx.run(
+      `delete from evidence where permit_id = ? and workspace_key = ? and instance_uid = ?
+       and json_extract(evidence, '$.method') = 'probe'`,
+      [proof.permitId, proof.workspaceKey, proof.instanceUid],
     );
   }
   const { lastId } = await tx.run(
@@ -83,4 +93,30 @@ export async function provenInstances(reader: Reader, permitId: string): Promise
     z.object({ uid: z.string() }),
   );
   return new Set(rows.map(({ uid }) => uid));
+}
+
+/** A workspace that people reach and that was shown to be isolated. */
+export interface ProvenInstance {
+  permitId: string;
+  workspaceKey: string;
+  instanceUid: string;
+  /** Its newest proof, epoch milliseconds. */
+  provenAtMs: number;
+}
+
+/** Every instance whose network was last seen open and of which there is a proof, the longest unproven first. */
+export function reachableProven(reader: Reader): Promise<ProvenInstance[]> {
+  return reader.read(
+    `select w.permit_id as permitId, w.key as workspaceKey, w.instance_uid as instanceUid, max(e.at_ms) as provenAtMs
+     from workspaces w join evidence e on e.permit_id = w.permit_id and e.workspace_key = w.key
+       and e.instance_uid = w.instance_uid
+     where w.network = 'open' group by w.permit_id, w.key, w.instance_uid order by provenAtMs`,
+    [],
+    z.object({
+      permitId: z.string(),
+      workspaceKey: z.string(),
+      instanceUid: z.string(),
+      provenAtMs: z.number(),
+    }),
+  );
 }

@@ -53,6 +53,7 @@ Deno.test("loadConfig: everything but the driver has a default", async () => {
       backoffMs: 2000,
       backoffMaxMs: 300_000,
       drift: { intervalMs: 600_000 },
+      probe: { intervalMs: 900_000 },
       keep: { jobsMs: 90 * 24 * 3_600_000, eventsMs: 400 * 24 * 3_600_000 },
       waits: {
         cutMs: 120_000,

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { requireOrReport } from "../cluster/harness.ts";
 import { until } from "../services/until.ts";
 import { readView } from "./end_to_end/cluster_view.ts";
+import { type HeldConnection, holdToProxy } from "./end_to_end/connections.ts";
 import {
   airlocks,
   preparationReview,
@@ -42,8 +43,8 @@ Deno.test({
       await assertAlive(stage);
       await ingress(life, phase);
       await preparation(life, phase);
-      await setup(life, phase);
-      await analysis(life, phase);
+      const held = await setup(life, phase);
+      await analysis(life, phase, held);
       await ending(life, phase);
       await assertAlive(stage);
       await t.step({
@@ -138,8 +139,9 @@ async function preparation(life: Life, phase: PhaseStep): Promise<void> {
   );
 }
 
-async function setup(life: Life, phase: PhaseStep): Promise<void> {
+async function setup(life: Life, phase: PhaseStep): Promise<HeldConnection> {
   const { stage, stage: { cluster } } = life;
+  let held: HeldConnection | undefined;
   await phase("WORKSPACE_SETUP_PENDING: research through the proxy, no data", async () => {
     await life.status("WORKSPACE_SETUP_PENDING");
     Object.assign(life.volumes, { project: "clean", "home/j.virtanen": "clean", "home/m.laine": "clean" });
@@ -162,11 +164,14 @@ async function setup(life: Life, phase: PhaseStep): Promise<void> {
   await phase("WORKSPACE_SETUP_REWORK: research again, home as it was left", async () => {
     await life.status("WORKSPACE_SETUP_REWORK");
     const { pod } = await life.judge(researchSetup());
-    assert.equal(await readFile(cluster, pod("research", "j.virtanen"), "/home/j.virtanen/tool"), "mine\n");
+    const desk = pod("research", "j.virtanen");
+    assert.equal(await readFile(cluster, desk, "/home/j.virtanen/tool"), "mine\n");
+    held = await holdToProxy(stage, desk);
   });
+  return held ?? assert.fail("nothing is held");
 }
 
-async function analysis(life: Life, phase: PhaseStep): Promise<void> {
+async function analysis(life: Life, phase: PhaseStep, held: HeldConnection): Promise<void> {
   const { stage: { cluster, service } } = life;
   const permit = encodeURIComponent(life.permitId);
   let before: Judged | undefined;
@@ -176,6 +181,11 @@ async function analysis(life: Life, phase: PhaseStep): Promise<void> {
     Object.assign(life.volumes, tainted, { "home/m.laine": "tainted" });
     before = await life.judge(researchAnalysis());
     const desk = before.pod("research", "j.virtanen");
+    const seenMs = await held.lastSeen(), { startedAt } = desk.status.containerStatuses[0].state.running;
+    assert.ok(seenMs < Date.parse(startedAt), "a connection of the setup is dead before anything sees data");
+    console.log(
+      `a connection of the setup ended ${Date.parse(startedAt) - seenMs} ms before data was mounted`,
+    );
     assert.equal(await readFile(cluster, desk, "/data/prepared/table.csv"), "prepared\n");
     assert.equal(await readFile(cluster, desk, "/home/j.virtanen/tool"), "mine\n");
     await writeFile(cluster, desk, "/data/outputs/model", "model\n");

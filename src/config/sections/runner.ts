@@ -18,6 +18,8 @@ export interface RunnerSettings extends RetryLimits {
   /** A wait looks again at least this often, in case the platform's watch missed something. */
   rereadMs: number;
   drift: { intervalMs: number };
+  /** How often a probe shows again that a running workspace with data is isolated. */
+  probe: { intervalMs: number };
   /** How long ended jobs, and events and proofs of isolation are kept; audit rows stay for ever. */
   keep: { jobsMs: number; eventsMs: number };
   waits: WaitLimits;
@@ -48,6 +50,9 @@ export const runnerSection: z.ZodType<RunnerSettings> = section({
   drift: section({
     interval: duration(SECOND_MS, 7 * DAY_MS).prefault("10m"),
   }).prefault({}),
+  probe: section({
+    interval: duration(MINUTE_MS, 7 * DAY_MS).prefault("15m"),
+  }).prefault({}),
   keep: section({
     jobs: keeping("90d"),
     events: keeping("400d"),
@@ -76,6 +81,7 @@ export const runnerSection: z.ZodType<RunnerSettings> = section({
   backoffMs: given.backoff.first,
   backoffMaxMs: given.backoff.max,
   drift: { intervalMs: given.drift.interval },
+  probe: { intervalMs: given.probe.interval },
   keep: { jobsMs: given.keep.jobs, eventsMs: given.keep.events },
   waits: {
     cutMs: given.waits.cut,

@@ -35,7 +35,7 @@ LINE_MAX=200       # characters
 REPORT_MAX=4096    # bytes; what kubelet keeps of a termination message
 WORDS_MAX=40       # characters of a tool's words in an outcome: 33 outcomes fit into the report
 WHY_MAX=300        # characters
-TRIES_MAX=3        # of each target in control
+TRIES_MAX=2        # of each target in control
 NAMESERVERS_MAX=3  # resolv.conf(5): MAXNS
 LINES_MAX=100      # of a tool's words that are read; the longest, a usage text, has 30
 LISTENER_TRIES=22  # until the tool's own listener must answer: some milliseconds each, the last 2 a second
@@ -440,7 +440,6 @@ control() {
     of_those "$silent"
     { [ -n "$silent" ] && [ "$try" -lt $TRIES_MAX ]; } || break
     try=$((try + 1))
-    sleep 1
   done
   finish done 0 ''
 }

@@ -6,7 +6,7 @@ import { permitName, volumeName, workspaceName } from "../../core/names.ts";
 import { parseVolumeKey } from "../../core/volume.ts";
 import type { LabCluster } from "./cluster.ts";
 import { backingOf, found } from "./lookup.ts";
-import { DEFAULT_DENY } from "./network.ts";
+import { DEFAULT_DENY, type LabTarget } from "./network.ts";
 import type { LabScope } from "./objects.ts";
 import { endPod } from "./pods.ts";
 import { addScope } from "./scopes.ts";
@@ -65,6 +65,14 @@ export class LabOperator {
         rules: { selects: null, onlyPod: null, egress: "any", ingress: null },
         opening: null,
       };
+    });
+  }
+
+  /** From now on these canaries answer nobody, and all others do. */
+  silence(targets: LabTarget[]): void {
+    this.cluster.write(null, (world) => {
+      world.state.silent = [...targets];
+      world.moved();
     });
   }
 
