@@ -13,7 +13,7 @@ import type { PlanInput } from "./plan_input.ts";
 import { planDestroy } from "./plan_destroy.ts";
 import { planGive } from "./plan_stages.ts";
 import { cutStep, numberWaves, scopeStep, type StepDraft, stopStep } from "./plan_steps.ts";
-import { takeAway, takingsOf, type Wish } from "./plan_taking.ts";
+import { endTasks, takeAway, takingsOf, type Wish } from "./plan_taking.ts";
 import { retainStep } from "./plan_volume_steps.ts";
 import type { Obstacle, Plan, Step } from "./step.ts";
 
@@ -24,8 +24,10 @@ export function plan(input: PlanInput): Plan {
   const obstacles = obstaclesOf(desired, input);
   const takings = takingsOf(observed, desired, input.closing === true);
   const taking = takeAway(takings, input.uncut);
-  const insists = input.insist === true && desired.mode === "hold";
-  const waves: StepDraft[][] = [secure(input, desired), ...(insists ? overtake(observed, taking) : taking)];
+  const waves: StepDraft[][] = [
+    secure(input, desired),
+    ...(desired.mode === "hold" ? haltWaves(input, taking) : taking),
+  ];
   if (input.takingOnly === true) {
     return { permitId: permit.permitId, version: permit.version, steps: numberWaves(waves), obstacles: [] };
   }
@@ -59,6 +61,10 @@ function secure({ permit, observed: { scope, volumes } }: PlanInput, wish: Wish)
     ...heal,
     ...volumes.filter(({ state, retained }) => state === "bound" && !retained).map(retainStep),
   ];
+}
+
+function haltWaves({ observed, insist }: PlanInput, taking: StepDraft[][]): StepDraft[][] {
+  return endTasks(observed, insist === true ? overtake(observed, taking) : taking);
 }
 
 /**

@@ -65,9 +65,9 @@ export async function applyStretch(
   return wanted === "go on" ? { kind: "acknowledged" } : { kind: "unwanted", wanted };
 }
 
-/** Whether a step only takes access away. */
+/** Whether a step only takes access away: of people, or of a consolidation. */
 export function isTaking({ kind }: ApplyStep): boolean {
-  return kind === "cut-network" || kind === "stop";
+  return kind === "cut-network" || kind === "stop" || kind === "remove-task";
 }
 
 function noteCuts(ended: StepResult[], uncut: Set<string>): void {

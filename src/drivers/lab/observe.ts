@@ -149,7 +149,7 @@ function observeTasks(scope: LabScope): ObservedTask[] {
     state: task.state,
     message: task.message,
     pods: Object.values(scope.pods).filter(({ belongs }) => belongs.uid === task.uid).map(({ name }) => name),
-    terminating: null,
+    terminating: task.deletedAtMs === null ? null : `job ${task.name} is being deleted: its pods are ending`,
     seen: seenOf(task),
   }));
 }
