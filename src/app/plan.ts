@@ -8,6 +8,7 @@ import { plan } from "../core/plan.ts";
 import type { Site } from "../core/site.ts";
 import type { Db } from "../store/db.ts";
 import { getPermit } from "../store/permits.ts";
+import { passwordKeys } from "../store/secrets.ts";
 import { listVolumes } from "../store/volumes.ts";
 
 /** Plans without writing anything; with `status`, as if an event with that status had just been accepted. */
@@ -19,9 +20,10 @@ export function makePlanFor(deps: { db: Db; driver: Driver; phases: PhaseSet; si
     }
     const wish = status === null ? permit : withStatus(permit, status, deps.phases);
     const records = await listVolumes(deps.db, permitId);
+    const passwords = await passwordKeys(deps.db, permitId);
     const observed = await deps.driver.observe(permitId, signal);
     return {
-      plan: plan({ permit: wish, records, observed, phases: deps.phases, site: deps.site }),
+      plan: plan({ permit: wish, records, observed, passwords, phases: deps.phases, site: deps.site }),
       outdated: observed.workspaces.filter(({ outdated }) => outdated).map(({ key }) => key),
     };
   };

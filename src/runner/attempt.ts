@@ -74,6 +74,7 @@ async function rounds(walk: Walk): Promise<AttemptEnd> {
     const made = makePlan(view.permit, view.records, observed, {
       insist: stretches === 0,
       uncut: trials.uncut,
+      passwords: view.passwords,
     });
     tally.planned(made.steps);
     ledger.observed(sight(view.permit, view.records, observed), tally.progress());

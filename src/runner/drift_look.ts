@@ -16,6 +16,7 @@ import type { Db, Tx } from "../store/db.ts";
 import { repairsInVain } from "../store/job_history.ts";
 import { enqueueJob, latestJob, latestWish, openJob } from "../store/jobs.ts";
 import { getPermit } from "../store/permits.ts";
+import { passwordKeys } from "../store/secrets.ts";
 import { listVolumes } from "../store/volumes.ts";
 import { type Bell, CLAIM_LOOP } from "./bell.ts";
 import { keepSighting, sightingOf } from "./sighting.ts";
@@ -57,8 +58,9 @@ export async function lookForDrift(
   if (permit === null || permit.deletion === "done" || await openJob(db, permitId) !== null) return null;
   const before = await latestJob(db, permitId);
   const records = await listVolumes(db, permitId);
+  const passwords = await passwordKeys(db, permitId);
   const observed = await deps.driver.observe(permitId, signal);
-  const made = plan({ permit, records, observed, phases, site });
+  const made = plan({ permit, records, observed, passwords, phases, site });
   const taking = plan({ permit, records, observed, phases, site, takingOnly: true });
   const jobId = await db.write(async (tx) => {
     const latest = await latestJob(tx, permitId);

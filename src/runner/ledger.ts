@@ -11,6 +11,7 @@ import type { ApplyStep } from "../core/step.ts";
 import type { Db, Tx } from "../store/db.ts";
 import { easeJob, isWanted, progressJob, resumeJob, waitJob, type Wanted } from "../store/job_transitions.ts";
 import { getPermit } from "../store/permits.ts";
+import { passwordKeys } from "../store/secrets.ts";
 import { beginSteps, type EndedStep, endSteps, stepsOf } from "../store/steps.ts";
 import { listVolumes } from "../store/volumes.ts";
 import { keepSighting, restateSighting, type Sighting } from "./sighting.ts";
@@ -21,7 +22,7 @@ import type { BegunStep, StepResult } from "./wave.ts";
 
 /** A permit as it should be, and whether its job is still wanted. */
 export type Look =
-  | { wanted: "go on"; permit: Permit; records: VolumeRecord[] }
+  | { wanted: "go on"; permit: Permit; records: VolumeRecord[]; passwords: ReadonlySet<string> }
   | { wanted: Exclude<Wanted, "go on"> };
 
 /** What earlier attempts of the job left, by step id. */
@@ -127,7 +128,8 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
       if (permit === null) {
         throw new Fault("stalled", "not-found", `Cannot work on ${job.permitId}: no such permit`);
       }
-      return { wanted, permit, records: await listVolumes(db, job.permitId) };
+      const records = await listVolumes(db, job.permitId);
+      return { wanted, permit, records, passwords: await passwordKeys(db, job.permitId) };
     },
     wanted: () => isWanted(db, claim),
     observed(seeing: Seeing, progress: Progress): void {
