@@ -1,6 +1,7 @@
 /** Judges conditions against an observation, naming what is still in the way (DESIGN 6: named waits). */
 import type { Instance, Observed, ObservedWorkspace } from "./observed.ts";
 import type { Condition } from "./step.ts";
+import type { DesiredWorkspace } from "./workspace.ts";
 
 /** Says one instance's state for a person: "pod research-a-0 is terminating on node lab". */
 export function describeInstance(instance: Instance): string {
@@ -88,6 +89,12 @@ function unready(key: string, workspace: ObservedWorkspace | undefined): string[
   const instance = workspace === undefined ? null : liveInstance(workspace);
   if (instance === null) return [`${key} has no pod yet`];
   return instance.state === "running" && instance.ready ? [] : [describeInstance(instance)];
+}
+
+/** Whether image, tier or template wait for the next start (DESIGN 8); `wanted` null: its tier does not count. */
+export function isOutdated(seen: ObservedWorkspace, wanted: DesiredWorkspace | null): boolean {
+  const tier = seen.tier ?? null;
+  return seen.outdated || (wanted?.power === "running" && tier !== null && tier !== wanted.tier);
 }
 
 /** A condition in words, for plans: what must hold before and after a step. */

@@ -83,6 +83,7 @@ function observeWorkspace(world: World, scope: LabScope, key: string, pods: LabP
     power: compute === undefined ? null : compute.replicas === 1 ? "running" : "stopped",
     specHash: compute === undefined ? null : specHash(compute.template),
     outdated: compute !== undefined && compute.template.revision !== world.settings.template,
+    tier: compute?.template.tier ?? null,
     identityHash: identity?.hash ?? null,
     identity: identity?.hash == null ? null : seenOf(identity),
     network: observeNetwork(scope, key),
