@@ -36,6 +36,7 @@ ${broker}${spec.sections}`;
     await Deno.writeTextFile(`${spec.folder}/wps.yaml`, config, { mode: 0o600 });
     const service = new Service(spec, await launch(spec));
     await service.ready();
+    if (spec.brokerUrl !== null) await service.#consumes();
     return service;
   }
 
@@ -63,6 +64,14 @@ ${broker}${spec.sections}`;
       START_MS,
     );
     return performance.now() - begin;
+  }
+
+  /** A service is ready without its broker; until it consumes, what is published is unroutable and lost. */
+  async #consumes(): Promise<void> {
+    await until("the service to consume", async () => {
+      const { broker } = await this.get<{ broker: { state: string } }>("/api/v1/health");
+      return broker.state === "ok";
+    }, START_MS);
   }
 
   /** Resident memory in MiB. */

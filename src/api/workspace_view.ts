@@ -1,6 +1,6 @@
 /** A snapshot's workspaces as callers see them: what the phase wants beside what was last seen. */
 import { toInstant } from "../core/clock.ts";
-import { liveInstance } from "../core/condition.ts";
+import { isOutdated, liveInstance } from "../core/condition.ts";
 import { provenInstances } from "../store/evidence.ts";
 import { pairsOf, type Snapshot, statusOf, type WorkspacePair } from "../store/snapshot.ts";
 import type { ApiDeps } from "./deps.ts";
@@ -71,7 +71,7 @@ function viewOf(
     mounts: mounts.map(({ volumeKey, path, mode }) => ({ volume: volumeKey, path, mode })),
     endpoint: seen?.endpoint ?? null,
     hostKeyFingerprint,
-    outdated: seen?.outdated ?? false,
+    outdated: seen !== null && isOutdated(seen, wanted),
     detail: row?.detail ?? null,
     observedAt: row === null ? null : toInstant(row.observedAtMs),
   };

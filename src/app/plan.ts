@@ -1,5 +1,7 @@
 /** What would change, for `wps plan` and its route: the runner's own pure function on a fresh observation. */
 import type { MakePlan } from "../api/deps.ts";
+import { isOutdated } from "../core/condition.ts";
+import { judge } from "../core/doubt.ts";
 import type { Driver } from "../core/driver.ts";
 import { Fault } from "../core/fault.ts";
 import type { Permit } from "../core/permit.ts";
@@ -9,6 +11,7 @@ import type { Site } from "../core/site.ts";
 import type { Db } from "../store/db.ts";
 import { provenInstances } from "../store/evidence.ts";
 import { getPermit } from "../store/permits.ts";
+import { passwordKeys } from "../store/secrets.ts";
 import { listVolumes } from "../store/volumes.ts";
 
 /** Plans without writing anything; with `status`, as if an event with that status had just been accepted. */
@@ -20,11 +23,17 @@ export function makePlanFor(deps: { db: Db; driver: Driver; phases: PhaseSet; si
     }
     const wish = status === null ? permit : withStatus(permit, status, deps.phases);
     const records = await listVolumes(deps.db, permitId);
+    const passwords = await passwordKeys(deps.db, permitId);
     const observed = await deps.driver.observe(permitId, signal);
     const proven = await provenInstances(deps.db, permitId);
+    const { phases, site } = deps;
+    const desired = judge({ permit: wish, records, observedVolumes: observed.volumes, phases, site });
+    const wanted = desired.mode === "apply" ? desired.workspaces : [];
     return {
-      plan: plan({ permit: wish, records, proven, observed, phases: deps.phases, site: deps.site }),
-      outdated: observed.workspaces.filter(({ outdated }) => outdated).map(({ key }) => key),
+      plan: plan({ permit: wish, records, proven, observed, passwords, phases, site }),
+      outdated: observed.workspaces.filter((seen) =>
+        isOutdated(seen, wanted.find(({ key }) => key === seen.key) ?? null)
+      ).map(({ key }) => key),
     };
   };
 }

@@ -2,6 +2,7 @@
 import { areCanariesConfirmed, areCanariesFresh, canariesInWay } from "./isolation.ts";
 import type { Instance, Observed, ObservedWorkspace } from "./observed.ts";
 import type { Condition } from "./step.ts";
+import type { DesiredWorkspace } from "./workspace.ts";
 
 /** Says one instance's state for a person: "pod research-a-0 is terminating on node lab". */
 export function describeInstance(instance: Instance): string {
@@ -105,6 +106,12 @@ function unready(key: string, workspace: ObservedWorkspace | undefined): string[
   const instance = liveInstanceOf(workspace);
   if (instance === null) return [`${key} has no pod yet`];
   return instance.state === "running" && instance.ready ? [] : [describeInstance(instance)];
+}
+
+/** Whether image, tier or template wait for the next start (DESIGN 8); `wanted` null: its tier does not count. */
+export function isOutdated(seen: ObservedWorkspace, wanted: DesiredWorkspace | null): boolean {
+  const tier = seen.tier ?? null;
+  return seen.outdated || (wanted?.power === "running" && tier !== null && tier !== wanted.tier);
 }
 
 /** A condition in words, for plans: what must hold before and after a step. */

@@ -59,8 +59,10 @@ export interface ObservedWorkspace {
   power: "running" | "stopped" | null;
   /** Of the compute object's template, from its live fields. See core `specHash`. */
   specHash: string | null;
-  /** Image, tier or template of WPS changed since it was written: waits for the next start. */
+  /** Image, what its tier gives, or template of WPS changed since it was written: waits for the next start. */
   outdated: boolean;
+  /** The tier that its compute object was written with; absent: not known. */
+  tier?: string | null;
   /** See core `identityHash`; null: the Secret is missing. */
   identityHash: string | null;
   /** The Secret. */

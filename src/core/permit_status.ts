@@ -63,7 +63,7 @@ export function workspaceStatus(
 /** The permit's word. */
 export function permitStatus(input: PermitStatusInput): Status {
   const { permit, desired, observed, job } = input;
-  const ending = endingStatus(permit, observed);
+  const ending = endingStatus(permit, observed, job);
   if (ending !== null) return ending;
   if (desired === null || desired.mode !== "apply") return "FAILED";
 
@@ -87,17 +87,21 @@ export function permitStatus(input: PermitStatusInput): Status {
  * workspaces had when they were seen last.
  */
 export function rememberedStatus(
-  { permit, observed }: Pick<PermitStatusInput, "permit" | "observed">,
+  { permit, observed, job }: Pick<PermitStatusInput, "permit" | "observed" | "job">,
   words: readonly Status[],
 ): Status {
   const known: readonly Status[] = [...WORST_FIRST, "STOPPED"];
-  return endingStatus(permit, observed) ?? known.find((status) => words.includes(status)) ?? "NONE";
+  return endingStatus(permit, observed, job) ?? known.find((status) => words.includes(status)) ?? "NONE";
 }
 
-/** The word of a permit that is halted or deleted, whatever its phase says; null: it is neither. */
-function endingStatus(permit: Permit, observed: ObservedWorkspace[]): Status | null {
+/**
+ * The word of a permit that is halted or deleted, whatever its phase says; null: it is neither. A halt that is still being
+ * carried out may be ending what is no workspace: a consolidation.
+ */
+function endingStatus(permit: Permit, observed: ObservedWorkspace[], job: JobGlimpse): Status | null {
   if (permit.deletion === "done") return "DESTROYED";
-  if (permit.halted) return isAlive(observed) ? "STOPPING" : "HALTED";
+  const isOpen = job?.state === "queued" || job?.state === "running";
+  if (permit.halted) return isAlive(observed) || isOpen ? "STOPPING" : "HALTED";
   return permit.deletion === "requested" ? "DESTROYING" : null;
 }
 

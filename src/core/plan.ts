@@ -14,7 +14,7 @@ import type { PlanInput } from "./plan_input.ts";
 import { planDestroy } from "./plan_destroy.ts";
 import { planGive } from "./plan_stages.ts";
 import { cutStep, numberWaves, scopeStep, type StepDraft, stopStep } from "./plan_steps.ts";
-import { takeAway, takingsOf, type Wish } from "./plan_taking.ts";
+import { endTasks, takeAway, takingsOf, type Wish } from "./plan_taking.ts";
 import { retainStep } from "./plan_volume_steps.ts";
 import type { Obstacle, Plan, Step } from "./step.ts";
 import { ADVICE } from "./trouble.ts";
@@ -26,8 +26,10 @@ export function plan(input: PlanInput): Plan {
   const obstacles = obstaclesOf(desired, input);
   const takings = takingsOf(observed, desired, { closing: input.closing === true, proven: input.proven });
   const taking = takeAway(takings, input.uncut);
-  const insists = input.insist === true && desired.mode === "hold";
-  const waves: StepDraft[][] = [secure(input, desired), ...(insists ? overtake(observed, taking) : taking)];
+  const waves: StepDraft[][] = [
+    secure(input, desired),
+    ...(desired.mode === "hold" ? haltWaves(input, taking) : taking),
+  ];
   if (input.takingOnly === true) {
     return { permitId: permit.permitId, version: permit.version, steps: numberWaves(waves), obstacles: [] };
   }
@@ -65,6 +67,10 @@ function secure({ permit, observed: { scope, volumes } }: PlanInput, wish: Wish)
     ...heal,
     ...volumes.filter(({ state, retained }) => state === "bound" && !retained).map(retainStep),
   ];
+}
+
+function haltWaves({ observed, insist }: PlanInput, taking: StepDraft[][]): StepDraft[][] {
+  return endTasks(observed, insist === true ? overtake(observed, taking) : taking);
 }
 
 /**

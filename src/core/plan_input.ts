@@ -18,4 +18,6 @@ export interface PlanInput extends Omit<DesireInput, "observedVolumes"> {
   insist?: boolean;
   /** Workspaces whose cut this attempt tried and the platform refused: they are stopped although their network is open. */
   uncut?: ReadonlySet<string>;
+  /** Keys of the workspaces whose password is kept; absent: nobody looked, and none counts as missing. */
+  passwords?: ReadonlySet<string>;
 }

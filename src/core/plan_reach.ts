@@ -1,5 +1,5 @@
 /** The last stages of a plan: a pod that never came up, proof, and only then reachability. */
-import { liveInstance } from "./condition.ts";
+import { isOutdated, liveInstance } from "./condition.ts";
 import { areCanariesConfirmed, isGated } from "./isolation.ts";
 import type { Observed, ObservedNetwork } from "./observed.ts";
 import { findWorkspace, type GiveInput, needsStart } from "./plan_give.ts";
@@ -25,7 +25,9 @@ export function replaceStage(give: GiveInput): StepDraft[][] {
     const wanted = give.desired.workspaces.find(({ key }) => key === existing.key);
     const live = liveInstance(existing);
     if (wanted?.power !== "running" || give.leaving.has(existing.key) || needsStart(wanted, give)) return [];
-    return live !== null && !live.ready && existing.outdated ? [{ existing, wanted, uid: live.uid }] : [];
+    return live !== null && !live.ready && isOutdated(existing, wanted)
+      ? [{ existing, wanted, uid: live.uid }]
+      : [];
   });
   const why = "its template is outdated and its pod never became ready";
   return [

@@ -92,12 +92,23 @@ function identityStage(give: GiveInput, starting: DesiredWorkspace[]): StepDraft
   const identity = (workspace: DesiredWorkspace, rotate: boolean, why: string): StepDraft =>
     identityStep(workspace, findWorkspace(give, workspace.key), rotate, why);
   const fresh = starting.map((workspace) => identity(workspace, true, START_WHY));
-  const changed = give.desired.workspaces.filter((workspace) => {
-    const existing = findWorkspace(give, workspace.key);
-    return workspace.power === "running" && existing !== undefined && !needsStart(workspace, give) &&
-      existing.identityHash !== identityHash(workspace);
-  }).map((workspace) => identity(workspace, false, "its account or keys differ"));
-  return [...fresh, ...changed];
+  const going = give.desired.workspaces.filter((workspace) =>
+    workspace.power === "running" && !needsStart(workspace, give) &&
+    findWorkspace(give, workspace.key) !== undefined
+  );
+  // Its pod goes on: the folder in it follows the Secret, and sessions stay.
+  const unknown = going.filter(({ key }) => give.input.passwords?.has(key) === false);
+  const changed = going.filter((workspace) =>
+    !unknown.includes(workspace) &&
+    findWorkspace(give, workspace.key)?.identityHash !== identityHash(workspace)
+  );
+  return [
+    ...fresh,
+    ...unknown.map((workspace) =>
+      identity(workspace, true, "no password of it is kept, so nobody can connect")
+    ),
+    ...changed.map((workspace) => identity(workspace, false, "its account or keys differ")),
+  ];
 }
 
 function startOf(workspace: DesiredWorkspace, give: GiveInput): StepDraft {

@@ -5,6 +5,7 @@ import type { Doubt } from "./doubt.ts";
 import { isGated } from "./isolation.ts";
 import type { Observed, ObservedWorkspace } from "./observed.ts";
 import { awaitStep, cutStep, numberWaves, type StepDraft, stopStep } from "./plan_steps.ts";
+import { removeTaskStep } from "./plan_volume_steps.ts";
 import type { Step } from "./step.ts";
 import { type DesiredWorkspace, networkHash, specHash } from "./workspace.ts";
 
@@ -77,6 +78,25 @@ export function takeAway(takings: Taking[], uncut: ReadonlySet<string> = new Set
       ...awaitCut("what could not be cut", takings.filter(isRefused)),
     ],
   ].filter((wave) => wave.length > 0);
+}
+
+/**
+ * `taking` with the end of every consolidation that runs, for a halt: it reads sensitive uploads and writes `raw`. It is
+ * safe to repeat, so it begins anew after the resume. What succeeded stays: it says that its uploads may go. The first
+ * wave ends them, and none of them waits for a pod.
+ */
+export function endTasks({ tasks }: Observed, [first = [], ...rest]: StepDraft[][]): StepDraft[][] {
+  const why = "the permit is halted";
+  const live = tasks.filter(({ state, pods }) =>
+    state === "running" || (state === "failed" && pods.length > 0)
+  );
+  if (live.length === 0) return [first, ...rest];
+  const ending = live.filter(({ terminating }) => terminating === null);
+  const keys = live.map(({ key }) => key);
+  const gone = awaitStep("gone", keys.join(", "), "what it has mounted lives as long as its pod", [
+    { is: "tasks-gone", tasks: keys },
+  ]);
+  return [[...first, ...ending.map((task) => removeTaskStep(task, why))], ...rest, [gone]];
 }
 
 function keysOf(takings: Taking[]): string[] {

@@ -19,7 +19,7 @@ interface Grant {
 /**
  * The kind of job that takes a permit from what it should have been to what it should be. `halt` and `delete`
  * as long as they stand; `stop` when nothing runs any more or everything that runs, ran so before: then the
- * job only takes away and may overtake others; `reconcile` when anything is given.
+ * job only takes away and may overtake others; `reconcile` when anything is given, and for a permit's first event.
  */
 export function jobFor(before: Permit, after: Permit, phases: PhaseSet): JobKind {
   if (after.halted && !before.halted) return "halt";
@@ -28,7 +28,8 @@ export function jobFor(before: Permit, after: Permit, phases: PhaseSet): JobKind
   const consolidates = (statusPhase(after, phases)?.consolidatesInto ?? null) !== null;
   if (consolidates && after.status !== before.status) return "reconcile";
   const now = grants(after, phases);
-  if (now.size === 0) return "stop";
+  // A permit that no event has named before had nothing that could be taken.
+  if (now.size === 0) return before.version === 0 ? "reconcile" : "stop";
   const earlier = grants(before, phases);
   const takesAway = !same(earlier, now) && [...now].every(([key, grant]) => within(grant, earlier.get(key)));
   return takesAway ? "stop" : "reconcile";

@@ -76,6 +76,7 @@ async function rounds(walk: Walk): Promise<AttemptEnd> {
     const made = makePlan(view, observed, {
       insist: stretches === 0,
       uncut: trials.uncut,
+      passwords: view.passwords,
     });
     tally.planned(made.steps);
     ledger.observed(sight(view.permit, view.records, observed), tally.progress());

@@ -17,6 +17,7 @@ import { provenInstances } from "../store/evidence.ts";
 import { repairsInVain } from "../store/job_history.ts";
 import { enqueueJob, latestJob, latestWish, openJob } from "../store/jobs.ts";
 import { getPermit } from "../store/permits.ts";
+import { passwordKeys } from "../store/secrets.ts";
 import { listVolumes } from "../store/volumes.ts";
 import { type Bell, CLAIM_LOOP } from "./bell.ts";
 import { type Alarm, tellBreach } from "./breach.ts";
@@ -61,9 +62,18 @@ export async function lookForDrift(
   if (permit === null || permit.deletion === "done" || await openJob(db, permitId) !== null) return null;
   const before = await latestJob(db, permitId);
   const records = await listVolumes(db, permitId);
+  const passwords = await passwordKeys(db, permitId);
   const observed = await deps.driver.observe(permitId, signal);
   await tellBreach(deps, permit, observed);
-  const input = { permit, records, proven: await provenInstances(db, permitId), observed, phases, site };
+  const input = {
+    permit,
+    records,
+    proven: await provenInstances(db, permitId),
+    observed,
+    passwords,
+    phases,
+    site,
+  };
   const made = plan(input);
   const taking = plan({ ...input, takingOnly: true });
   const jobId = await db.write(async (tx) => {

@@ -12,6 +12,7 @@ import type { Db, Tx } from "../store/db.ts";
 import { easeJob, isWanted, progressJob, resumeJob, waitJob, type Wanted } from "../store/job_transitions.ts";
 import { provenInstances } from "../store/evidence.ts";
 import { getPermit } from "../store/permits.ts";
+import { passwordKeys } from "../store/secrets.ts";
 import { beginSteps, type EndedStep, endSteps, stepsOf } from "../store/steps.ts";
 import { listVolumes } from "../store/volumes.ts";
 import { keepSighting, restateSighting, type Sighting } from "./sighting.ts";
@@ -22,7 +23,13 @@ import type { BegunStep, StepResult } from "./wave.ts";
 
 /** A permit as it should be, and whether its job is still wanted. */
 export type Look =
-  | { wanted: "go on"; permit: Permit; records: VolumeRecord[]; proven: ReadonlySet<string> }
+  | {
+    wanted: "go on";
+    permit: Permit;
+    records: VolumeRecord[];
+    proven: ReadonlySet<string>;
+    passwords: ReadonlySet<string>;
+  }
   | { wanted: Exclude<Wanted, "go on"> };
 
 /** What earlier attempts of the job left, by step id. */
@@ -128,11 +135,13 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
       if (permit === null) {
         throw new Fault("stalled", "not-found", `Cannot work on ${job.permitId}: no such permit`);
       }
-      const [records, proven] = await Promise.all([
-        listVolumes(db, job.permitId),
-        provenInstances(db, job.permitId),
+      const { permitId } = job;
+      const [records, proven, passwords] = await Promise.all([
+        listVolumes(db, permitId),
+        provenInstances(db, permitId),
+        passwordKeys(db, permitId),
       ]);
-      return { wanted, permit, records, proven };
+      return { wanted, permit, records, proven, passwords };
     },
     wanted: () => isWanted(db, claim),
     observed(seeing: Seeing, progress: Progress): void {

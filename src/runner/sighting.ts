@@ -1,6 +1,6 @@
 /** An observation turned into what the store keeps of it: rows for people, records of volumes, news for others. */
 import type { OutboxMessage } from "../core/audit.ts";
-import { describeInstance, liveInstance, unmet } from "../core/condition.ts";
+import { describeInstance, isOutdated, liveInstance, unmet } from "../core/condition.ts";
 import type { Observed, ObservedWorkspace } from "../core/observed.ts";
 import type { Permit, VolumeRecord } from "../core/permit.ts";
 import { type JobGlimpse, workspaceStatus } from "../core/permit_status.ts";
@@ -103,7 +103,7 @@ function rowOf(
     port: seen?.endpoint?.port ?? null,
     instanceUid: live?.uid ?? null,
     node: live?.node ?? null,
-    outdated: seen?.outdated ?? false,
+    outdated: seen !== null && isOutdated(seen, want),
     mounts: live?.mounts ?? want?.mounts ?? [],
     detail: detailOf(key, want, seen, observed),
     observed: seen,

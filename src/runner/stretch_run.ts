@@ -72,9 +72,9 @@ export async function applyStretch(
   return wanted === "go on" ? { kind: "acknowledged" } : { kind: "unwanted", wanted };
 }
 
-/** Whether a step only takes access away. */
+/** Whether a step only takes access away: of people, or of a consolidation. */
 export function isTaking({ kind }: ApplyStep): boolean {
-  return kind === "cut-network" || kind === "stop";
+  return kind === "cut-network" || kind === "stop" || kind === "remove-task";
 }
 
 /** A wave that the guard forbids is not begun, so no step of it is on record; its job says why. */

@@ -89,6 +89,7 @@ function attemptDeps(deps: WorkDeps, job: Job, ledger: Ledger): AttemptDeps {
         site,
         takingOnly,
         uncut: trials.uncut,
+        passwords: trials.passwords,
         insist: trials.insist && job.kind === "halt",
         closing: job.kind === "stop",
       }),

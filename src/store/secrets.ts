@@ -30,6 +30,16 @@ export function readSealedPassword(
   return readSecret(reader, { permitId, kind: "password", subject: workspaceKey });
 }
 
+/** Keys of the permit's workspaces that have a sealed password. */
+export async function passwordKeys(reader: Reader, permitId: string): Promise<Set<string>> {
+  const rows = await reader.read(
+    "select subject from secrets where permit_id = ? and kind = 'password'",
+    [permitId],
+    z.object({ subject: z.string() }),
+  );
+  return new Set(rows.map(({ subject }) => subject));
+}
+
 /** Forgets the password of a workspace that is gone or stopped. */
 export async function clearPassword(tx: Tx, permitId: string, workspaceKey: string): Promise<void> {
   await tx.run("delete from secrets where permit_id = ? and kind = 'password' and subject = ?", [

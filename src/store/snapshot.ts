@@ -57,7 +57,7 @@ export async function snapshotOf(deps: SnapshotDeps, permit: StoredPermit): Prom
   const job = await openJob(db, permit.permitId) ?? await latestJob(db, permit.permitId);
   const observed = rows.flatMap((row) => row.observed === null ? [] : [row.observed]);
   if (phasesFault !== undefined) {
-    const status = rememberedStatus({ permit, observed }, rows.map((row) => row.status));
+    const status = rememberedStatus({ permit, observed, job }, rows.map((row) => row.status));
     return { permit, rows, volumes, job, desired: null, fault: phasesFault, status };
   }
   let desired: Desired | null = null;

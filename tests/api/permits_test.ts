@@ -105,9 +105,9 @@ const troubleCases: TroubleCase[] = [
     },
   },
   {
-    why: "halted",
+    why: "halted, and nobody has seen it stopped",
     reason: "halted",
-    message: /^The permit is halted: its network is cut and its workspaces are stopped$/,
+    message: /^The permit is halted: its network is cut and its workspaces are being stopped$/,
     advice: /send the event permit\.resumed/,
     make: async (s) => {
       await s.event(statusEvent("ANALYSIS_ACTIVE", PEOPLE));
@@ -184,7 +184,7 @@ Deno.test("GET /permits: by id, filtered by phase, word and flags, paged", () =>
       "the word is computed, the page is full all the same",
     );
     assert.deepEqual(await ids("status=NONE&limit=1&cursor=p%2F1"), ["p/4"]);
-    assert.deepEqual(await ids("status=HALTED"), ["p/0"]);
+    assert.deepEqual(await ids("status=STOPPING"), ["p/0"], "its halt has not been carried out");
     assert.deepEqual(await ids("halted=true"), ["p/0"]);
     assert.deepEqual(await ids("deletion=requested"), []);
     assert.equal((await service.ask("/api/v1/permits?halted=yes")).status, 400);

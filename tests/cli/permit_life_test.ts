@@ -131,3 +131,38 @@ Deno.test("plan, drift: a changed tier waits for the next start, and is named me
   await reach(site, { id: "c", type: "permit.workspace.start_requested", permitId: "permit-001", data: {} });
   assert.doesNotMatch(await text(site, "plan", "permit-001"), /outdated/, "the next start has taken it in");
 });
+
+Deno.test("status, plan, drift: a tier that an event changes waits for the next start, and is named meanwhile", async () => {
+  const tiers = "tiers: { standard: { cpu: 4, memory: 16Gi }, large: { cpu: 16, memory: 64Gi } }";
+  await using site = await TestSite.make("", `${tiers}\ndefaultTier: standard`);
+  await site.start();
+  await reach(site, setupEvent("a", 1, "WORKSPACE_SETUP_PENDING"));
+  assert.doesNotMatch(await text(site, "status", "permit-001"), /outdated/);
+  const tier = {
+    id: "b",
+    type: "permit.status.updated",
+    permitId: "permit-001",
+    revision: 2,
+    data: { tier: "large" },
+  };
+  await reach(site, tier);
+  for (const command of ["status", "plan", "drift"]) {
+    const shown = await text(site, command, "permit-001");
+    assert.match(shown, /outdated: another image, tier or template waits for the next start$/m, command);
+    assert.doesNotMatch(shown, /drifted/, command);
+  }
+  assert.match(
+    await text(site, "status", "permit-001"),
+    /^permit-001 {2}RUNNING$/m,
+    "nobody is restarted for it",
+  );
+  await reach(site, { id: "c", type: "permit.workspace.stop_requested", permitId: "permit-001", data: {} });
+  await reach(site, { id: "d", type: "permit.workspace.start_requested", permitId: "permit-001", data: {} });
+  for (const command of ["status", "plan"]) {
+    assert.doesNotMatch(
+      await text(site, command, "permit-001"),
+      /outdated/,
+      "the next start has taken it in",
+    );
+  }
+});

@@ -60,6 +60,13 @@ Deno.test("main.ts: a command that asks the service loads nothing but the parser
   }
 });
 
+Deno.test("main.ts: wps status PERMIT loads no package, the parser of arguments neither", async () => {
+  const graph = await modules();
+  const root = new URL("../../", import.meta.url).href;
+  const all = [...loaded(graph, [`${root}main.ts`, `${root}src/cli/quick.ts`])];
+  assert.deepEqual(all.filter((specifier) => !specifier.startsWith("file:")), []);
+});
+
 Deno.test("main.ts: Deno sees no way from it to the service, whose graph it would read at every start", async () => {
   const graph = await modules();
   const root = new URL("../../", import.meta.url).href;

@@ -411,6 +411,14 @@ const permitCases: PermitCase[] = [
     is: "STOPPING",
   },
   {
+    why: "halted, and the job that ends a consolidation is at it: no workspace shows that",
+    permit: { ...analysis, halted: true },
+    desired: { mode: "hold" },
+    observed: [],
+    job: running,
+    is: "STOPPING",
+  },
+  {
     why: "halted while being deleted: nothing goes on until resume",
     permit: { ...analysis, halted: true, deletion: "requested" },
     desired: { mode: "destroy", volumes: false },

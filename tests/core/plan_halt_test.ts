@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { unmet } from "../../src/core/condition.ts";
-import type { ObservedNetwork, ObservedWorkspace } from "../../src/core/observed.ts";
+import type { ObservedNetwork, ObservedTask, ObservedWorkspace } from "../../src/core/observed.ts";
 import { plan } from "../../src/core/plan.ts";
 import type { Plan } from "../../src/core/step.ts";
 import { nextStretch } from "../../src/runner/stretch.ts";
+import { neverSeen } from "../conformance/fixtures.ts";
 import { builtInPhases, type Journey, journey, permitOf, SITE } from "./plan_fixture.ts";
 
 const phases = await builtInPhases();
@@ -24,6 +25,7 @@ function halt(trip: Journey): Plan {
   return plan({ ...input, observed: trip.platform.observe(), insist: true });
 }
 
+const OPEN: ObservedNetwork = { state: "open", posture: "isolated", hash: "", openedFor: "u", seen: null };
 const NETWORKS: Record<string, (network: ObservedNetwork) => ObservedNetwork> = {
   open: (network) => network,
   shut: ({ seen }) => ({ state: "shut", seen }),
@@ -59,4 +61,69 @@ Deno.test("plan: a halt's first stretch can be carried out as it is, and cuts an
       }
     }
   }
+});
+
+/** A permit whose uploads are being copied into `raw`; `given` replaces what is seen of the first task. */
+function consolidating(given: Partial<ObservedTask> = {}): Journey {
+  const trip = journey(phases);
+  trip.reach(permitOf({ status: "AWAITING_INGRESS", ingressOpen: true, ingressBatch: 1 }));
+  const permit = permitOf({ status: "DATA_PREPARATION_PENDING", ingressBatch: 1 });
+  for (let round = 0; round < 20 && trip.platform.state.tasks.size < 2; round++) {
+    for (const { action } of nextStretch(trip.planFor(permit).steps).waves.flat()) {
+      trip.platform.apply(action);
+    }
+    if (trip.platform.state.tasks.size < 2) trip.platform.tick();
+  }
+  const [task] = trip.platform.state.tasks.values();
+  Object.assign(task ?? assert.fail("no task"), given);
+  return trip;
+}
+
+Deno.test("plan: a halt ends the consolidations that run before it waits for anything", () => {
+  const A = "uploads/hospital-a", B = "uploads/hospital-b";
+  const cases: [why: string, given: Partial<ObservedTask>, removed: string[], awaited: string[]][] = [
+    ["both run", {}, [A, B], [A, B]],
+    ["one succeeded: its proof stays, or verified uploads were copied again", { state: "succeeded" }, [B], [
+      B,
+    ]],
+    ["one failed: its last words stay", { state: "failed" }, [B], [B]],
+    ["one failed, its pod has not ended", { state: "failed", pods: ["p"] }, [A, B], [A, B]],
+    ["one is being deleted", { terminating: "Job a is Terminating" }, [B], [A, B]],
+  ];
+  for (const [why, given, removed, awaited] of cases) {
+    for (const insist of [true, false]) {
+      const trip = consolidating(given);
+      const observed = trip.platform.observe();
+      const input = {
+        permit: { ...HALTED, status: "DATA_PREPARATION_PENDING" },
+        records: [],
+        proven: new Set<string>(),
+        phases,
+        site: SITE,
+      };
+      for (const takingOnly of [true, false]) {
+        const made = plan({ ...input, observed, insist, takingOnly });
+        const now = nextStretch(made.steps).waves.flat();
+        const ends = now.filter(({ kind }) => kind === "remove-task").map(({ target }) => target);
+        assert.deepEqual(ends, removed, why);
+        const tasks = made.steps.flatMap(({ after }) =>
+          after.flatMap((condition) => condition.is === "tasks-gone" ? condition.tasks : [])
+        );
+        assert.deepEqual(tasks, awaited, why);
+      }
+    }
+  }
+});
+
+Deno.test("plan: a halt cuts first although a consolidation runs, and after the resume it runs again", () => {
+  const trip = consolidating();
+  trip.platform.state.workspaces.set(MINE, { ...neverSeen(MINE), power: "running", network: OPEN });
+  const halted = permitOf({ status: "DATA_PREPARATION_PENDING", ingressBatch: 1, halted: true });
+  const [first = []] = nextStretch(trip.planFor(halted).steps).waves;
+  assert.deepEqual(first.map(({ kind }) => kind), ["cut-network", "remove-task", "remove-task"]);
+  trip.reach(halted);
+  assert.equal(trip.platform.state.tasks.size, 0);
+  const after = trip.reach({ ...halted, halted: false });
+  assert.equal(after.filter((id) => id.startsWith("consolidate ")).length, 2);
+  assert.deepEqual(trip.platform.violations, []);
 });

@@ -22,6 +22,14 @@ Deno.test("jobFor: taking access away is urgent, giving it is not", () => {
   const cases: [string, Partial<Permit>, Partial<Permit>, JobKind][] = [
     ["a new status that runs something", {}, active, "reconcile"],
     ["another status that runs something else", { status: "WORKSPACE_SETUP_PENDING" }, active, "reconcile"],
+    [
+      "the first of a permit, which runs nothing",
+      { version: 0 },
+      { status: "AWAITING_INGRESS" },
+      "reconcile",
+    ],
+    ["the first, halted", { version: 0 }, { halted: true }, "halt"],
+    ["the first, deleted", { version: 0 }, { deletion: "requested" }, "delete"],
     ["archived", active, { status: "ARCHIVED" }, "stop"],
     ["archived again", { status: "ARCHIVED" }, { status: "ARCHIVED", expiresAt: "x" }, "stop"],
     ["back to waiting", active, { status: "AWAITING_INGRESS" }, "stop"],
@@ -93,7 +101,7 @@ Deno.test("jobFor: taking access away is urgent, giving it is not", () => {
     ],
   ];
   for (const [why, before, after, kind] of cases) {
-    assert.equal(jobFor(permitOf(before), permitOf(after), PHASES), kind, why);
+    assert.equal(jobFor(permitOf({ version: 1, ...before }), permitOf(after), PHASES), kind, why);
   }
 });
 

@@ -5,6 +5,7 @@ import { areCanariesFresh, canariesInWay } from "../../src/core/isolation.ts";
 import type { Instance } from "../../src/core/observed.ts";
 import type { DesiredWorkspace } from "../../src/core/workspace.ts";
 import { workspaceName } from "../../src/core/names.ts";
+import { NOTE } from "../../src/drivers/kubernetes/marks.ts";
 import type { KubernetesDriver } from "../../src/drivers/kubernetes/driver.ts";
 import type { KubernetesSite } from "../../src/drivers/kubernetes/settings.ts";
 import type { Stored } from "../../src/drivers/kubernetes/wire.ts";
@@ -121,6 +122,15 @@ function hasRun(pod: Stored<"pods">): boolean {
   return status?.containerID !== undefined || (status?.restartCount ?? 0) > 0;
 }
 
+/** As if the pod had come by itself long after its workspace was started: what the control said then is of no use. */
+async function provesByProbe({ api, permit }: Stage, uid: string): Promise<void> {
+  const place = { namespace: permit.namespace, name: `${workspaceName(RESEARCH.key)}-0` };
+  const long = { at: new Date(Date.now() - 3_600_000).toISOString(), alive: [], silent: [] };
+  await api.merge("pods", place, { metadata: { annotations: { [NOTE.canaries]: JSON.stringify(long) } } });
+  const evidence = await permit.prove(RESEARCH, uid);
+  assert.deepEqual([evidence.method, evidence.pod.uid], ["probe", uid]);
+}
+
 Deno.test(
   "isolation gate: a workspace near data starts behind it, and its proof names what it could not reach",
   {
@@ -155,6 +165,7 @@ Deno.test(
         mounts: volumeMounts.length,
       }))[0] ?? assert.fail("no gate");
       assert.equal(mounts, 0, "the gate sees no volume");
+      await provesByProbe(stage, uid);
     });
   },
 );

@@ -118,3 +118,34 @@ Deno.test("halt: a deletion while it stands destroys compute only, and the rest 
     assert.deepEqual([stage.truth().scope, stage.truth().volumes], ["absent", []]);
   });
 });
+
+Deno.test("halt: a consolidation that runs is ended, and runs again from the resume on", async () => {
+  await withStage(async (stage) => {
+    await stage.job((await stage.status("AWAITING_INGRESS")).jobId, "succeeded");
+    await stage.job((await stage.send("permit.ingress.initiated")).jobId, "succeeded");
+    const { inside } = stage;
+    assert.ok(inside.writeInside(PERMIT, "airlock/hospital-a", "/uploads/hospital-a/rows.csv", "hospital-a"));
+    const preparing = await stage.status("DATA_PREPARATION_PENDING");
+    await stage.until("it moves data", async () => {
+      return (await stage.job(preparing.jobId, "running")).waitingFor?.includes(
+        "consolidation of uploads/hospital-a running",
+      );
+    });
+    const running = stage.truth().pods.map(({ kind, of }) => `${kind} ${of}`).sort();
+    assert.deepEqual(running, ["task uploads/hospital-a", "task uploads/hospital-b"]);
+    const halt = await stage.send("permit.halted");
+    assert.equal((await stage.snapshot()).status, "STOPPING", "not said before it is true");
+    await stage.job(halt.jobId, "succeeded");
+    const ended = (await stage.steps(halt.jobId)).filter(({ kind }) => kind === "remove-task");
+    assert.deepEqual(ended.map(({ target }) => target).sort(), ["uploads/hospital-a", "uploads/hospital-b"]);
+    assert.equal((await stage.snapshot()).status, "HALTED");
+    assert.deepEqual([stage.truth().pods, stage.truth().tasks], [[], []]);
+    await stage.clock.sleep(30 * 60_000);
+    assert.deepEqual(stage.truth().tasks, [], "it does not begin anew while the halt stands");
+    const keys = stage.truth().volumes.map(({ key }) => key);
+    assert.ok(keys.includes("uploads/hospital-a"), "its uploads are kept");
+    await stage.job((await stage.send("permit.resumed")).jobId, "succeeded");
+    assert.equal((await stage.snapshot()).status, "RUNNING");
+    assert.deepEqual(stage.truth().volumes.filter(({ key }) => key.startsWith("uploads/")), []);
+  }, { settings: { taskMs: 300_000 } });
+});

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Fault } from "../../src/core/fault.ts";
-import { withStage } from "./stage.ts";
+import { clearPassword } from "../../src/store/secrets.ts";
+import { PERMIT, withStage } from "./stage.ts";
 
 Deno.test("password: a start whose answer was lost, before the platform went away, keeps what it was given", async () => {
   const cases = [
@@ -33,4 +34,23 @@ Deno.test("password: a start whose answer was lost, before the platform went awa
       assert.equal(await stage.passwords(), 2, `${why}: who runs has a password`);
     });
   }
+});
+
+Deno.test("password: who runs and has none that WPS knows gets a new one, and works on", async () => {
+  await withStage(async (stage) => {
+    await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
+    const before = stage.truth();
+    await stage.db.write((tx) => clearPassword(tx, PERMIT, "research/j.virtanen"));
+    const asked = stage.driver.asked.length;
+    await stage.until("it has one again", async () => await stage.passwords() === 2);
+    assert.equal((await stage.latest("succeeded")).kind, "drift");
+    const done = stage.driver.asked.slice(asked).map(({ kind, target }) => `${kind} ${target}`);
+    assert.deepEqual(done, ["ensure-identity research/j.virtanen"], "nothing is cut or stopped for it");
+    const after = stage.truth();
+    assert.deepEqual(after.pods.map(({ uid }) => uid), before.pods.map(({ uid }) => uid));
+    const changed = after.identities.filter((identity, at) =>
+      identity.passwordHash !== before.identities[at]?.passwordHash
+    );
+    assert.deepEqual(changed.map(({ key }) => key), ["research/j.virtanen"]);
+  });
 });

@@ -83,7 +83,7 @@ export interface Stage {
   /** Lets time pass until `holds` gives a value. */
   until<T>(
     what: string,
-    holds: () => Promise<T | null | false> | T | null | false,
+    holds: () => Promise<T | null | undefined | false> | T | null | undefined | false,
     limitMs?: number,
   ): Promise<T>;
   /** Lets time pass until the job is in that state. */
@@ -240,13 +240,13 @@ async function build(store: Db, clock: FakeClock, directory: string, options: St
       stage.send("permit.status.updated", { status, ...MEMBERS }, permitId),
     async until<T>(
       what: string,
-      holds: () => Promise<T | null | false> | T | null | false,
+      holds: () => Promise<T | null | undefined | false> | T | null | undefined | false,
       limitMs = LIMIT_MS,
     ): Promise<T> {
       const endMs = clock.now() + limitMs;
       for (let pauseMs = 2;; pauseMs = Math.min(2 * pauseMs, 1_000)) {
         const value = await holds();
-        if (value !== null && value !== false) return value;
+        if (value !== null && value !== undefined && value !== false) return value;
         if (clock.now() > endMs) {
           assert.fail(`not within ${limitMs} ms: ${what}\n${lines.slice(-30).join("")}`);
         }

@@ -129,7 +129,10 @@ class ForgetsToRetain extends FaultyDriver {
 class WrongPassword extends FaultyDriver {
   override apply(action: Action, context: ApplyContext): Promise<ApplyResult> {
     if (action.kind !== "ensure-identity") return super.apply(action, context);
-    const password = (): Promise<string> => Promise.resolve("another password than the service knows");
+    const password = async (key: string, rotate: boolean): Promise<string> => {
+      await context.password(key, rotate); // one that is not asked for is missed by the service itself
+      return "another password than the service knows";
+    };
     return super.apply(action, { ...context, password });
   }
 }

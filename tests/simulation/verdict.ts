@@ -129,9 +129,7 @@ function differences(expected: Expected, all: PermitSnapshot): string[] {
         }`,
       ];
     case "halted":
-      return seen.pods.filter(({ kind }) => kind === "workspace").map(({ name }) =>
-        `is halted, and pod ${name} exists`
-      );
+      return seen.pods.map(({ name }) => `is halted, and pod ${name} exists`);
     case "workspaces":
       return [...workspaceDifferences(expected.workspaces, seen), ...volumeDifferences(expected, seen)];
   }

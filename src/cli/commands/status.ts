@@ -1,9 +1,7 @@
 /** `wps status PERMIT`. */
 import { object } from "@optique/core/constructs";
-import type { PermitDetail } from "../../api/schemas/permits.ts";
 import { type CommandParser, permitArgument, serviceCommand } from "../args.ts";
-import { segment } from "../client.ts";
-import { permitLines } from "../render/status.ts";
+import { showStatus } from "../status.ts";
 
 /** See the file. */
 export const command: CommandParser = serviceCommand(
@@ -19,9 +17,5 @@ export const command: CommandParser = serviceCommand(
     ],
   },
   object({ permit: permitArgument() }),
-  async ({ permit }, common, context) => {
-    const client = context.surroundings.connect(common);
-    const detail = await client.get<PermitDetail>(`/permits/${segment(permit)}`);
-    return context.show(common.json, detail, (view) => permitLines(view, context));
-  },
+  ({ permit }, common, context) => showStatus(permit, common, context),
 );

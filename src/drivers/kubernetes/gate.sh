@@ -72,7 +72,7 @@ targets() {
   n=1
   while [ "$n" -le "$count" ]; do
     eval "t_outcome=\$outcome_$n t_address=\$address_$n t_kind=\$kind_$n"
-    printf '%s["%s","%s"' "$comma" "$(text_of "$n")" "$t_outcome"
+    printf '%s["%s","%s"' "$comma" "$(text_of "$n")" "${t_outcome:-failed: not tried}"
     [ "$t_kind $t_outcome" != 'name reached' ] || printf ',"%s"' "$t_address"
     printf ']'
     comma=,

@@ -85,6 +85,7 @@ function observeWorkspace(world: World, scope: LabScope, key: string, pods: LabP
     power: compute === undefined ? null : compute.replicas === 1 ? "running" : "stopped",
     specHash: compute === undefined ? null : specHash(compute.template),
     outdated: compute !== undefined && compute.template.revision !== world.settings.template,
+    tier: compute?.template.tier ?? null,
     identityHash: identity?.hash ?? null,
     identity: identity?.hash == null ? null : seenOf(identity),
     network: observeNetwork(scope, key),
@@ -155,7 +156,7 @@ function observeTasks(scope: LabScope): ObservedTask[] {
     state: task.state,
     message: task.message,
     pods: Object.values(scope.pods).filter(({ belongs }) => belongs.uid === task.uid).map(({ name }) => name),
-    terminating: null,
+    terminating: task.deletedAtMs === null ? null : `job ${task.name} is being deleted: its pods are ending`,
     seen: seenOf(task),
   }));
 }

@@ -116,6 +116,36 @@ export const BREACH_CASES: readonly DriverCase[] = [
     },
   },
   {
+    name: "start near sensitive data is refused while no canaries are known to be alive",
+    why: "DESIGN 8: where nobody answers, a leak would not show",
+    run: async (trial) => {
+      const research = await sensitive(trial);
+      await trial.refused({ kind: "start", workspace: research, seen: null }, {
+        reason: "canaries-silent",
+        disposition: "wait",
+      });
+      assert.equal(find(await trial.observe(), research.key)?.compute ?? null, null, "nothing was written");
+    },
+  },
+  {
+    name: "an instance that comes by itself passes a gate of its own and is proven anew",
+    why: "DESIGN 8: a pod uid without stored evidence is proven at once or stopped",
+    run: async (trial) => {
+      const research = await sensitive(trial);
+      const first = await trial.start(research);
+      await trial.prove(research, first.uid);
+      await trial.backend.outside.deletePod(trial.permitId, first.name);
+      const observed = await trial.until("another is ready", (seen) => {
+        const [instance] = find(seen, research.key)?.instances ?? [];
+        return instance !== undefined && instance.uid !== first.uid && instance.ready;
+      });
+      const instanceUid = find(observed, research.key)?.instances[0]?.uid ?? assert.fail("no instance");
+      assert.equal(find(observed, research.key)?.instances[0]?.specHash, first.specHash);
+      const { evidence } = await trial.prove(research, instanceUid);
+      assert.equal(evidence?.pod.uid, instanceUid);
+    },
+  },
+  {
     name: "prove-isolation proves nothing before the canaries were asked after the gate",
     why: "DESIGN 8: a canary that died before the gate would make any gate pass",
     run: async (trial) => {

@@ -223,7 +223,12 @@ export const TASK_CASES: readonly DriverCase[] = [
       await trial.apply({ kind: "consolidate", consolidation: work, task: null });
       const task = findTask(await trial.observe(), work.fromKey) ?? assert.fail();
       await trial.apply({ kind: "remove-task", task });
-      await trial.until("the task is gone", ({ tasks }) => tasks.length === 0);
+      await trial.until("the task is gone, and until then it says that it is going", ({ tasks }) => {
+        for (const { terminating } of tasks) {
+          assert.ok(terminating !== null, "it would be removed again and again");
+        }
+        return tasks.length === 0;
+      });
       await trial.repeated({ kind: "remove-task", task });
       await trial.destroy(work.fromKey);
       await trial.until(

@@ -74,6 +74,7 @@ export const WORKSPACE_CASES: readonly DriverCase[] = [
         power: "running",
         specHash: specHash(research),
         outdated: false,
+        tier: research.tier,
         identityHash: identityHash(research),
         network: null,
         instances: [],

@@ -3,15 +3,20 @@ import { parseAllDocuments } from "yaml";
 import { z } from "zod";
 import type { CheckLine } from "../../../src/core/driver.ts";
 import { judgeVersion, runChecks } from "../../../src/drivers/kubernetes/check/check.ts";
-import { judgeAddresses, judgePolicySupport } from "../../../src/drivers/kubernetes/check/network.ts";
+import {
+  checkCanaries,
+  judgeAddresses,
+  judgePolicySupport,
+} from "../../../src/drivers/kubernetes/check/network.ts";
 import {
   CLUSTER_PERMISSIONS,
   type Permission,
   SECRET_PERMISSIONS,
 } from "../../../src/drivers/kubernetes/check/permissions.ts";
 import { judgeStorage } from "../../../src/drivers/kubernetes/check/storage.ts";
+import type { KubernetesSite } from "../../../src/drivers/kubernetes/settings.ts";
 import type { Stored } from "../../../src/drivers/kubernetes/wire.ts";
-import { startDouble, status } from "./double.ts";
+import { startDouble, status, stored } from "./double.ts";
 import { settings, site } from "./fixtures.ts";
 
 const roleSchema = z.object({
@@ -199,8 +204,48 @@ Deno.test("runChecks: each failing question is a line of its own, and none throw
   assert.equal(byCheck.get("cluster")?.result, "ok");
   assert.equal(byCheck.get("permissions")?.result, "failed");
   assert.match(byCheck.get("permissions")?.detail ?? "", /watch namespaces/);
-  for (const check of ["account", "confinement", "storage", "network policy", "addresses"]) {
+  for (const check of ["account", "confinement", "storage", "network policy", "canaries", "addresses"]) {
     assert.equal(byCheck.get(check)?.result, "failed", check);
     assert.ok(byCheck.get(check)?.advice, check);
   }
 });
+
+const OURS = { "app.kubernetes.io/managed-by": "wps", "app.kubernetes.io/component": "canaries" };
+const CANARIES: {
+  why: string;
+  labels: object | null;
+  canaries: KubernetesSite["canaries"];
+  result: string;
+  says: RegExp;
+}[] = [
+  { why: "none asked yet", labels: null, canaries: site().canaries, result: "ok", says: /^2 of the site;/ },
+  {
+    why: "its own namespace",
+    labels: OURS,
+    canaries: site().canaries,
+    result: "ok",
+    says: /in wps-canaries$/,
+  },
+  { why: "no canary of the site", labels: OURS, canaries: [], result: "warning", says: /^0 of the site;/ },
+  {
+    why: "somebody else's namespace",
+    labels: {},
+    canaries: [],
+    result: "failed",
+    says: /is not of WPS's canaries/,
+  },
+];
+
+for (const { why, labels, canaries, result, says } of CANARIES) {
+  Deno.test(`checkCanaries: ${result} with ${why}`, async () => {
+    await using server = startDouble(() =>
+      labels === null
+        ? status(404, "NotFound", "no such namespace")
+        : Response.json(stored("Namespace", "wps-canaries", { metadata: { labels } }))
+    );
+    const line = await checkCanaries(server.client, site({ canaries }), signal);
+    assert.equal(line.result, result);
+    assert.match(line.detail, says);
+    assert.equal(line.advice === "", result === "ok");
+  });
+}

@@ -312,6 +312,7 @@ Deno.test("workspacesOf: everything of a workspace is gathered by its key", () =
     power: "running",
     specHash: specHash(WORKSPACE),
     outdated: false,
+    tier: WORKSPACE.tier,
     identityHash: identityHash(WORKSPACE),
     identity: { uid: `uid-${NAME}`, version: "7" },
     network: "breached",

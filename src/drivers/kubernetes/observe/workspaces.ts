@@ -55,6 +55,7 @@ function workspaceOf(snapshot: Snapshot, key: string, site: KubernetesSite): Obs
       ? null
       : readPodSpec(template?.metadata?.annotations ?? {}, template?.spec, taintedClaims(snapshot)).specHash,
     outdated: statefulSet !== null && isOutdated(statefulSet, key.slice(0, slash), site),
+    tier: statefulSet === null ? null : note(statefulSet, NOTE.tier),
     identityHash: secret === null ? null : note(secret, NOTE.identityHash),
     identity: secret === null ? null : seenOf(secret),
     network: asLabelled(
