@@ -8,6 +8,7 @@ import {
   hasBusybox,
   nameServer,
   runGate,
+  SCRIPT,
   tcpServer,
 } from "../drivers/kubernetes/gate_script.ts";
 
@@ -16,6 +17,9 @@ const ignore = machineLacks() !== undefined || !hasBusybox();
 const QUESTION = "kubernetes.default.svc.cluster.local";
 /** Addresses of loopback with port 53 that nobody else uses: resolv.conf names no ports. */
 const SERVER = "127.83.7.1", DEAD_SERVER = "127.83.7.2", NEVER = "127.83.7.4";
+
+/** How often the control tries what it does not reach, as the script says. */
+const TRIES = Number(/^TRIES_MAX=(\d+)/m.exec(Deno.readTextFileSync(SCRIPT))?.[1]);
 
 /** Runs the control with a resolv.conf of its own. */
 async function runControl(canaries: string[], resolvConf: string): Promise<Ended> {
@@ -84,7 +88,8 @@ Deno.test("gate.sh: the control tells what is reached, where names lead, and ask
   const tries = ["gw.example", "none.example", "empty.example", QUESTION].map((name) =>
     server.asked.get(`A ${name}`)
   );
-  assert.deepEqual(tries, [2, 3, 3, 1], "each name is asked for once it is found, else three times");
+  assert.deepEqual(tries, [2, TRIES, TRIES, 1], "a name is asked for until it is found");
+  assert.ok(TRIES > 1);
   assert.equal(target.accepted(), 3, "what was reached is not tried again");
 });
 
@@ -94,7 +99,7 @@ Deno.test("gate.sh: the control tries again what was not reached", { ignore }, a
       if (name === QUESTION) return nth === 2 ? "NXDOMAIN" : null;
       if (name === "silent.example") return null;
       if (type === "AAAA") return "NOERROR";
-      return nth === 3 ? "127.0.0.1" : "SERVFAIL";
+      return nth === TRIES ? "127.0.0.1" : "SERVFAIL";
     },
     SERVER,
     53,

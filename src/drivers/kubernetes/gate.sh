@@ -21,8 +21,8 @@
 #          the last round ended: reached, timed out, refused, no route, or "failed: WORDS". A failure that may be the
 #          tool's own is no proof: such a round is not clean, and the result is broken in the end. S: epoch seconds.
 # control: {"v":1,"mode":"control","result":"done"|"broken","why":W,"begun":S,"ended":S,
-#          "targets":[[T,OUTCOME],[T,"reached",ADDRESS],…],"nameservers":[ADDRESS,…]}. Each is tried up to 3 times. The
-#          address is where a "name" target was reached; "failed: name WORDS" is one without an address. The
+#          "targets":[[T,OUTCOME],[T,"reached",ADDRESS],…],"nameservers":[ADDRESS,…]}. Each is tried TRIES_MAX times
+#          at most. The address is where a "name" target was reached; "failed: name WORDS" is one without an address. The
 #          nameservers of /etc/resolv.conf, at most 3, are asked as if they were "dns ADDRESS 53".
 # listen:  answers and closes each connection until TERM (exit 0).
 set -euf
