@@ -2,22 +2,13 @@
 import { type Clock, type Random, toInstant } from "../../core/clock.ts";
 import { Fault } from "../../core/fault.ts";
 import type { ControlEvidence } from "../../core/isolation.ts";
-import { isConflict } from "./answers.ts";
 import type { Client } from "./client.ts";
-import { foreignFault } from "./faults.ts";
-import {
-  canaryManifests,
-  CONTROL_SELECTOR,
-  controlManifest,
-  isOfCanaries,
-  LISTENER,
-  LISTENER_PORT,
-} from "./manifests/canaries.ts";
-import { NOTE, note } from "./marks.ts";
+import { ensureCanaries, type ListenerParts } from "./listener.ts";
+import { CONTROL_SELECTOR, controlManifest, LISTENER_PORT } from "./manifests/canaries.ts";
 import { containersOf, refusalOf, said } from "./observe/trouble.ts";
 import { type ControlReport, parseControlReport, REACHED } from "./report.ts";
-import type { ClusterTraits, KubernetesSite } from "./settings.ts";
-import { describePlace, type Manifest, type MetadataOnly, type Resource, type Stored } from "./wire.ts";
+import type { Manifest, MetadataOnly, Stored } from "./wire.ts";
+import { NEVER_A_VERSION } from "./write.ts";
 
 /** Cloud platforms serve credentials there; no workspace has any business with it. */
 const METADATA_ADDRESS = "169.254.169.254";
@@ -29,18 +20,13 @@ const LOOK_MS = 300;
 const SILENT_MS = 5_000;
 /** Control pods that are this much older than ours are nobody's any more: theirs lasts 30 s. */
 const LEFTOVER_MS = 120_000;
-/** See write.ts: no stored object ever has it. */
-const NEVER_A_VERSION = "1";
 
 /** What asking needs. */
-export interface ControlParts {
-  client: Client;
-  site: KubernetesSite;
+export interface ControlParts extends ListenerParts {
   clock: Clock;
   random: Random;
   /** gate.sh. */
   script: () => Promise<string>;
-  traits: () => Promise<ClusterTraits>;
 }
 
 /** What a control pod found. */
@@ -108,62 +94,6 @@ async function addressOf(
     if (thrown instanceof Fault && thrown.reason === "denied") return null;
     throw thrown;
   }
-}
-
-/** Namespace, account and listener, written where they are missing or of an older version. Out: the listener's address. */
-async function ensureCanaries(
-  { client, site, traits }: ControlParts,
-  script: string,
-  signal: AbortSignal,
-): Promise<string | null> {
-  const namespace = site.settings.canaryNamespace;
-  const manifests = canaryManifests(script, site, await traits());
-  const [space, listener, service] = await Promise.all([
-    client.getMetadata("namespaces", { name: namespace }, signal),
-    client.getMetadata("statefulsets", { namespace, name: LISTENER }, signal),
-    client.get("services", { namespace, name: LISTENER }, signal),
-  ]);
-  const hash = manifests.listener.metadata.annotations?.[NOTE.templateHash];
-  const isComplete = space !== null && service !== null && listener !== null &&
-    note(listener, NOTE.templateHash) === hash;
-  for (const [resource, found] of [["namespaces", space], ["statefulsets", listener]] as const) {
-    if (found !== null) requireOfCanaries(resource, found);
-  }
-  if (isComplete) return service.spec?.clusterIP ?? null;
-  await applyOfCanaries(client, "namespaces", manifests.namespace, signal);
-  await applyOfCanaries(client, "serviceaccounts", manifests.account, signal);
-  const [stored] = await Promise.all([
-    applyOfCanaries(client, "services", manifests.service, signal),
-    applyOfCanaries(client, "statefulsets", manifests.listener, signal),
-  ]);
-  return stored.spec?.clusterIP ?? null;
-}
-
-/** Creates, or writes over what is WPS's canaries'; never over anything else (invariant 8). */
-async function applyOfCanaries<R extends Resource>(
-  client: Client,
-  resource: R,
-  manifest: Manifest<R>,
-  signal: AbortSignal,
-): Promise<Stored<R>> {
-  const { namespace, name } = manifest.metadata;
-  try {
-    const metadata = { ...manifest.metadata, resourceVersion: NEVER_A_VERSION };
-    return await client.apply(resource, { ...manifest, metadata }, signal);
-  } catch (thrown) {
-    if (!isConflict(thrown)) throw thrown;
-    const found = await client.getMetadata(resource, { namespace, name }, signal);
-    if (found === null) throw thrown;
-    requireOfCanaries(resource, found);
-    const metadata = { ...manifest.metadata, uid: found.metadata.uid };
-    return await client.apply(resource, { ...manifest, metadata }, signal);
-  }
-}
-
-function requireOfCanaries(resource: Resource, found: MetadataOnly): void {
-  if (isOfCanaries(found)) return;
-  const { namespace, name } = found.metadata;
-  throw foreignFault(describePlace(resource, { namespace, name }), "it is not of WPS's canaries");
 }
 
 async function reportOf(

@@ -23,7 +23,7 @@ import {
  * apply with it creates what is absent and answers 409 to what exists: measured on 1.36, tested on the real server.
  * A POST would do the same but be recorded as an update, and fields that a later apply leaves out would stay.
  */
-const NEVER_A_VERSION = "1";
+export const NEVER_A_VERSION = "1";
 /** A write that must not fail because of a race is tried this often; each further round needs another rival write. */
 const ROUNDS_MAX = 8;
 

@@ -251,6 +251,27 @@ Deno.test("Canaries: a namespace of somebody else's is never touched, and named"
   await canaries.close();
 });
 
+Deno.test("Canaries: what stands is left alone, what somebody removed is made anew", async () => {
+  await using server = startServer();
+  const canaries = canariesOf(server);
+  const writes = async (): Promise<string[]> => {
+    const before = server.double.requests.length;
+    canaries.ask([], "a");
+    await until("the answer", idle(canaries));
+    const asked = server.double.requests.slice(before).map(({ url }) => new URL(url));
+    return asked.filter(({ searchParams }) => searchParams.has("fieldManager")).map(({ pathname }) =>
+      pathname.replace(/control-[0-9a-f]+$/, "control")
+    );
+  };
+  assert.equal((await writes()).length, 5, "namespace, account, Service, listener and a control pod");
+  assert.deepEqual(await writes(), [`${NAMESPACE}/pods/control`]);
+  const account = `${NAMESPACE}/serviceaccounts/canary`;
+  server.objects.delete(account);
+  await writes();
+  assert.ok(server.objects.has(account), "no pod starts without its account");
+  await canaries.close();
+});
+
 Deno.test("Canaries: what a crash left long ago is removed, what another WPS has begun stays", async () => {
   await using server = startServer();
   for (
