@@ -1,7 +1,7 @@
 /** The isolation gate by packets (DESIGN 8): a cluster that enforces policies, late or never, and a breach while running. */
 import assert from "node:assert/strict";
 import { Fault } from "../../src/core/fault.ts";
-import { areCanariesFresh, canariesInWay } from "../../src/core/isolation.ts";
+import { areCanariesConfirmed, areCanariesFresh, canariesInWay } from "../../src/core/isolation.ts";
 import type { Instance } from "../../src/core/observed.ts";
 import type { DesiredWorkspace } from "../../src/core/workspace.ts";
 import { workspaceName } from "../../src/core/names.ts";
@@ -36,6 +36,7 @@ interface Stage {
   driver: KubernetesDriver;
   permit: Permit;
   world: RunningWorld;
+  site: KubernetesSite;
 }
 
 /** A permit with a sensitive volume on a site whose canaries are two pods of the world. */
@@ -52,12 +53,13 @@ async function onStage(
     { host: world.proxy, port: 3128 },
   ];
   const usual = testSite(cluster, world, { canaries });
-  const driver = testDriver({ ...usual, ...given(usual) });
+  const site = { ...usual, ...given(usual) };
+  const driver = testDriver(site);
   const permit = new Permit(driver, label);
   try {
     await permit.scope();
     await permit.volume(volume("prepared", { sensitive: true }));
-    await run({ cluster, api, driver, permit, world });
+    await run({ cluster, api, driver, permit, world, site });
     assert.deepEqual(await probesIn(api, permit.namespace), [], "no stray pod is left");
   } finally {
     await driver.close();
@@ -122,6 +124,27 @@ function hasRun(pod: Stored<"pods">): boolean {
   return status?.containerID !== undefined || (status?.restartCount ?? 0) > 0;
 }
 
+/** A driver that never asked before the start: what the control said then is on the pod. */
+async function provesAfterRestart(
+  { permit: { permitId, context }, site }: Stage,
+  uid: string,
+): Promise<void> {
+  const driver = testDriver(site);
+  try {
+    await driver.apply({ kind: "ask-canaries", after: [uid] }, context);
+    await until(
+      "the canaries answer",
+      async () => areCanariesConfirmed(await driver.observe(permitId, context.signal), uid),
+    );
+    const action = { kind: "prove-isolation", workspace: RESEARCH, instanceUid: uid } as const;
+    const { evidence } = await driver.apply(action, context);
+    assert.equal(evidence?.method, "gate");
+    assert.ok((evidence?.control.before?.alive.length ?? 0) >= 2);
+  } finally {
+    await driver.close();
+  }
+}
+
 /** As if the pod had come by itself long after its workspace was started: what the control said then is of no use. */
 async function provesByProbe({ api, permit }: Stage, uid: string): Promise<void> {
   const place = { namespace: permit.namespace, name: `${workspaceName(RESEARCH.key)}-0` };
@@ -165,6 +188,7 @@ Deno.test(
         mounts: volumeMounts.length,
       }))[0] ?? assert.fail("no gate");
       assert.equal(mounts, 0, "the gate sees no volume");
+      await provesAfterRestart(stage, uid);
       await provesByProbe(stage, uid);
     });
   },
