@@ -5,6 +5,7 @@ import type { RefusalSink, RoutePermission } from "./caller.ts";
 import type { ApiDeps, Router } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
 import { eventsRouter } from "./events.ts";
+import { haltsRouter } from "./halts.ts";
 import { healthRouter, probesRouter } from "./health.ts";
 import { jobsRouter } from "./jobs.ts";
 import { permitsRouter } from "./permits.ts";
@@ -30,7 +31,15 @@ export function createApi(deps: ApiDeps, refused: RefusalSink): Router {
   app.notFound((c) =>
     problemResponse(c, new ProblemError("not-found", `Cannot find ${c.req.path}: there is no such route`))
   );
-  const routers = [workspacesRouter, permitsRouter, plansRouter, eventsRouter, jobsRouter, healthRouter];
+  const routers = [
+    workspacesRouter,
+    permitsRouter,
+    haltsRouter,
+    plansRouter,
+    eventsRouter,
+    jobsRouter,
+    healthRouter,
+  ];
   for (const router of routers) app.route(API_BASE, withHook(router(deps)));
   app.route(API_BASE, documentRouter(() => describeApi(app, deps.version)));
   app.route("/", withHook(probesRouter(deps)));

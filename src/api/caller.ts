@@ -10,6 +10,7 @@ export const PERMISSIONS = [
   "connection:read",
   "workspaces:read",
   "permits:read",
+  "permit:halt",
   "plan:read",
   "events:read",
   "events:write",

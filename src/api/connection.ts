@@ -117,7 +117,7 @@ function notReady(snapshot: Snapshot, pair: WorkspacePair | null, why?: string):
 
 function adviceFor({ permit, status }: Snapshot): string {
   if (permit.deletion !== "none") return "The permit is deleted; no connection returns";
-  if (permit.halted) return "The permit is halted; connections return after the event permit.resumed";
+  if (permit.halted) return "The permit is halted; connections return once it is resumed";
   if (permit.stopRequested) return "It was stopped; it returns with permit.workspace.start_requested";
   if (status === "NONE" || status === "ARCHIVED") return "This phase has no workspace";
   return "Ask again in a moment, or look at GET /permits/{permitId}";

@@ -131,7 +131,7 @@ async function orderAbout(
 function kept(job: Job): { why: string; advice: string } | null {
   if (!isOpen(job)) return null;
   if (job.kind === "halt") {
-    const advice = "To end the halt send the event permit.resumed (wps events send)";
+    const advice = `To end the halt run wps resume ${job.permitId}`;
     return { why: "it cuts a halted permit's access", advice };
   }
   if (job.kind === "delete") {

@@ -8,6 +8,7 @@ import { route } from "./auth.ts";
 import type { ApiDeps, Router } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
 import { eventView } from "./event_view.ts";
+import { haltView } from "./halts.ts";
 import { jobView, usualDurationMs } from "./job_view.ts";
 import { memberViews, permitView, volumeView } from "./permit_view.ts";
 import { PermitPath } from "./schemas/common.ts";
@@ -74,6 +75,7 @@ async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDe
   const nowMs = deps.clock.now();
   const workspaces = await workspaceViews(deps, snapshot);
   const volumes = snapshot.volumes.map(volumeView);
+  const halt = await haltView(deps, permit);
   const events = await listEvents(deps.db, { permitId: permit.permitId }, {
     cursor: null,
     limit: EVENTS_SHOWN,
@@ -86,7 +88,8 @@ async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDe
     volumes,
     job: job === null ? null : jobView(job, await usualDurationMs(deps.db, job), nowMs),
     events: events.items.map(eventView),
-    troubles: troublesOf(snapshot, workspaces, volumes, nowMs),
+    halt,
+    troubles: troublesOf(snapshot, { workspaces, volumes, halt, nowMs }),
     observedAt: observedAt(snapshot),
   };
 }

@@ -1,20 +1,27 @@
 /** What is wrong with a permit and what to do about it: the last lines of `wps status`. */
 import type { TroubleView, VolumeView } from "./schemas/permits.ts";
+import type { HaltView } from "./schemas/halts.ts";
 import type { WorkspaceView } from "./schemas/workspaces.ts";
 import type { Snapshot } from "../store/snapshot.ts";
 
+/** What is told beside the snapshot. */
+export interface Told {
+  workspaces: WorkspaceView[];
+  volumes: VolumeView[];
+  /** The halt that stands. */
+  halt: HaltView | null;
+  nowMs: number;
+}
+
 /** Everything wrong with a permit, the gravest first; empty: all is as it should be. */
-export function troublesOf(
-  snapshot: Snapshot,
-  workspaces: WorkspaceView[],
-  volumes: VolumeView[],
-  nowMs: number,
-): TroubleView[] {
+export function troublesOf(snapshot: Snapshot, { workspaces, volumes, halt, nowMs }: Told): TroubleView[] {
   return [
+    ...uncut(snapshot, workspaces),
     ...breaches(workspaces),
     ...lostVolumes(volumes),
     ...fromDesired(snapshot),
     ...fromJob(snapshot),
+    ...fromHalt(snapshot, halt),
     ...fromPermit(snapshot, nowMs),
   ];
 }
@@ -83,20 +90,49 @@ function fromJob({ job }: Snapshot): TroubleView[] {
   return isRetry ? [{ reason: job.reason, target, message: job.message, advice: job.advice }] : [];
 }
 
-function fromPermit({ permit, status }: Snapshot, nowMs: number): TroubleView[] {
+/** Loud, because whoever halts must know what still stands open. */
+function uncut({ permit, status }: Snapshot, workspaces: WorkspaceView[]): TroubleView[] {
+  if (!permit.halted || permit.deletion === "done" || status === "HALTED") return [];
+  return workspaces.filter(({ network }) => network === "open").map(({ key }) => ({
+    reason: "halted",
+    target: key,
+    message: `The network of ${key} was not yet seen to be cut`,
+    advice: "WPS tries without end; if it lasts, take its pod or its node from the network on the platform",
+  }));
+}
+
+function fromHalt({ permit, status }: Snapshot, halt: HaltView | null): TroubleView[] {
+  if (!permit.halted || permit.deletion === "done") return [];
+  const isOver = status === "HALTED";
+  const state = isOver
+    ? "its network is cut and its workspaces are stopped"
+    : "its network is being cut and its workspaces stopped";
+  const isEnding = permit.deletion === "requested";
+  const deletion = isEnding ? "; its deletion waits for the end of the halt: the volumes are kept" : "";
+  const sequel = isEnding ? ": the deletion then goes on and destroys the volumes" : "";
+  const [first] = halt?.orders ?? [];
+  const who = first === undefined ? "is halted" : `was halted at ${first.at} ${orderText(first)}`;
+  const found = halt?.orders.some(({ breached }) => breached !== null)
+    ? "Find out how it came about and close the way out; WPS halts again while it stands"
+    : "Settle the cause";
+  return [{
+    reason: "halted",
+    target: "permit",
+    message: `The permit ${who}; ${state}${deletion}`,
+    advice: `${found}. Then run wps resume ${permit.permitId}${sequel}`,
+  }];
+}
+
+/** "by operator anna: suspected leak", "by WPS itself: research/a: a probe beside it reached tcp 192.0.2.1:443". */
+function orderText({ by, reason, breached }: HaltView["orders"][number]): string {
+  const words = { operator: `operator ${by.id}`, api: `API caller ${by.id}`, event: `an event of ${by.id}` };
+  const who = by.kind === "service" ? "WPS itself" : words[by.kind];
+  const what = breached === null ? reason : `in ${breached} ${reason ?? "a way out was found"}`;
+  return `by ${who}${what === null ? "" : `: ${what}`}`;
+}
+
+function fromPermit({ permit }: Snapshot, nowMs: number): TroubleView[] {
   const troubles: TroubleView[] = [];
-  if (permit.halted && permit.deletion !== "done") {
-    const state = status === "HALTED" ? "are stopped" : "are being stopped";
-    const isEnding = permit.deletion === "requested";
-    const deletion = isEnding ? "; its deletion waits for the end of the halt: the volumes are kept" : "";
-    const sequel = isEnding ? ": the deletion then goes on and destroys the volumes" : "";
-    troubles.push({
-      reason: "halted",
-      target: "permit",
-      message: `The permit is halted: its network is cut and its workspaces ${state}${deletion}`,
-      advice: `Once the cause is settled, send the event permit.resumed (wps events send)${sequel}`,
-    });
-  }
   const expiresMs = permit.expiresAt === null ? NaN : Date.parse(permit.expiresAt);
   if (expiresMs <= nowMs && permit.deletion === "none") {
     troubles.push({

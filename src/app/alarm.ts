@@ -1,13 +1,12 @@
 /** WPS's own halt: a way out where none may be holds the permit at once, by an event like any other (DESIGN 6). */
 import type { Clock, Random } from "../core/clock.ts";
+import { OWN_SOURCE } from "../core/event.ts";
 import { toFault } from "../core/fault.ts";
 import type { Log } from "../log.ts";
 import type { Alarm } from "../runner/breach.ts";
 import type { AcceptDelivery } from "./accept.ts";
 import { appendAudit } from "../store/audit.ts";
-
-/** The source of WPS's own events. */
-export const OWN_SOURCE = "wps";
+import { ISOLATION_BREACHED } from "../store/halts.ts";
 
 /** An alarm that waits for the intake: work begins before it. */
 export function createAlarm(
@@ -47,7 +46,7 @@ export function createAlarm(
             eventSeq: seq,
             jobId: null,
             actor,
-            action: "isolation.breached",
+            action: ISOLATION_BREACHED,
             target: workspaceKey,
             outcome: "failed",
             reason: why,

@@ -50,6 +50,16 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
     title: "Act",
     commands: [
       {
+        name: "halt",
+        brief: "Cut a permit's network and stop its workspaces, now",
+        load: () => import("./commands/halt.ts"),
+      },
+      {
+        name: "resume",
+        brief: "End a halt",
+        load: () => import("./commands/resume.ts"),
+      },
+      {
         name: "events",
         brief: "The Permit Manager's events: send, list, show",
         load: () => import("./commands/events.ts"),

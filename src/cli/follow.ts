@@ -8,6 +8,7 @@ import { CliError, EXIT, type ExitCode } from "./exit.ts";
 import { LiveLine } from "./live.ts";
 import { jobHeadLines, stepLine } from "./render/job.ts";
 import { activityText, progressText } from "./render/progress.ts";
+import { troubleLines } from "./render/trouble.ts";
 import { serverSentEvents } from "./sse.ts";
 import { jsonText, visible } from "./text.ts";
 
@@ -94,6 +95,7 @@ function screenFollower(context: Context): Follower {
   const shown = new Set<number>();
   const live = new LiveLine(terminal);
   let lastActivity = "";
+  let lastFault = "";
   const showStep = (step: StepView): void => {
     if (step.outcome === "running" || shown.has(step.id)) return;
     shown.add(step.id);
@@ -102,6 +104,13 @@ function screenFollower(context: Context): Follower {
   };
   const showJob = (job: JobView): void => {
     const activity = activityText(job, surroundings.nowMs()) ?? "";
+    // Between two attempts: what is in the way must not wait for the end, which may never come.
+    const { message, advice } = job;
+    if (job.state === "queued" && job.attempt > 0 && message !== null && message !== lastFault) {
+      lastFault = message;
+      live.clear();
+      context.lines(troubleLines(style, [{ message, advice }], terminal.columns));
+    }
     if (terminal.isTerminal) {
       live.draw(progressText(style, job), activity);
     } else if (job.waitingFor !== null && job.waitingFor !== lastActivity) {

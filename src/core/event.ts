@@ -11,6 +11,8 @@ export const EVENT_TYPES = [
   "permit.resumed",
   "permit.deleted",
 ] as const;
+/** The source of events that WPS makes itself: its own halt, and those of operators. */
+export const OWN_SOURCE = "wps";
 /** One of {@link EVENT_TYPES}. */
 export type EventType = typeof EVENT_TYPES[number];
 

@@ -39,18 +39,21 @@ Deno.test("status, plan, drift, connection: a halted permit, its deletion meanwh
     await reach(site, flag("halted"));
     const status = await text(site, "status", "permit-001");
     assert.match(status, /^permit-001 {2}HALTED$/m);
-    assert.match(status, /^! The permit is halted: its network is cut and its workspaces are stopped$/m);
-    assert.match(status, /^ {2}-> .*permit\.resumed/m);
-    assert.match(await text(site, "plan", "permit-001"), /^Halted: .*permit\.resumed/m);
+    assert.match(
+      status,
+      /^! The permit was halted at .* by operator .*; its network is cut and its workspaces\s+are stopped$/m,
+    );
+    assert.match(status, /^ {2}-> .*wps resume permit-001$/m);
+    assert.match(await text(site, "plan", "permit-001"), /^Halted: .*wps resume/m);
     const { stderr } = await site.wps(["connection", "permit-001", "--username", "l.nowak"]);
-    assert.match(stderr, /permit\.resumed/);
+    assert.match(stderr, /once it is resumed/);
   });
   await t.step("deletion requested while halted: what waits, and for what", async () => {
     await reach(site, flag("deleted"));
     const status = await text(site, "status", "permit-001");
     assert.match(status, /halted, deletion requested$/m);
     assert.match(status, /; its deletion waits for the end of\s+the halt: the volumes are kept$/m);
-    assert.match(status, /^ {2}-> .*permit\.resumed/m);
+    assert.match(status, /^ {2}-> .*wps resume permit-001: the deletion then goes on/m);
     assert.match(status, /seen (just now|\d)/);
     assert.match(status, /^ {2}project +bound /m);
   });

@@ -1,5 +1,5 @@
 /** A simulated site: one cluster, one broker, one disk, and the processes of the service on it, one after the other. */
-import { OWN_SOURCE } from "../../src/app/alarm.ts";
+import { OWN_SOURCE } from "../../src/core/event.ts";
 import { z } from "zod";
 import type { Config } from "../../src/config/schema.ts";
 import { Fault } from "../../src/core/fault.ts";

@@ -2,6 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { FilterText, Flag, Instant, page, pageQuery } from "./common.ts";
 import { EventView } from "./events.ts";
+import { HaltView } from "./halts.ts";
 import { JobView } from "./jobs.ts";
 import { StatusWord, WorkspaceView } from "./workspaces.ts";
 
@@ -77,6 +78,8 @@ export const PermitDetail = PermitView.extend({
   job: JobView.nullable(),
   /** Newest first, at most {@link EVENTS_SHOWN}. */
   events: z.array(EventView),
+  /** Since when, by whom and why; null: it is not halted. */
+  halt: HaltView.nullable(),
   /** What is wrong and what to do; empty: all is as it should be. */
   troubles: z.array(TroubleView),
   /** When the platform was last looked at; null: never. */

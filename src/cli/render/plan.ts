@@ -60,7 +60,7 @@ function standingLines(
   return [
     ...(deletedAt === null ? [] : [`It was ${deletedText(deletedAt, nowMs)}.`]),
     ...(halted && deletedAt === null
-      ? ["Halted: nothing is given and no volume goes before the event permit.resumed."]
+      ? ["Halted: nothing is given and no volume goes before wps resume."]
       : []),
     ...outdated.map((key) => `${key} is ${OUTDATED_TEXT}`),
   ];
