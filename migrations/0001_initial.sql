@@ -12,6 +12,10 @@ create table permits (
   status           text,
   tier             text,
   expires_at       text,
+  -- 1: that this date has passed is on record, whatever a clock says later.
+  expired          integer not null default 0 check (expired in (0, 1)),
+  -- When something is due because of the date: a warning, or its end. 0: it has not been looked at; null: nothing.
+  expiry_due_ms    integer,
   members          text    not null check (json_valid(members)),
   accounts         text    not null check (json_valid(accounts)),
   holders          text    not null check (json_valid(holders)),
@@ -29,6 +33,17 @@ create table permits (
   created_at_ms    integer not null,
   updated_at_ms    integer not null
 ) strict;
+
+create index permits_by_expiry on permits (expiry_due_ms, permit_id) where expiry_due_ms is not null;
+
+-- Warnings that were given, or passed over for a nearer one: each once for a permit's date.
+create table expiry_warnings (
+  permit_id  text    not null references permits (permit_id) deferrable initially deferred,
+  expires_at text    not null,
+  days       integer not null,
+  at_ms      integer not null,
+  primary key (permit_id, expires_at, days)
+) strict, without rowid;
 
 create trigger permits_deletion_is_final before update of deletion on permits
 when (old.deletion = 'requested' and new.deletion = 'none') or (old.deletion = 'done' and new.deletion <> 'done')

@@ -113,7 +113,7 @@ function buildApi(foundation: Foundation, work: Work, broker: Broker): Router {
     health: healthSources({ broker, driver, runner, drift, probing, readModel, selfCheck }),
     feed,
     accept: acceptPosted(broker.accept, wake),
-    plan: makePlanFor({ db, driver, phases, site }),
+    plan: makePlanFor({ db, driver, phases, site, clock }),
     wake,
     isReady: () => !stopping.aborted,
   };

@@ -110,14 +110,17 @@ function notReady(snapshot: Snapshot, pair: WorkspacePair | null, why?: string):
   const because = why ?? pair?.row?.detail ?? (word === "RUNNING" ? null : job?.waitingFor) ?? null;
   const detail = `Cannot connect to ${what}: it is ${word}${because === null ? "" : `, ${because}`}`;
   return new ProblemError("not-ready", detail, {
-    reason: permit.halted ? "halted" : "pod-not-ready",
+    reason: permit.halted ? "halted" : snapshot.expired ? "deadline" : "pod-not-ready",
     advice: adviceFor(snapshot),
   });
 }
 
-function adviceFor({ permit, status }: Snapshot): string {
+function adviceFor({ permit, status, expired }: Snapshot): string {
   if (permit.deletion !== "none") return "The permit is deleted; no connection returns";
   if (permit.halted) return "The permit is halted; connections return once it is resumed";
+  if (expired) {
+    return `The permit expired at ${permit.expiresAt}; connections return after an event with a new expiresAt`;
+  }
   if (permit.stopRequested) return "It was stopped; it returns with permit.workspace.start_requested";
   if (status === "NONE" || status === "ARCHIVED") return "This phase has no workspace";
   return "Ask again in a moment, or look at GET /permits/{permitId}";

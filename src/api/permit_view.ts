@@ -10,7 +10,7 @@ import type { PermitDetail, PermitView, VolumeView } from "./schemas/permits.ts"
 import type { Snapshot } from "../store/snapshot.ts";
 
 /** One permit for a list. */
-export function permitView({ permit, job, status }: Snapshot): PermitView {
+export function permitView({ permit, job, status, expired }: Snapshot): PermitView {
   return {
     permitId: permit.permitId,
     status,
@@ -21,6 +21,7 @@ export function permitView({ permit, job, status }: Snapshot): PermitView {
     deletion: permit.deletion,
     tier: permit.tier,
     expiresAt: permit.expiresAt,
+    expired,
     version: permit.version,
     revision: permit.lastRevision,
     jobId: job !== null && isOpen(job) ? job.id : null,

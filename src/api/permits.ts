@@ -89,7 +89,7 @@ async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDe
     job: job === null ? null : jobView(job, await usualDurationMs(deps.db, job), nowMs),
     events: events.items.map(eventView),
     halt,
-    troubles: troublesOf(snapshot, { workspaces, volumes, halt, nowMs }),
+    troubles: troublesOf(snapshot, { workspaces, volumes, halt }),
     observedAt: observedAt(snapshot),
   };
 }

@@ -10,11 +10,10 @@ export interface Told {
   volumes: VolumeView[];
   /** The halt that stands. */
   halt: HaltView | null;
-  nowMs: number;
 }
 
 /** Everything wrong with a permit, the gravest first; empty: all is as it should be. */
-export function troublesOf(snapshot: Snapshot, { workspaces, volumes, halt, nowMs }: Told): TroubleView[] {
+export function troublesOf(snapshot: Snapshot, { workspaces, volumes, halt }: Told): TroubleView[] {
   return [
     ...uncut(snapshot, workspaces),
     ...breaches(workspaces),
@@ -22,7 +21,7 @@ export function troublesOf(snapshot: Snapshot, { workspaces, volumes, halt, nowM
     ...fromDesired(snapshot),
     ...fromJob(snapshot),
     ...fromHalt(snapshot, halt),
-    ...fromPermit(snapshot, nowMs),
+    ...fromPermit(snapshot),
   ];
 }
 
@@ -131,15 +130,15 @@ function orderText({ by, reason, breached }: HaltView["orders"][number]): string
   return `by ${who}${what === null ? "" : `: ${what}`}`;
 }
 
-function fromPermit({ permit }: Snapshot, nowMs: number): TroubleView[] {
+function fromPermit({ permit, status, expired }: Snapshot): TroubleView[] {
   const troubles: TroubleView[] = [];
-  const expiresMs = permit.expiresAt === null ? NaN : Date.parse(permit.expiresAt);
-  if (expiresMs <= nowMs && permit.deletion === "none") {
+  if (expired) {
+    const state = status === "STOPPING" ? "are being stopped" : "are stopped";
     troubles.push({
       reason: "deadline",
       target: "permit",
-      message: `The permit expired at ${permit.expiresAt}`,
-      advice: "Nothing is taken away by itself; the Permit Manager decides what follows",
+      message: `The permit expired at ${permit.expiresAt}: its network is cut and its workspaces ${state}`,
+      advice: "Send an event with a new expiresAt, or null for no end; the volumes are kept meanwhile",
     });
   }
   return troubles;

@@ -1,5 +1,6 @@
 /** What would change, for `wps plan` and its route: the runner's own pure function on a fresh observation. */
 import type { MakePlan } from "../api/deps.ts";
+import type { Clock } from "../core/clock.ts";
 import { isOutdated } from "../core/condition.ts";
 import { judge } from "../core/doubt.ts";
 import type { Driver } from "../core/driver.ts";
@@ -15,7 +16,9 @@ import { passwordKeys } from "../store/secrets.ts";
 import { listVolumes } from "../store/volumes.ts";
 
 /** Plans without writing anything; with `status`, as if an event with that status had just been accepted. */
-export function makePlanFor(deps: { db: Db; driver: Driver; phases: PhaseSet; site: Site }): MakePlan {
+export function makePlanFor(
+  deps: { db: Db; driver: Driver; phases: PhaseSet; site: Site; clock: Clock },
+): MakePlan {
   return async (permitId, status, signal) => {
     const permit = await getPermit(deps.db, permitId);
     if (permit === null) {
@@ -27,10 +30,11 @@ export function makePlanFor(deps: { db: Db; driver: Driver; phases: PhaseSet; si
     const observed = await deps.driver.observe(permitId, signal);
     const proven = await provenInstances(deps.db, permitId);
     const { phases, site } = deps;
-    const desired = judge({ permit: wish, records, observedVolumes: observed.volumes, phases, site });
+    const nowMs = deps.clock.now();
+    const desired = judge({ permit: wish, records, observedVolumes: observed.volumes, phases, site, nowMs });
     const wanted = desired.mode === "apply" ? desired.workspaces : [];
     return {
-      plan: plan({ permit: wish, records, proven, observed, passwords, phases, site }),
+      plan: plan({ permit: wish, records, proven, observed, passwords, phases, site, nowMs }),
       outdated: observed.workspaces.filter((seen) =>
         isOutdated(seen, wanted.find(({ key }) => key === seen.key) ?? null)
       ).map(({ key }) => key),

@@ -3,6 +3,7 @@ import { createJobFeed, type JobFeed } from "../api/job_feed.ts";
 import { CLAIM_LOOP, createBell } from "../runner/bell.ts";
 import type { Alarm } from "../runner/breach.ts";
 import { type Drift, startDrift } from "../runner/drift.ts";
+import { startExpiry } from "../runner/expiry.ts";
 import { type Probing, startProbing } from "../runner/probing.ts";
 import { startPruning } from "../runner/pruning.ts";
 import { type Runner, startRunner } from "../runner/runner.ts";
@@ -37,6 +38,9 @@ export async function startWork(foundation: Foundation, releases: Releases, alar
     readModel.changed(permitId);
   };
   const common = { db, driver, clock, random, phases, site, bell, log, bootEpoch, alarm, changed };
+  // Before jobs are claimed: what expired while the service was away is cut first.
+  const expiry = await startExpiry({ ...common, warnDays: config.permits.expiry.warnDays });
+  releases.add("expiry", () => expiry.stop());
   const drift = startDrift({ ...common, intervalMs: config.runner.drift.intervalMs });
   releases.add("drift", () => drift.stop());
   const runner = await startRunner({
@@ -62,6 +66,7 @@ export async function startWork(foundation: Foundation, releases: Releases, alar
   const wake = (permitId: string): void => {
     bell.ring(permitId);
     bell.ring(CLAIM_LOOP);
+    expiry.wake();
     changed(permitId);
   };
   return { runner, drift, probing, readModel, feed, wake, stopping: stopping.signal };

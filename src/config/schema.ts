@@ -10,7 +10,12 @@ import {
   type RedisSettings,
 } from "./sections/messaging.ts";
 import { networkSection, type NetworkSettings } from "./sections/network.ts";
-import { runnerSection, type RunnerSettings } from "./sections/runner.ts";
+import {
+  permitsSection,
+  type PermitsSettings,
+  runnerSection,
+  type RunnerSettings,
+} from "./sections/runner.ts";
 import {
   apiSection,
   type ApiSettings,
@@ -56,6 +61,7 @@ export interface Config {
   defaultTier: string;
   volumes: VolumesSettings;
   runner: RunnerSettings;
+  permits: PermitsSettings;
 }
 
 /** A configuration file's content, secrets already read from their files. */
@@ -76,6 +82,7 @@ export const configSchema: z.ZodType<Config> = section({
   defaultTier: text(/^[a-z][a-z0-9-]{0,31}$/, "the name of a tier").optional(),
   volumes: volumesSection,
   runner: runnerSection,
+  permits: permitsSection,
 }).transform(({ defaultTier, ...given }, context): Config => {
   const names = Object.keys(given.tiers);
   const config = { ...given, defaultTier: defaultTier ?? (names.length === 1 ? names[0] ?? "" : "standard") };

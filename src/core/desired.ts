@@ -7,6 +7,7 @@ import { isWayOut, type MountRule, type PhaseSet, type WorkspaceRule } from "./p
 import type { ObservedVolume } from "./observed.ts";
 import type { Consolidation } from "./step.ts";
 import type { Site } from "./site.ts";
+import { isExpired } from "./expiry.ts";
 import { Fault } from "./fault.ts";
 import { type DesiredVolume, parseVolumeKey, type VolumeId, volumeKey, type VolumeRule } from "./volume.ts";
 import type { DesiredWorkspace, Mount } from "./workspace.ts";
@@ -18,11 +19,14 @@ export interface DesireInput {
   observedVolumes: ObservedVolume[];
   phases: PhaseSet;
   site: Site;
+  /** The time in epoch milliseconds: a permit's date ends it without any event. */
+  nowMs: number;
 }
 
 /**
- * What should be. `apply`: these workspaces and no others. `hold`: halted; whatever runs is cut and stopped.
- * `destroy`: a deleted permit; `volumes` false while halted. `unknown`: no phase file has this status.
+ * What should be. `apply`: these workspaces and no others. `hold`: halted, or its time is over; whatever runs is cut and
+ * stopped, `why` says it to people. `destroy`: a deleted permit; `volumes` false while halted. `unknown`: no phase file
+ * has this status.
  */
 export type Desired =
   | {
@@ -37,7 +41,7 @@ export type Desired =
     /** Sensitive now, new taint included. */
     sensitive: ReadonlySet<string>;
   }
-  | { mode: "hold" }
+  | { mode: "hold"; why: string }
   | { mode: "destroy"; volumes: boolean }
   | { mode: "unknown"; status: string };
 
@@ -45,7 +49,10 @@ export type Desired =
 export function desire(input: DesireInput): Desired {
   const { permit, phases } = input;
   if (permit.deletion !== "none") return { mode: "destroy", volumes: !permit.halted };
-  if (permit.halted) return { mode: "hold" };
+  if (permit.halted) return { mode: "hold", why: "the permit is halted" };
+  if (isExpired(permit, input.nowMs)) {
+    return { mode: "hold", why: `the permit expired at ${permit.expiresAt}` };
+  }
   const phase = permit.status === null ? undefined : phases.statuses.get(permit.status);
   if (permit.status !== null && phase === undefined) return { mode: "unknown", status: permit.status };
 
@@ -217,7 +224,7 @@ function consolidationsInto(input: DesireInput, target: string): Consolidation[]
     .filter((id) => {
       const isUpload = input.phases.volumes.get(id.volume)?.per === "dataHolder" && id.owner !== null;
       return isUpload && !(permit.ingressOpen && id.generation === permit.ingressBatch);
-    }).map((id) => consolidation(permit, id, into));
+    }).map((id) => consolidation(input, id, into));
 }
 
 /** Not on its way out: a destruction that was only intended when a crash came is planned again. */
@@ -225,12 +232,17 @@ function isStanding(input: DesireInput, key: string): boolean {
   return input.observedVolumes.some((volume) => volume.key === key && volume.state !== "terminating");
 }
 
-function consolidation(permit: Permit, from: VolumeId, into: DesiredVolume): Consolidation {
+function consolidation(
+  { permit, records }: DesireInput,
+  from: VolumeId,
+  into: DesiredVolume,
+): Consolidation {
   const holder = from.owner ?? "";
+  const fromKey = volumeKey(from);
   const { uid, gid } = accountOf(permit, permit.holders[holder] ?? holder);
   return {
     from,
-    fromKey: volumeKey(from),
+    fromKey,
     into,
     uid,
     gid,

@@ -110,6 +110,7 @@ function withFields(permit: Permit, event: PermitEvent, phases: PhaseSet): Permi
   // A status that arrives closes an ingress opened earlier (DESIGN 4); one that a flag merely repeats does not.
   const arrives = update.status !== undefined && (changes || event.type === "permit.status.updated");
   const members = replaceGiven(permit.members, update);
+  const expiresAt = update.expiresAt === undefined ? permit.expiresAt : update.expiresAt;
   const keeps = status !== null && phases.statuses.get(status)?.keepsIngress === true;
   return {
     ...permit,
@@ -121,7 +122,8 @@ function withFields(permit: Permit, event: PermitEvent, phases: PhaseSet): Permi
     },
     status,
     tier: update.tier ?? permit.tier,
-    expiresAt: update.expiresAt === undefined ? permit.expiresAt : update.expiresAt,
+    expiresAt,
+    expired: permit.expired && expiresAt === permit.expiresAt,
     ingressOpen: permit.ingressOpen && !(arrives && !keeps),
     stopRequested: permit.stopRequested && !changes,
   };

@@ -37,6 +37,8 @@ export interface Permit {
   expiresAt: string | null;
   /** How many times an ingress was opened; uploads volumes carry it as generation. */
   ingressBatch: number;
+  /** That this date has passed is on record: it stays so whatever the clock says, until another date (or none) comes. */
+  expired: boolean;
   ingressOpen: boolean;
   stopRequested: boolean;
   halted: boolean;
@@ -62,6 +64,7 @@ export function newPermit(permitId: string): Permit {
     expiresAt: null,
     ingressBatch: 0,
     ingressOpen: false,
+    expired: false,
     stopRequested: false,
     halted: false,
     deletion: "none",

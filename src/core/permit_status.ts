@@ -5,6 +5,7 @@
  */
 import { liveInstance } from "./condition.ts";
 import type { Desired } from "./desired.ts";
+import { isExpired } from "./expiry.ts";
 import type { Job } from "./job.ts";
 import type { ObservedWorkspace } from "./observed.ts";
 import type { Permit } from "./permit.ts";
@@ -24,6 +25,8 @@ export interface PermitStatusInput {
   /** The workspaces of the last observation. */
   observed: ObservedWorkspace[];
   job: JobGlimpse;
+  /** Epoch milliseconds. */
+  nowMs: number;
 }
 
 /** Worst first (DESIGN 10): a permit's word is the worst of the workspaces that should run. */
@@ -65,6 +68,10 @@ export function permitStatus(input: PermitStatusInput): Status {
   const { permit, desired, observed, job } = input;
   const ending = endingStatus(permit, observed, job);
   if (ending !== null) return ending;
+  if (isExpired(permit, input.nowMs)) {
+    const resting = expiredStatus(observed, job);
+    return resting === "STOPPED" && archives(input) ? "ARCHIVED" : resting;
+  }
   if (desired === null || desired.mode !== "apply") return "FAILED";
 
   const seen = new Map(observed.map((workspace) => [workspace.key, workspace]));
@@ -87,11 +94,13 @@ export function permitStatus(input: PermitStatusInput): Status {
  * workspaces had when they were seen last.
  */
 export function rememberedStatus(
-  { permit, observed, job }: Pick<PermitStatusInput, "permit" | "observed" | "job">,
+  { permit, observed, job, nowMs }: Pick<PermitStatusInput, "permit" | "observed" | "job" | "nowMs">,
   words: readonly Status[],
 ): Status {
   const known: readonly Status[] = [...WORST_FIRST, "STOPPED"];
-  return endingStatus(permit, observed, job) ?? known.find((status) => words.includes(status)) ?? "NONE";
+  const expired = isExpired(permit, nowMs) ? expiredStatus(observed, job) : null;
+  return endingStatus(permit, observed, job) ?? expired ?? known.find((status) => words.includes(status)) ??
+    "NONE";
 }
 
 /**
@@ -100,9 +109,20 @@ export function rememberedStatus(
  */
 function endingStatus(permit: Permit, observed: ObservedWorkspace[], job: JobGlimpse): Status | null {
   if (permit.deletion === "done") return "DESTROYED";
-  const isOpen = job?.state === "queued" || job?.state === "running";
-  if (permit.halted) return isAlive(observed) || isOpen ? "STOPPING" : "HALTED";
+  if (permit.halted) return isAlive(observed) || isOpen(job) ? "STOPPING" : "HALTED";
   return permit.deletion === "requested" ? "DESTROYING" : null;
+}
+
+/**
+ * STOPPED, of the words there are: compute is off, identity and storage are kept. Not HALTED, because `permit.resumed`
+ * lifts a halt and no expiry; not ARCHIVED, because nobody has archived it, unless its phase did.
+ */
+function expiredStatus(observed: ObservedWorkspace[], job: JobGlimpse): "STOPPING" | "STOPPED" {
+  return isAlive(observed) || isOpen(job) ? "STOPPING" : "STOPPED";
+}
+
+function isOpen(job: JobGlimpse): boolean {
+  return job?.state === "queued" || job?.state === "running";
 }
 
 function isAlive(observed: ObservedWorkspace[]): boolean {

@@ -28,7 +28,7 @@ export function plan(input: PlanInput): Plan {
   const taking = takeAway(takings, input.uncut);
   const waves: StepDraft[][] = [
     secure(input, desired),
-    ...(desired.mode === "hold" ? haltWaves(input, taking) : taking),
+    ...(desired.mode === "hold" ? haltWaves(input, taking, desired.why) : taking),
   ];
   if (input.takingOnly === true) {
     return { permitId: permit.permitId, version: permit.version, steps: numberWaves(waves), obstacles: [] };
@@ -69,16 +69,16 @@ function secure({ permit, observed: { scope, volumes } }: PlanInput, wish: Wish)
   ];
 }
 
-function haltWaves({ observed, insist }: PlanInput, taking: StepDraft[][]): StepDraft[][] {
-  return endTasks(observed, insist === true ? overtake(observed, taking) : taking);
+function haltWaves({ observed, insist }: PlanInput, taking: StepDraft[][], hold: string): StepDraft[][] {
+  return endTasks(observed, insist === true ? overtake(observed, taking, hold) : taking, hold);
 }
 
 /**
  * `taking`, with cuts and stops also of what is seen so already, so that a late start or opening meets another version
  * than it saw. All cuts go first. What is stopped here is off by what was seen: no network need be shut before it.
  */
-function overtake({ workspaces }: Observed, taking: StepDraft[][]): StepDraft[][] {
-  const why = "the permit is halted; nothing that was under way may come after this";
+function overtake({ workspaces }: Observed, taking: StepDraft[][], hold: string): StepDraft[][] {
+  const why = `${hold}; nothing that was under way may come after this`;
   const taken = taking.flat();
   const isTaken = (kind: StepDraft["kind"], target: string): boolean =>
     taken.some((step) => step.kind === kind && step.target === target);

@@ -12,8 +12,8 @@ export interface PlanInput extends Omit<DesireInput, "observedVolumes"> {
   /** The job takes access away (`stop`): where the wish cannot be worked out, nothing that is doubtful stays. */
   closing?: boolean;
   /**
-   * While halted, cut and stop also what is seen cut and stopped: a write of an attempt that ended before is refused
-   * once the versions that it saw have moved (invariant 9).
+   * While halted or expired, cut and stop also what is seen cut and stopped: a write of an attempt that ended before is
+   * refused once the versions that it saw have moved (invariant 9).
    */
   insist?: boolean;
   /** Workspaces whose cut this attempt tried and the platform refused: they are stopped although their network is open. */

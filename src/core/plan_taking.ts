@@ -81,12 +81,15 @@ export function takeAway(takings: Taking[], uncut: ReadonlySet<string> = new Set
 }
 
 /**
- * `taking` with the end of every consolidation that runs, for a halt: it reads sensitive uploads and writes `raw`. It is
- * safe to repeat, so it begins anew after the resume. What succeeded stays: it says that its uploads may go. The first
- * wave ends them, and none of them waits for a pod.
+ * `taking` with the end of every consolidation that runs, for a halt or an expiry (`why`): it reads sensitive uploads and
+ * writes `raw`. It is safe to repeat, so it begins anew after the resume. What succeeded stays: it says that its uploads
+ * may go. The first wave ends them, and none of them waits for a pod.
  */
-export function endTasks({ tasks }: Observed, [first = [], ...rest]: StepDraft[][]): StepDraft[][] {
-  const why = "the permit is halted";
+export function endTasks(
+  { tasks }: Observed,
+  [first = [], ...rest]: StepDraft[][],
+  why: string,
+): StepDraft[][] {
   const live = tasks.filter(({ state, pods }) =>
     state === "running" || (state === "failed" && pods.length > 0)
   );
@@ -118,7 +121,7 @@ function reasonToTake(
 ): Taking["why"] | null {
   const { network, power, instances } = workspace;
   if (power !== "running" && instances.length === 0 && network.state !== "open") return null;
-  if (desired.mode === "hold") return { text: "the permit is halted", stop: true };
+  if (desired.mode === "hold") return { text: desired.why, stop: true };
   if (desired.mode === "destroy") return { text: "the permit is deleted", stop: true };
   if (desired.mode === "doubt") return reasonInDoubt(workspace, desired, closing);
   const wanted = desired.workspaces.find((candidate) => candidate.key === workspace.key);

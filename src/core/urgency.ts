@@ -1,4 +1,5 @@
 /** Which job a new wish needs, and how urgently: cutting access comes before giving it (DESIGN 6). */
+import { isExpired } from "./expiry.ts";
 import { type JobKind } from "./job.ts";
 import { type Account, membersIn } from "./member.ts";
 import { accountKey, type Permit } from "./permit.ts";
@@ -18,27 +19,28 @@ interface Grant {
 
 /**
  * The kind of job that takes a permit from what it should have been to what it should be. `halt` and `delete`
- * as long as they stand; `stop` when nothing runs any more or everything that runs, ran so before: then the
- * job only takes away and may overtake others; `reconcile` when anything is given, and for a permit's first event.
+ * as long as they stand, `halt` also for one whose time is over at `nowMs` (epoch milliseconds); `stop` when nothing
+ * runs any more or everything that runs, ran so before: then the job only takes away and may overtake others;
+ * `reconcile` when anything is given, and for a permit's first event.
  */
-export function jobFor(before: Permit, after: Permit, phases: PhaseSet): JobKind {
+export function jobFor(before: Permit, after: Permit, phases: PhaseSet, nowMs: number): JobKind {
   if (after.halted && !before.halted) return "halt";
   if (after.deletion !== "none") return "delete";
-  if (after.halted) return "halt";
+  if (after.halted || isExpired(after, nowMs)) return "halt";
   const consolidates = (statusPhase(after, phases)?.consolidatesInto ?? null) !== null;
   if (consolidates && after.status !== before.status) return "reconcile";
-  const now = grants(after, phases);
+  const now = grants(after, phases, nowMs);
   // A permit that no event has named before had nothing that could be taken.
   if (now.size === 0) return before.version === 0 ? "reconcile" : "stop";
-  const earlier = grants(before, phases);
+  const earlier = grants(before, phases, nowMs);
   const takesAway = !same(earlier, now) && [...now].every(([key, grant]) => within(grant, earlier.get(key)));
   return takesAway ? "stop" : "reconcile";
 }
 
-/** The running workspaces of a wish by workspace key. Empty while halted or deleted: whatever comes next is given. */
-function grants(permit: Permit, phases: PhaseSet): Map<string, Grant> {
+/** The running workspaces of a wish by workspace key. Empty while halted, expired or deleted: whatever comes next is given. */
+function grants(permit: Permit, phases: PhaseSet, nowMs: number): Map<string, Grant> {
   const found = new Map<string, Grant>();
-  if (permit.halted || permit.deletion !== "none") return found;
+  if (permit.halted || permit.deletion !== "none" || isExpired(permit, nowMs)) return found;
   for (const rule of runningRules(permit, phases)) {
     for (const member of membersIn(permit.members, rule.role)) {
       const owners = rule.mounts.map(({ of }) => of === null ? [] : membersIn(permit.members, of));

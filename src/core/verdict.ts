@@ -31,6 +31,8 @@ export interface DecisionInput {
   phases: PhaseSet;
   /** The site's tiers by name. */
   tiers: ReadonlySet<string>;
+  /** Epoch milliseconds: an expired permit is given nothing. */
+  nowMs: number;
 }
 
 /** The verdict with what follows from it. `reason` is a sentence for the sender, without a full stop. */
@@ -64,7 +66,7 @@ export function decideEvent(input: DecisionInput): Decision {
   if (errors.length > 0) return { verdict: "rejected", errors };
 
   const permit = applyUpdate(before, event, phases);
-  const job = jobFor(before, permit, phases);
+  const job = jobFor(before, permit, phases, input.nowMs);
   return {
     verdict: "accepted",
     permit,
@@ -138,13 +140,24 @@ function outOfOrder(permit: Permit, { revision, time }: PermitEvent): Decision |
 
 /** What a permit should be, without the bookkeeping of how it became so. */
 function wish(permit: Permit): string {
-  const { status, members, tier, expiresAt, ingressBatch, ingressOpen, stopRequested, halted, deletion } =
-    permit;
+  const {
+    status,
+    members,
+    tier,
+    expiresAt,
+    expired,
+    ingressBatch,
+    ingressOpen,
+    stopRequested,
+    halted,
+    deletion,
+  } = permit;
   return canonicalJson({
     status,
     members,
     tier,
     expiresAt,
+    expired,
     ingressBatch,
     ingressOpen,
     stopRequested,

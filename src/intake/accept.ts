@@ -97,13 +97,22 @@ async function judge(
   const { phases, tiers } = rules;
   const { source, id, type, permitId, bodyHash } = event;
   if (effectOf(type, phases) === null) {
-    return decideEvent({ event, permit: null, seen: null, redelivered, unackedTwins: [], phases, tiers });
+    return decideEvent({
+      event,
+      permit: null,
+      seen: null,
+      redelivered,
+      unackedTwins: [],
+      phases,
+      tiers,
+      nowMs,
+    });
   }
   const permit = await getPermit(tx, permitId);
   const seen = id === null ? null : await findEvent(tx, source, id);
   const twins = id === null && redelivered ? await findUnackedTwins(tx, permitId, type, bodyHash) : [];
   const unackedTwins = twins.map(({ seq }) => seq).filter((seq) => seq <= recordedBefore);
-  const decision = decideEvent({ event, permit, seen, redelivered, unackedTwins, phases, tiers });
+  const decision = decideEvent({ event, permit, seen, redelivered, unackedTwins, phases, tiers, nowMs });
   if (decision.verdict !== "accepted") return decision;
   try {
     return { ...decision, permit: await withAccounts(tx, decision.permit, rules.uidRange, nowMs) };

@@ -73,6 +73,7 @@ export async function lookForDrift(
     passwords,
     phases,
     site,
+    nowMs: deps.clock.now(),
   };
   const made = plan(input);
   const taking = plan({ ...input, takingOnly: true });
@@ -131,8 +132,9 @@ async function keep(
   observed: Observed,
   job: Job | null,
 ): Promise<void> {
-  const wish = judge({ permit, records, observedVolumes: observed.volumes, phases, site });
-  await keepSighting(tx, sightingOf(permit, wish, observed, job), clock.now());
+  const nowMs = clock.now();
+  const wish = judge({ permit, records, observedVolumes: observed.volumes, phases, site, nowMs });
+  await keepSighting(tx, sightingOf(permit, wish, observed, job), nowMs);
 }
 
 /** Whether what the permit lacks is left as it is: a person cancelled it, or it failed and its time has not come. */

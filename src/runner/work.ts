@@ -87,6 +87,7 @@ function attemptDeps(deps: WorkDeps, job: Job, ledger: Ledger): AttemptDeps {
         observed,
         phases,
         site,
+        nowMs: deps.clock.now(),
         takingOnly,
         uncut: trials.uncut,
         passwords: trials.passwords,
@@ -98,12 +99,19 @@ function attemptDeps(deps: WorkDeps, job: Job, ledger: Ledger): AttemptDeps {
 }
 
 function seeing(
-  { phases, site }: WorkDeps,
+  { phases, site, clock }: WorkDeps,
   permit: Permit,
   records: VolumeRecord[],
   observed: Observed,
 ): Seeing {
-  const wish = judge({ permit, records, observedVolumes: observed.volumes, phases, site });
+  const wish = judge({
+    permit,
+    records,
+    observedVolumes: observed.volumes,
+    phases,
+    site,
+    nowMs: clock.now(),
+  });
   return (glimpse) => sightingOf(permit, wish, observed, glimpse);
 }
 

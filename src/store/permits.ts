@@ -39,6 +39,7 @@ const permitRow = z.object({
   status: z.string().nullable(),
   tier: z.string().nullable(),
   expiresAt: z.string().nullable(),
+  expired: flag,
   members: json(members),
   accounts: json(z.record(z.string(), account)),
   holders: json(z.record(z.string(), z.string())),
@@ -62,7 +63,8 @@ const permitRow = z.object({
     : { type: latestType, bodyHash: latestBodyHash },
 }));
 
-const COLUMNS = `permit_id as permitId, status, tier, expires_at as expiresAt, members, accounts, holders,
+const COLUMNS =
+  `permit_id as permitId, status, tier, expires_at as expiresAt, expired, members, accounts, holders,
   fs_group as fsGroup, ingress_batch as ingressBatch, ingress_open as ingressOpen,
   stop_requested as stopRequested, halted, deletion, last_revision as lastRevision, last_time as lastTime,
   latest_type as latestType, latest_body_hash as latestBodyHash, version,
@@ -85,12 +87,15 @@ export async function getStoredPermit(reader: Reader, permitId: string): Promise
 /** Inserts or replaces the permit's row and brings its members' rows into step. */
 export async function savePermit(tx: Tx, permit: Permit, nowMs: number): Promise<void> {
   await tx.run(
-    `insert into permits (permit_id, status, tier, expires_at, members, accounts, holders, fs_group, ingress_batch,
+    `insert into permits (permit_id, status, tier, expires_at, expired, expiry_due_ms, members, accounts, holders, fs_group, ingress_batch,
        ingress_open, stop_requested, halted, deletion, last_revision, last_time, latest_type, latest_body_hash,
        version, created_at_ms, updated_at_ms)
-     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
      on conflict (permit_id) do update set status = excluded.status, tier = excluded.tier,
-       expires_at = excluded.expires_at, members = excluded.members, accounts = excluded.accounts,
+       expires_at = excluded.expires_at, expired = excluded.expired,
+       expiry_due_ms = case when excluded.expiry_due_ms is null then null
+         when permits.expires_at is excluded.expires_at then permits.expiry_due_ms else excluded.expiry_due_ms end,
+       members = excluded.members, accounts = excluded.accounts,
        holders = excluded.holders,
        fs_group = excluded.fs_group, ingress_batch = excluded.ingress_batch, ingress_open = excluded.ingress_open,
        stop_requested = excluded.stop_requested, halted = excluded.halted, deletion = excluded.deletion,
@@ -102,6 +107,8 @@ export async function savePermit(tx: Tx, permit: Permit, nowMs: number): Promise
       permit.status,
       permit.tier,
       permit.expiresAt,
+      asFlag(permit.expired),
+      isDated(permit) ? 0 : null,
       JSON.stringify(permit.members),
       JSON.stringify(permit.accounts),
       JSON.stringify(permit.holders),
@@ -121,6 +128,11 @@ export async function savePermit(tx: Tx, permit: Permit, nowMs: number): Promise
     ],
   );
   await saveMembers(tx, permit, nowMs);
+}
+
+/** Whether the permit's date is still to be watched; a date that has come is looked at as soon as may be (0). */
+function isDated({ expiresAt, expired, deletion }: Permit): boolean {
+  return expiresAt !== null && !expired && deletion === "none";
 }
 
 async function saveMembers(tx: Tx, permit: Permit, nowMs: number): Promise<void> {

@@ -1,5 +1,7 @@
 /** One permit as the database has it: what should be, what was last seen, and its job. */
+import type { Clock } from "../core/clock.ts";
 import { desire, type Desired } from "../core/desired.ts";
+import { isExpired } from "../core/expiry.ts";
 import { type Fault, toFault } from "../core/fault.ts";
 import type { Job } from "../core/job.ts";
 import { permitStatus, rememberedStatus, workspaceStatus } from "../core/permit_status.ts";
@@ -25,6 +27,8 @@ export interface Snapshot {
   desired: Desired | null;
   fault: Fault | null;
   status: Status;
+  /** The permit's time is over, and it is not deleted. */
+  expired: boolean;
 }
 
 /** What a snapshot is computed with. */
@@ -34,6 +38,8 @@ export interface SnapshotDeps {
   /** Why `phases` is empty: they cannot be read. What is told then is what was seen last. */
   phasesFault?: Fault;
   site: Site;
+  /** Whether a permit has expired is a matter of now. */
+  clock: Pick<Clock, "now">;
 }
 
 /** A workspace with both sides; at least one of them is there. */
@@ -52,24 +58,26 @@ export async function readSnapshot(deps: SnapshotDeps, permitId: string): Promis
 /** The snapshot of a permit that was read already. */
 export async function snapshotOf(deps: SnapshotDeps, permit: StoredPermit): Promise<Snapshot> {
   const { db, phases, phasesFault, site } = deps;
+  const nowMs = deps.clock.now();
+  const expired = permit.deletion === "none" && isExpired(permit, nowMs);
   const rows = await workspacesOf(db, permit.permitId);
   const volumes = await listVolumes(db, permit.permitId);
   const job = await openJob(db, permit.permitId) ?? await latestJob(db, permit.permitId);
   const observed = rows.flatMap((row) => row.observed === null ? [] : [row.observed]);
   if (phasesFault !== undefined) {
-    const status = rememberedStatus({ permit, observed, job }, rows.map((row) => row.status));
-    return { permit, rows, volumes, job, desired: null, fault: phasesFault, status };
+    const status = rememberedStatus({ permit, observed, job, nowMs }, rows.map((row) => row.status));
+    return { permit, rows, volumes, job, desired: null, fault: phasesFault, status, expired };
   }
   let desired: Desired | null = null;
   let fault: Fault | null = null;
   try {
     // Volumes seen are records by now: an observation is kept in the same transaction as its volumes.
-    desired = desire({ permit, records: volumes, observedVolumes: [], phases, site });
+    desired = desire({ permit, records: volumes, observedVolumes: [], phases, site, nowMs });
   } catch (thrown) {
     fault = toFault(thrown);
   }
-  const status = permitStatus({ permit, phases, desired, observed, job });
-  return { permit, rows, volumes, job, desired, fault, status };
+  const status = permitStatus({ permit, phases, desired, observed, job, nowMs });
+  return { permit, rows, volumes, job, desired, fault, status, expired };
 }
 
 /** All workspaces of a snapshot by key: those that should be and those that were seen. */

@@ -128,8 +128,8 @@ const troubleCases: TroubleCase[] = [
   {
     why: "past its end",
     reason: "deadline",
-    message: /expired at 2020/,
-    advice: /Permit Manager decides/,
+    message: /expired at 2020-01-01.*network is cut and its workspaces are being stopped$/,
+    advice: /a new expiresAt, or null for no end; the volumes are kept/,
     make: (s) => s.event(statusEvent("ANALYSIS_ACTIVE", { ...PEOPLE, expiresAt: "2020-01-01T00:00:00Z" })),
   },
   {

@@ -132,7 +132,15 @@ async function serviceOn(db: Db, options: ServiceOptions, stopping: AbortSignal)
       const records = await listVolumes(db, permitId);
       const wish = { ...permit, status: status ?? permit.status };
       return {
-        plan: plan({ permit: wish, records, proven: new Set(), observed, phases, site: SITE }),
+        plan: plan({
+          permit: wish,
+          records,
+          proven: new Set(),
+          observed,
+          phases,
+          site: SITE,
+          nowMs: clock.now(),
+        }),
         outdated: observed.workspaces.filter(({ outdated }) => outdated).map(({ key }) => key),
       };
     },
@@ -152,7 +160,14 @@ async function serviceOn(db: Db, options: ServiceOptions, stopping: AbortSignal)
     const paperView = paper.platform.observe();
     const observed = { ...paperView, atMs: clock.now(), workspaces: paperView.workspaces.map(withEndpoint) };
     const records = await listVolumes(db, PERMIT);
-    const wish = judge({ permit, records, observedVolumes: observed.volumes, phases, site: SITE });
+    const wish = judge({
+      permit,
+      records,
+      observedVolumes: observed.volumes,
+      phases,
+      site: SITE,
+      nowMs: clock.now(),
+    });
     const sighting = sightingOf(permit, wish, observed, job);
     await db.write(async (tx) => {
       await saveWorkspaces(tx, PERMIT, sighting.rows);

@@ -65,6 +65,7 @@ Deno.test("loadConfig: everything but the driver has a default", async () => {
         membersMs: 2_592_000_000,
       },
     },
+    permits: { expiry: { warnDays: [30, 7, 1] } },
   });
   assert.deepEqual(Object.keys(config.images), [
     "research",

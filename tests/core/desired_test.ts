@@ -6,6 +6,7 @@ import { parseVolumeKey } from "../../src/core/volume.ts";
 import { builtInPhases, MEMBERS, permitOf, SITE } from "./plan_fixture.ts";
 
 const phases = await builtInPhases();
+const NOW_MS = Date.UTC(2026, 10, 22);
 
 function record(key: string, given: Partial<VolumeRecord> = {}): VolumeRecord {
   return { key, tainted: false, bound: true, destroyed: false, ...given };
@@ -21,7 +22,7 @@ function wish(
   records: VolumeRecord[] = [],
   observedVolumes: ObservedVolume[] = [],
 ): Desired {
-  return desire({ permit: permitOf(permit), records, observedVolumes, phases, site: SITE });
+  return desire({ permit: permitOf(permit), records, observedVolumes, phases, site: SITE, nowMs: NOW_MS });
 }
 
 type Applied = Extract<Desired, { mode: "apply" }>;
@@ -46,11 +47,33 @@ Deno.test("desire: deletion comes before halt, halt before any status", () => {
     [{ status: "ANALYSIS_ACTIVE", deletion: "requested" }, { mode: "destroy", volumes: true }],
     [{ status: "ANALYSIS_ACTIVE", deletion: "done" }, { mode: "destroy", volumes: true }],
     [{ status: "ANALYSIS_ACTIVE", deletion: "requested", halted: true }, { mode: "destroy", volumes: false }],
-    [{ status: "ANALYSIS_ACTIVE", halted: true }, { mode: "hold" }],
+    [{ status: "ANALYSIS_ACTIVE", halted: true }, { mode: "hold", why: "the permit is halted" }],
     [{ status: "NOT_A_STATUS" }, { mode: "unknown", status: "NOT_A_STATUS" }],
-    [{ status: "NOT_A_STATUS", halted: true }, { mode: "hold" }],
+    [{ status: "NOT_A_STATUS", halted: true }, { mode: "hold", why: "the permit is halted" }],
   ];
   for (const [permit, expected] of cases) assert.deepEqual(wish(permit), expected, JSON.stringify(permit));
+});
+
+Deno.test("desire: a permit's date ends it by the clock alone, before any status and after deletion and halt", () => {
+  const past = "2026-11-22T00:00:00.000Z", future = "2026-11-22T00:00:00.001Z";
+  const over: Desired = { mode: "hold", why: `the permit expired at ${past}` };
+  const cases: [why: string, permit: Partial<Permit>, mode: Desired["mode"]][] = [
+    ["the very moment counts", { status: "ANALYSIS_ACTIVE", expiresAt: past }, "hold"],
+    ["a millisecond before it does not", { status: "ANALYSIS_ACTIVE", expiresAt: future }, "apply"],
+    ["no date, no end", { status: "ANALYSIS_ACTIVE", expiresAt: null }, "apply"],
+    ["on record: a clock that went back opens nothing", {
+      status: "ANALYSIS_ACTIVE",
+      expiresAt: future,
+      expired: true,
+    }, "hold"],
+    ["no status has come yet", { status: null, expiresAt: past }, "hold"],
+    ["nobody knows the status: it is held all the same", { status: "NOT_A_STATUS", expiresAt: past }, "hold"],
+    ["what is no instant ended long ago", { status: "ANALYSIS_ACTIVE", expiresAt: "x" }, "hold"],
+    ["deletion goes on", { status: "ANALYSIS_ACTIVE", expiresAt: past, deletion: "requested" }, "destroy"],
+  ];
+  for (const [why, permit, mode] of cases) assert.equal(wish(permit).mode, mode, why);
+  assert.deepEqual(wish({ status: "ANALYSIS_ACTIVE", expiresAt: past }), over);
+  assert.deepEqual(wish({ expiresAt: past, halted: true }), { mode: "hold", why: "the permit is halted" });
 });
 
 const STATUSES: { why: string; permit: Partial<Permit>; workspaces: string[] }[] = [
@@ -275,7 +298,7 @@ Deno.test("desire: sizes are the tier's where it names them, else the volume's o
   };
   for (const [tier, size] of [[null, "5Gi"], ["large", "500Gi"]] as const) {
     const permit = permitOf({ status: "ANALYSIS_ACTIVE", tier });
-    const desired = desire({ permit, records: [], observedVolumes: [], phases, site });
+    const desired = desire({ permit, records: [], observedVolumes: [], phases, site, nowMs: NOW_MS });
     assert.ok(desired.mode === "apply");
     const sizes = new Map(desired.volumes.map((volume) => [volume.key, volume.size]));
     assert.deepEqual([sizes.get("outputs"), sizes.get("prepared")], [

@@ -272,6 +272,9 @@ const analysis: Partial<Permit> = { status: "ANALYSIS" };
 const stoppedA = wanted("a", { power: "stopped" });
 const reviewer = wanted("r", { key: "review/r", kind: "review" });
 
+const NOW_MS = Date.UTC(2026, 10, 22);
+const PAST = "2026-11-21T00:00:00.000Z";
+
 const permitCases: PermitCase[] = [
   {
     why: "all run",
@@ -397,7 +400,7 @@ const permitCases: PermitCase[] = [
   {
     why: "halted and seen so",
     permit: { ...analysis, halted: true },
-    desired: { mode: "hold" },
+    desired: { mode: "hold", why: "the permit is halted" },
     observed: [seen(A, [], SHUT)],
     job: null,
     is: "HALTED",
@@ -405,7 +408,7 @@ const permitCases: PermitCase[] = [
   {
     why: "halted, a pod still there: not said before it is true",
     permit: { ...analysis, halted: true },
-    desired: { mode: "hold" },
+    desired: { mode: "hold", why: "the permit is halted" },
     observed: [usable(A)],
     job: running,
     is: "STOPPING",
@@ -413,7 +416,7 @@ const permitCases: PermitCase[] = [
   {
     why: "halted, and the job that ends a consolidation is at it: no workspace shows that",
     permit: { ...analysis, halted: true },
-    desired: { mode: "hold" },
+    desired: { mode: "hold", why: "the permit is halted" },
     observed: [],
     job: running,
     is: "STOPPING",
@@ -443,6 +446,54 @@ const permitCases: PermitCase[] = [
     is: "DESTROYED",
   },
   {
+    why: "expired and seen so: nothing runs, everything else is kept",
+    permit: { ...analysis, expiresAt: PAST },
+    desired: { mode: "hold", why: "the permit expired" },
+    observed: [seen(A, [], SHUT)],
+    job: null,
+    is: "STOPPED",
+  },
+  {
+    why: "expired, a pod still there: not said before it is true",
+    permit: { ...analysis, expiresAt: PAST },
+    desired: { mode: "hold", why: "the permit expired" },
+    observed: [usable(A)],
+    job: null,
+    is: "STOPPING",
+  },
+  {
+    why: "expired, and its job is still at it",
+    permit: { ...analysis, expiresAt: PAST },
+    desired: { mode: "hold", why: "the permit expired" },
+    observed: [],
+    job: running,
+    is: "STOPPING",
+  },
+  {
+    why: "archived before it expired: that stays true",
+    permit: { status: "ARCHIVED", expiresAt: PAST },
+    desired: { mode: "hold", why: "the permit expired" },
+    observed: [],
+    job: null,
+    is: "ARCHIVED",
+  },
+  {
+    why: "halted and expired: the halt outlasts the date",
+    permit: { ...analysis, halted: true, expiresAt: PAST },
+    desired: { mode: "hold", why: "the permit is halted" },
+    observed: [],
+    job: null,
+    is: "HALTED",
+  },
+  {
+    why: "an expired permit that is deleted",
+    permit: { ...analysis, expiresAt: PAST, deletion: "requested" },
+    desired: { mode: "destroy", volumes: true },
+    observed: [],
+    job: null,
+    is: "DESTROYING",
+  },
+  {
     why: "no phase file has the status",
     permit: { status: "STRANGE" },
     desired: { mode: "unknown", status: "STRANGE" },
@@ -462,7 +513,14 @@ const permitCases: PermitCase[] = [
 
 Deno.test("permitStatus: is the worst of what should run, and the permit's own word where it has one", () => {
   for (const { why, is, permit, desired, observed, job } of permitCases) {
-    const word = permitStatus({ permit: { ...newPermit("p"), ...permit }, phases, desired, observed, job });
+    const word = permitStatus({
+      permit: { ...newPermit("p"), ...permit },
+      phases,
+      desired,
+      observed,
+      job,
+      nowMs: NOW_MS,
+    });
     assert.equal(word, is, why);
   }
 });

@@ -86,6 +86,7 @@ export function journey(phases: PhaseSet): Journey {
       observed: platform.observe(),
       phases,
       site: SITE,
+      nowMs: 0,
     });
   const note = (key: string, change: Partial<VolumeRecord>): void => {
     const known = records.get(key) ?? { key, tainted: false, bound: false, destroyed: false };

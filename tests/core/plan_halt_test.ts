@@ -21,7 +21,7 @@ function atWork(mine: (workspace: ObservedWorkspace) => Partial<ObservedWorkspac
 }
 
 function halt(trip: Journey): Plan {
-  const input = { permit: HALTED, records: [], proven: new Set<string>(), phases, site: SITE };
+  const input = { permit: HALTED, records: [], proven: new Set<string>(), phases, site: SITE, nowMs: 0 };
   return plan({ ...input, observed: trip.platform.observe(), insist: true });
 }
 
@@ -100,6 +100,7 @@ Deno.test("plan: a halt ends the consolidations that run before it waits for any
         proven: new Set<string>(),
         phases,
         site: SITE,
+        nowMs: 0,
       };
       for (const takingOnly of [true, false]) {
         const made = plan({ ...input, observed, insist, takingOnly });

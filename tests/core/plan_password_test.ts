@@ -19,7 +19,15 @@ Deno.test("plan: who runs without a password that WPS knows gets one, and nothin
     trip.reach(permit);
     const records = [...trip.records.values()];
     const { proven } = trip.platform.state;
-    const input = { permit, records, proven, observed: trip.platform.observe(), phases, site: SITE };
+    const input = {
+      permit,
+      records,
+      proven,
+      observed: trip.platform.observe(),
+      phases,
+      site: SITE,
+      nowMs: 0,
+    };
     const made = plan({ ...input, ...given });
     const ids = made.steps.map((step) => {
       const rotates = step.do === "apply" && step.action.kind === "ensure-identity" && step.action.rotate;
@@ -43,6 +51,7 @@ Deno.test("plan: a missing password waits behind what stands in the way", () => 
     observed,
     phases,
     site: SITE,
+    nowMs: 0,
     passwords: new Set(),
   });
   assert.deepEqual([made.steps, made.obstacles.length], [[], 1]);

@@ -30,6 +30,7 @@ function assertReached(trip: Journey, permit: Permit, label: string): void {
     observedVolumes: observed.volumes,
     phases,
     site: SITE,
+    nowMs: 0,
   });
   assert.deepEqual(trip.platform.violations, [], label);
   assert.deepEqual(trip.planFor(permit).steps, [], `${label}: an empty plan when nothing differs`);

@@ -14,6 +14,9 @@ const holders = (dataHolders: typeof MEMBERS.dataHolders): Partial<Permit> => ({
   members: { ...MEMBERS, dataHolders },
 });
 
+const NOW_MS = Date.UTC(2026, 10, 22);
+const PAST = "2026-11-21T00:00:00.000Z";
+
 Deno.test("jobFor: taking access away is urgent, giving it is not", () => {
   assert.ok(virtanen && maes && first && second);
   const active = { status: "ANALYSIS_ACTIVE" };
@@ -31,7 +34,12 @@ Deno.test("jobFor: taking access away is urgent, giving it is not", () => {
     ["the first, halted", { version: 0 }, { halted: true }, "halt"],
     ["the first, deleted", { version: 0 }, { deletion: "requested" }, "delete"],
     ["archived", active, { status: "ARCHIVED" }, "stop"],
-    ["archived again", { status: "ARCHIVED" }, { status: "ARCHIVED", expiresAt: "x" }, "stop"],
+    [
+      "archived again",
+      { status: "ARCHIVED" },
+      { status: "ARCHIVED", expiresAt: "2030-01-01T00:00:00.000Z" },
+      "stop",
+    ],
     ["back to waiting", active, { status: "AWAITING_INGRESS" }, "stop"],
     ["stopped", active, { ...active, stopRequested: true }, "stop"],
     ["started", { ...active, stopRequested: true }, active, "reconcile"],
@@ -80,6 +88,19 @@ Deno.test("jobFor: taking access away is urgent, giving it is not", () => {
     ["recorded while halted", { ...active, halted: true }, { status: "ARCHIVED", halted: true }, "halt"],
     ["resumed", { ...active, halted: true }, active, "reconcile"],
     ["resumed into nothing", { status: "ARCHIVED", halted: true }, { status: "ARCHIVED" }, "stop"],
+    ["expired", active, { ...active, expiresAt: PAST }, "halt"],
+    ["the first, expired", { version: 0 }, { ...active, expiresAt: PAST }, "halt"],
+    ["recorded while expired", { ...active, expiresAt: PAST }, {
+      status: "DATA_PREPARATION_PENDING",
+      expiresAt: PAST,
+    }, "halt"],
+    ["a new date", { ...active, expiresAt: PAST }, { ...active, expiresAt: null }, "reconcile"],
+    ["resumed after its date", { ...active, halted: true }, { ...active, expiresAt: PAST }, "halt"],
+    ["expired and deleted", { ...active, expiresAt: PAST }, {
+      ...active,
+      expiresAt: PAST,
+      deletion: "requested",
+    }, "delete"],
     ["deleted", active, { ...active, deletion: "requested" }, "delete"],
     [
       "deleted while halted",
@@ -101,7 +122,7 @@ Deno.test("jobFor: taking access away is urgent, giving it is not", () => {
     ],
   ];
   for (const [why, before, after, kind] of cases) {
-    assert.equal(jobFor(permitOf({ version: 1, ...before }), permitOf(after), PHASES), kind, why);
+    assert.equal(jobFor(permitOf({ version: 1, ...before }), permitOf(after), PHASES, NOW_MS), kind, why);
   }
 });
 
@@ -110,6 +131,6 @@ Deno.test("jobFor: a setup reviewer sees one home fewer is taking, one more is g
   const both = permitOf({ status: "WORKSPACE_SETUP_REVIEW_PENDING" });
   const one = permitOf({ status: "WORKSPACE_SETUP_REVIEW_PENDING", ...only([maes]) });
   // Its mounts change either way, and a changed mount needs a new instance: nothing that may overtake others.
-  assert.equal(jobFor(both, one, PHASES), "reconcile");
-  assert.equal(jobFor(one, both, PHASES), "reconcile");
+  assert.equal(jobFor(both, one, PHASES, NOW_MS), "reconcile");
+  assert.equal(jobFor(one, both, PHASES, NOW_MS), "reconcile");
 });

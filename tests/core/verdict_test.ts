@@ -34,6 +34,7 @@ function decide(given: Partial<DecisionInput> = {}): Decision {
     unackedTwins: [],
     phases: PHASES,
     tiers: new Set(["standard"]),
+    nowMs: 0,
     ...given,
   });
 }

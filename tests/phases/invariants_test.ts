@@ -78,6 +78,7 @@ function judge(phases: PhaseSet, tainted: number): number {
     observedVolumes: [],
     phases,
     site: { tiers, defaultTier: "standard", waits },
+    nowMs: 0,
   });
   assert.equal(desired.mode, "apply");
   if (desired.mode !== "apply") return 0;

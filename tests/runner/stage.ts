@@ -17,6 +17,7 @@ import type { Receipt } from "../../src/intake/delivery.ts";
 import { createLog, type Log } from "../../src/log.ts";
 import { type Bell, CLAIM_LOOP, createBell } from "../../src/runner/bell.ts";
 import { type Drift, startDrift } from "../../src/runner/drift.ts";
+import { type Expiry, startExpiry } from "../../src/runner/expiry.ts";
 import { type Runner, type RunnerLimits, startRunner } from "../../src/runner/runner.ts";
 import { createVault } from "../../src/runner/vault.ts";
 import type { Db } from "../../src/store/db.ts";
@@ -109,6 +110,8 @@ export interface Stage {
   wake(permitId?: string): void;
   /** Stops runner and drift pass and starts them anew, as the next boot. */
   restart(): Promise<void>;
+  /** Does something while nothing of the service runs, then boots anew. */
+  halted(meanwhile: () => Promise<void>): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -155,7 +158,7 @@ async function build(store: Db, clock: FakeClock, directory: string, options: St
     write: (line) => void lines.push(line),
   });
   const vault = createVault(db, createSealer(await loadSealKey(directory, random), random), random, clock);
-  const parts: { runner: Runner; drift: Drift | null; stop(): Promise<void> }[] = [];
+  const parts: { runner: Runner; drift: Drift | null; expiry: Expiry; stop(): Promise<void> }[] = [];
   let boots = 0;
   let forgiven = 0;
 
@@ -178,6 +181,7 @@ async function build(store: Db, clock: FakeClock, directory: string, options: St
       alarm,
       changed: () => {},
     };
+    const expiry = await startExpiry({ ...common, warnDays: [30, 7, 1] });
     const drift = options.withoutDrift === true
       ? null
       : startDrift({ ...common, intervalMs: options.driftMs ?? 10 * MINUTE_MS });
@@ -200,9 +204,10 @@ async function build(store: Db, clock: FakeClock, directory: string, options: St
       stopping.abort();
       await watching;
       await runner.stop();
+      await expiry.stop();
       await drift?.stop();
     };
-    parts.push({ runner, drift, stop });
+    parts.push({ runner, drift, expiry, stop });
   }
 
   await boot();
@@ -210,6 +215,7 @@ async function build(store: Db, clock: FakeClock, directory: string, options: St
   const wake = (permitId = PERMIT): void => {
     bell.ring(permitId);
     bell.ring(CLAIM_LOOP);
+    last().expiry.wake();
   };
   const stage: Stage = {
     clock,
@@ -271,7 +277,8 @@ async function build(store: Db, clock: FakeClock, directory: string, options: St
     steps: (jobId) => stepsOf(db, jobId),
     async snapshot(permitId = PERMIT): Promise<Snapshot> {
       const site = { ...SITE, waits: WAITS };
-      return await readSnapshot({ db, phases, site }, permitId) ?? assert.fail(`no permit ${permitId}`);
+      return await readSnapshot({ db, phases, site, clock }, permitId) ??
+        assert.fail(`no permit ${permitId}`);
     },
     permit: async (permitId = PERMIT) =>
       await getPermit(db, permitId) ?? assert.fail(`no permit ${permitId}`),
@@ -294,6 +301,11 @@ async function build(store: Db, clock: FakeClock, directory: string, options: St
     wake,
     async restart(): Promise<void> {
       await last().stop();
+      await boot();
+    },
+    async halted(meanwhile): Promise<void> {
+      await last().stop();
+      await meanwhile();
       await boot();
     },
     async stop(): Promise<void> {

@@ -1,5 +1,6 @@
 /** What the Permit Manager publishes in a run: each permit's way through its phases, as a seed draws it. */
 import type { Faults } from "./faults.ts";
+import { START_MS } from "./timeline.ts";
 import type { SeededRandom } from "../seeded_random.ts";
 
 /** The statuses of DESIGN 4. */
@@ -46,6 +47,11 @@ const MOVES_MAX = 9;
 const PERMITS_MAX = 4;
 /** Between two events of one permit: mostly less than a phase takes, sometimes long. */
 const SHORT_MS = 3_000, LONG_MS = 900_000;
+/**
+ * A date that comes while the run goes on, a date beyond every run, or none any more: so that what expired is lifted, too.
+ * Runs end long after the soonest; wrong clocks are off by less than the furthest is away.
+ */
+const SOON_MS = 400_000, FAR_MS = 4_000 * 86_400_000;
 /** Copies and delays of a publisher that tries again. */
 const AGAIN_MAX_MS = 60_000;
 
@@ -139,6 +145,7 @@ function compose(
   const routingKey = isFlag ? move : "permit.status.updated";
   const named = isFirst || move === "people" ? people(random) : {};
   const status = isFlag || move === "people" ? {} : { status: move };
+  const date = dateOf(move, atMs, random);
   const messageId = `evt-${permitId}-${index}`;
   const body = style === "canonical"
     ? {
@@ -146,9 +153,9 @@ function compose(
       type: routingKey,
       permitId,
       revision: index + 1,
-      data: { ...status, ...named },
+      data: { ...status, ...named, ...date },
     }
-    : { permitId, ...status, ...named };
+    : { permitId, ...status, ...named, ...date };
   return {
     permitId,
     index,
@@ -158,6 +165,13 @@ function compose(
     messageId: style === "canonical" ? null : messageId,
     body: JSON.stringify(body),
   };
+}
+
+/** Halt and deletion take no fields; most events say nothing of a date. */
+function dateOf(move: Move, atMs: number, random: SeededRandom): { expiresAt?: string | null } {
+  if (move === "permit.halted" || move === "permit.deleted" || !random.chance(0.2)) return {};
+  const inMs = random.pick([() => random.between(1, SOON_MS), () => FAR_MS, () => null])();
+  return { expiresAt: inMs === null ? null : new Date(START_MS + atMs + inMs).toISOString() };
 }
 
 /** What publishers and the way to the broker do to a message: copies, delays, nonsense beside it. */

@@ -8,6 +8,7 @@ export interface Accepted {
   type: string;
   data: {
     status?: string;
+    expiresAt?: string | null;
     dataHolders?: { id: string }[];
     researchers?: { username: string }[];
     preprocessor?: { username: string };
@@ -29,7 +30,7 @@ export interface ExpectedWorkspace {
 export type Expected =
   /** Nothing at all, volumes included. */
   | { end: "nothing" }
-  /** No pod; everything else may stay. */
+  /** No pod, halted or past its date; everything else may stay. */
   | { end: "halted" }
   | {
     end: "workspaces";
@@ -50,8 +51,8 @@ interface Wish {
   people: Accepted["data"];
 }
 
-/** The permit's end state. */
-export function expectedAfter(events: readonly Accepted[]): Expected {
+/** The permit's end state, at `nowMs` (epoch milliseconds, by the true clock). */
+export function expectedAfter(events: readonly Accepted[], nowMs: number): Expected {
   const wish = events.reduce(apply, {
     status: null,
     ingressOpen: false,
@@ -62,6 +63,8 @@ export function expectedAfter(events: readonly Accepted[]): Expected {
   });
   if (wish.halted) return { end: "halted" };
   if (wish.deleted) return { end: "nothing" };
+  const { expiresAt = null } = wish.people;
+  if (expiresAt !== null && Date.parse(expiresAt) <= nowMs) return { end: "halted" };
   const workspaces = [...phase(wish), ...(wish.ingressOpen ? airlocks(wish.people) : [])];
   const consolidated = wish.status === "DATA_PREPARATION_PENDING" ||
     wish.status === "DATA_PREPARATION_REWORK";

@@ -10,7 +10,7 @@ interface Timer {
 }
 
 /** A Sunday at noon, far from any change of the calendar. */
-const START_MS = Date.UTC(2026, 10, 22, 12);
+export const START_MS = Date.UTC(2026, 10, 22, 12);
 
 /** The world's own clock: cluster, broker and people live by it. Processes have clocks of their own, see life.ts. */
 export class Timeline implements Clock {

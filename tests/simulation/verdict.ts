@@ -14,14 +14,16 @@ export async function complaints(world: World, permitIds: readonly string[]): Pr
   for (const permitId of permitIds) {
     const events = await acceptedEvents(world, permitId);
     const seen = snapshotOf(world.cluster, permitId);
-    found.push(...await jobComplaints(world, permitId, expectedAfter(events)));
+    const expected = expectedAfter(events, world.timeline.now());
+    found.push(...await jobComplaints(world, permitId, expected));
+    found.push(...await expiryComplaints(world, permitId));
     if (events.length === 0) {
       if (seen.scope !== "absent" || seen.volumes.length > 0) {
         found.push(`${permitId}: exists without an event`);
       }
       continue;
     }
-    for (const text of differences(expectedAfter(events), seen)) found.push(`${permitId}: ${text}`);
+    for (const text of differences(expected, seen)) found.push(`${permitId}: ${text}`);
   }
   const known = new Set(permitIds);
   const scopes = world.cluster.read(({ state }) => Object.values(state.scopes));
@@ -45,6 +47,7 @@ export async function acceptedEvents(world: World, permitId: string): Promise<Ac
 const person = z.object({ username: z.string() });
 const fields = z.object({
   status: z.string().optional(),
+  expiresAt: z.string().nullable().optional(),
   dataHolders: z.array(z.object({ id: z.string() })).optional(),
   researchers: z.array(person).optional(),
   preprocessor: person.optional(),
@@ -95,6 +98,22 @@ async function jobComplaints({ store }: World, permitId: string, expected: Expec
   );
 }
 
+/** Dates of which the service must have spoken: nobody else knows when they pass. */
+async function expiryComplaints({ store, timeline }: World, permitId: string): Promise<string[]> {
+  const rows = await store.read(
+    `select expires_at as expiresAt, expired, (select count(*) from outbox where outbox.permit_id = permits.permit_id
+       and topic = 'workspace.events' and key = 'permit.expired') as told
+     from permits where permit_id = ? and deletion = 'none' and expires_at is not null`,
+    [permitId],
+    z.object({ expiresAt: z.string(), expired: z.number(), told: z.number() }),
+  );
+  return rows.filter(({ expiresAt, expired, told }) =>
+    Date.parse(expiresAt) <= timeline.now() ? expired === 0 || told === 0 : expired === 1
+  ).map(({ expiresAt, expired, told }) =>
+    `${permitId}: ends at ${expiresAt}, and its row says ${expired}, told ${told} times`
+  );
+}
+
 /** Rows that must have a companion. */
 const PAIRS: Record<string, string> = {
   "an event without an audit row":
@@ -129,7 +148,7 @@ function differences(expected: Expected, all: PermitSnapshot): string[] {
         }`,
       ];
     case "halted":
-      return seen.pods.map(({ name }) => `is halted, and pod ${name} exists`);
+      return seen.pods.map(({ name }) => `is halted or expired, and pod ${name} exists`);
     case "workspaces":
       return [...workspaceDifferences(expected.workspaces, seen), ...volumeDifferences(expected, seen)];
   }

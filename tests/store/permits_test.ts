@@ -29,6 +29,7 @@ const FULL: Permit = {
   fsGroup: 30000,
   tier: "large",
   expiresAt: "2027-06-30T00:00:00Z",
+  expired: false,
   ingressBatch: 2,
   ingressOpen: true,
   stopRequested: true,

@@ -19,7 +19,10 @@ export const PermitView = z.object({
   halted: z.boolean(),
   deletion: z.enum(["none", "requested", "done"]),
   tier: z.string().nullable(),
+  /** Null: no end date. */
   expiresAt: z.string().nullable(),
+  /** Its time is over: access has ended, until an event brings another date. */
+  expired: z.boolean(),
   /** How many accepted events made it so. */
   version: z.number().int(),
   revision: z.number().int().nullable(),

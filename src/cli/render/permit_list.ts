@@ -14,17 +14,25 @@ export function permitListLines(permits: PermitView[], { style, surroundings }: 
     statusWord(style, permit.status),
     permit.phase ?? NOTHING,
     flags(permit),
+    expiry(permit),
     permit.jobId === null ? NOTHING : `${permit.jobId}`,
     ago(permit.updatedAt, nowMs),
   ]);
-  return table(style, ["PERMIT", "STATUS", "PHASE", "FLAGS", "JOB", "CHANGED"], rows);
+  return table(style, ["PERMIT", "STATUS", "PHASE", "FLAGS", "EXPIRES", "JOB", "CHANGED"], rows);
 }
 
-function flags({ ingressOpen, stopRequested, halted, deletion }: PermitView): string {
+/** A permit without a date is told as such: nothing ends it but an event. */
+function expiry({ expiresAt, deletion }: PermitView): string {
+  if (deletion === "done") return NOTHING;
+  return expiresAt === null ? "no date" : expiresAt.slice(0, "2026-11-22".length);
+}
+
+function flags({ ingressOpen, stopRequested, halted, expired, deletion }: PermitView): string {
   const words = [
     ingressOpen ? "ingress" : "",
     stopRequested ? "stop" : "",
     halted ? "halted" : "",
+    expired ? "expired" : "",
     deletion === "none" ? "" : deletion === "done" ? "deleted" : "deletion",
   ].filter((word) => word !== "");
   return words.length === 0 ? NOTHING : words.join(",");

@@ -38,13 +38,13 @@ function section(title: string, lines: string[]): string[] {
 }
 
 function headLines(style: Style, permit: PermitDetail, nowMs: number): string[] {
-  const { permitId, status, tier, expiresAt, revision, version, observedAt, deletedAt } = permit;
+  const { permitId, status, tier, revision, version, observedAt, deletedAt } = permit;
   const seen = observedAt === null ? "not looked at on the platform yet" : `seen ${ago(observedAt, nowMs)}`;
   const numbers = [
     revision === null ? null : `revision ${revision}`,
     counted(version, "accepted event"),
     tier === null ? null : `tier ${tier}`,
-    expiresAt === null ? null : `expires ${instantText(expiresAt)}`,
+    deletedAt === null ? expiryText(permit) : null,
     deletedAt === null ? seen : null,
   ];
   return [
@@ -52,6 +52,11 @@ function headLines(style: Style, permit: PermitDetail, nowMs: number): string[] 
     ...standingLines(permit, nowMs).map((line) => `  ${line}`),
     style.dim(`  ${numbers.filter((part) => part !== null).join(", ")}`),
   ];
+}
+
+function expiryText({ expiresAt, expired }: PermitDetail): string {
+  if (expiresAt === null) return "no end date";
+  return `${expired ? "expired" : "expires"} ${instantText(expiresAt)}`;
 }
 
 /** What the permit is, in words: its phase and flags, or since when it is no more. */
@@ -62,11 +67,12 @@ function standingLines(permit: PermitDetail, nowMs: number): string[] {
   return [deletedText(deletedAt, nowMs), ...(name === null ? [] : [`its last status was ${name}`])];
 }
 
-function flagsOf({ ingressOpen, stopRequested, halted, deletion }: PermitDetail): string[] {
+function flagsOf({ ingressOpen, stopRequested, halted, expired, deletion }: PermitDetail): string[] {
   return [
     ingressOpen ? "ingress open" : null,
     stopRequested ? "stop requested" : null,
     halted ? "halted" : null,
+    expired ? "expired" : null,
     deletion === "requested" ? "deletion requested" : null,
   ].filter((flag) => flag !== null);
 }

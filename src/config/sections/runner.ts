@@ -1,5 +1,5 @@
 /** How jobs run: how many at once, how long they wait, how often they try again. */
-import type { z } from "zod";
+import { z } from "zod";
 import type { RetryLimits } from "../../core/retry.ts";
 import type { WaitLimits } from "../../core/site.ts";
 import { count, duration, section } from "../fields.ts";
@@ -40,6 +40,23 @@ function keeping(fallback: string): z.ZodPrefault<ReturnType<typeof duration>> {
  * by default (kube-apiserver --max-requests-inflight). With 8, half of 20 new permits queued behind looks at the others.
  */
 const PARALLEL_PERMITS = 24;
+
+/** `permits:`; what concerns permits rather than the machinery that serves them. */
+export interface PermitsSettings {
+  /** How many days before a permit's date `permit.expiring` is told; each once for a date. */
+  expiry: { warnDays: number[] };
+}
+
+/** Warnings beyond some are noise, and none is long before a permit's whole life. */
+const WARNINGS_MAX = 10, WARN_DAYS_MAX = 3_650;
+
+/** `permits:`. */
+export const permitsSection: z.ZodType<PermitsSettings> = section({
+  expiry: section({
+    warnDays: z.array(count(1, WARN_DAYS_MAX), { error: "expected a list of days such as [30, 7, 1]" })
+      .max(WARNINGS_MAX, { error: `expected at most ${WARNINGS_MAX} numbers of days` }).default([30, 7, 1]),
+  }).prefault({}),
+}).prefault({});
 
 /** `runner:`. */
 export const runnerSection: z.ZodType<RunnerSettings> = section({

@@ -79,7 +79,7 @@ export function beginLife(
   };
   const planFor = async (permit: Permit): Promise<Plan> => {
     const observed = await observe(permit.permitId);
-    return plan({ permit, records: [...records.values()], proven, observed, phases, site: SITE });
+    return plan({ permit, records: [...records.values()], proven, observed, phases, site: SITE, nowMs: 0 });
   };
   const applyAll = async (made: Plan): Promise<void> => {
     for (const wave of nextStretch(made.steps).waves) {
