@@ -220,6 +220,27 @@ begin
   select raise(abort, 'what a volume has been is never forgotten');
 end;
 
+-- Entries of uploads that are never copied, by the hash of their whole list, and who agreed to leave that list out.
+create table refused_uploads (
+  permit_id      text    not null references permits (permit_id) deferrable initially deferred,
+  volume_key     text    not null,
+  list_hash      text    not null check (length(list_hash) = 64),
+  entries        integer not null check (entries > 0),
+  -- The first lines of the list.
+  shown          text    not null check (json_valid(shown) and length(cast(shown as blob)) <= 65536),
+  seen_at_ms     integer not null,
+  accepted_at_ms integer,
+  accepted_by    text,
+  primary key (permit_id, volume_key, list_hash),
+  check ((accepted_at_ms is null) = (accepted_by is null))
+) strict, without rowid;
+
+create trigger refused_uploads_are_accepted_for_good before update on refused_uploads
+when old.accepted_at_ms is not null and (new.accepted_at_ms is not old.accepted_at_ms or new.accepted_by is not old.accepted_by)
+begin
+  select raise(abort, 'what somebody agreed to is on record');
+end;
+
 -- Proofs of isolation, one row for each proof of one instance.
 create table evidence (
   id            integer primary key autoincrement,

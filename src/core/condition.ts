@@ -71,7 +71,7 @@ export function unmet(condition: Condition, observed: Observed): string[] {
         const task = observed.tasks.find((candidate) => candidate.key === key);
         return task?.state === "succeeded"
           ? []
-          : [`consolidation of ${key} ${task?.state ?? "has not started"}`];
+          : [`consolidation of ${key} ${task?.refused ? "was refused" : task?.state ?? "has not started"}`];
       });
     case "ready":
       return unready(condition.workspace, find(condition.workspace));

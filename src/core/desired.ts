@@ -249,5 +249,6 @@ function consolidation(
     fsGroup: permit.fsGroup,
     folder: `${holder}/batch-${from.generation}`,
     holder,
+    accepted: records.find(({ key }) => key === fromKey)?.acceptedList ?? null,
   };
 }

@@ -15,6 +15,7 @@ export const REASONS = [
   "cancelled",
   "conflict",
   "consolidation-failed",
+  "consolidation-refused",
   "deadline",
   "denied",
   "foreign-object",

@@ -98,6 +98,15 @@ export interface ObservedVolume {
   seen: Seen;
 }
 
+/** What of an uploads volume is neither file nor folder (links, pipes, sockets, devices) and is never copied. */
+export interface RefusedEntries {
+  count: number;
+  /** The first of them, a line each, e.g. "link ./a -> /etc/passwd". */
+  shown: string[];
+  /** SHA-256 of the whole list, in hexadecimal digits: what somebody who agrees to leave them out agrees to. */
+  listHash: string;
+}
+
 /** A consolidation that the platform runs or ran. */
 export interface ObservedTask {
   /** The uploads volume's key. */
@@ -106,6 +115,8 @@ export interface ObservedTask {
   state: "running" | "succeeded" | "failed";
   /** Its last words, at most 4096 bytes. */
   message: string | null;
+  /** It failed because of these, and copied nothing. */
+  refused?: RefusedEntries | null;
   /** Why its pod does not start, where a person must act. */
   trouble?: { reason: Trouble; text: string } | null;
   /** Pods of it that are not gone, by name. */

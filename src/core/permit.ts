@@ -17,6 +17,8 @@ export interface VolumeRecord {
   bound: boolean;
   /** Destroyed by WPS on purpose (consolidated uploads, deleted permit). */
   destroyed: boolean;
+  /** The newest list of refused entries that somebody agreed to leave out of its copy; absent: none. */
+  acceptedList?: string | null;
 }
 
 /** The desired side of everything: one row per permit. */

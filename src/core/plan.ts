@@ -16,6 +16,7 @@ import { planGive } from "./plan_stages.ts";
 import { cutStep, numberWaves, scopeStep, type StepDraft, stopStep } from "./plan_steps.ts";
 import { endTasks, takeAway, takingsOf, type Wish } from "./plan_taking.ts";
 import { retainStep } from "./plan_volume_steps.ts";
+import { refusedUploads } from "./refusal.ts";
 import type { Obstacle, Plan, Step } from "./step.ts";
 import { ADVICE } from "./trouble.ts";
 
@@ -169,7 +170,8 @@ function findObstacles(desired: Extract<Desired, { mode: "apply" }>, input: Plan
     message: `Cannot mount ${key}: the volume existed and is no longer there`,
     advice: "Find out who removed it and restore it from backup; WPS never replaces data by an empty volume",
   }));
-  return [...foreign, ...breaches, ...unproven, ...exposed, ...lost];
+  const refused = refusedUploads(desired.consolidations, input);
+  return [...foreign, ...breaches, ...unproven, ...exposed, ...lost, ...refused];
 }
 
 function isLost(record: VolumeRecord, observed: Observed): boolean {

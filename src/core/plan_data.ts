@@ -10,6 +10,7 @@ import {
   taintStep,
   volumeStep,
 } from "./plan_volume_steps.ts";
+import { isRefused } from "./refusal.ts";
 import type { Condition, Consolidation } from "./step.ts";
 
 /** A volume that is being deleted by somebody is waited for, by name, before anything else of it is done. */
@@ -57,8 +58,9 @@ export function consolidationStage(give: GiveInput): StepDraft[][] {
     observed.tasks.find((task) => task.key === key) ?? null;
   const open = give.desired.consolidations.filter(({ fromKey }) => taskOf(fromKey)?.state !== "succeeded");
   const ending = open.filter(({ fromKey }) => (taskOf(fromKey)?.terminating ?? null) !== null);
-  const waiting = open.filter(({ fromKey }) =>
-    taskOf(fromKey)?.state !== "running" && !ending.some((c) => c.fromKey === fromKey)
+  const waiting = open.filter((consolidation) =>
+    taskOf(consolidation.fromKey)?.state !== "running" && !ending.includes(consolidation) &&
+    !isRefused(consolidation, observed, give.input.tried)
   );
   const uploads = open.map(({ fromKey }) => fromKey);
   const why = "uploads are destroyed only after their copies were verified";

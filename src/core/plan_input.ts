@@ -18,6 +18,11 @@ export interface PlanInput extends Omit<DesireInput, "observedVolumes"> {
   insist?: boolean;
   /** Workspaces whose cut this attempt tried and the platform refused: they are stopped although their network is open. */
   uncut?: ReadonlySet<string>;
+  /**
+   * Consolidations that this attempt has started, see `trialOf`: what it was refused it does not start again. Absent: a
+   * refused one is none to start.
+   */
+  tried?: ReadonlySet<string>;
   /** Keys of the workspaces whose password is kept; absent: nobody looked, and none counts as missing. */
   passwords?: ReadonlySet<string>;
 }

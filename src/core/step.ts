@@ -17,14 +17,22 @@ export interface Consolidation {
   folder: string;
   /** The data holder's id. */
   holder: string;
+  /** The list of refused entries, by its hash, that may be left out, if it is exactly what is found; null: none may. */
+  accepted: string | null;
 }
 
 /**
  * Where the checksum manifest of a consolidated folder lies in its target: beside the folder, so that no upload can
  * bear its name. One line per file as `sha256sum` writes it: 64 hex digits, two blanks, path below the folder.
+ * Then one comment per entry that was left out.
  */
 export function manifestPath(folder: string): string {
   return `${folder}.sha256`;
+}
+
+/** Which attempt at a consolidation this is: another one once somebody agreed to leave something else out. */
+export function trialOf({ fromKey, accepted }: Consolidation): string {
+  return `${fromKey} ${accepted ?? ""}`;
 }
 
 /** What a driver is asked to do; each is idempotent and returns when the platform has acknowledged the write. */

@@ -76,6 +76,7 @@ async function rounds(walk: Walk): Promise<AttemptEnd> {
     const made = makePlan(view, observed, {
       insist: stretches === 0,
       uncut: trials.uncut,
+      tried: trials.tried,
       passwords: view.passwords,
     });
     tally.planned(made.steps);
@@ -142,7 +143,7 @@ interface Trials {
   conflicts: number;
   repeats: number;
   last: string;
-  /** Uploads whose consolidation was started. */
+  /** Consolidations that were started. */
   tried: Set<string>;
   /** Workspaces whose cut ended with a fault. */
   uncut: Set<string>;

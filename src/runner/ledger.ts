@@ -202,8 +202,8 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
 }
 
 /** Everything of a sighting but its time. */
-function shapeOf({ rows, volumes }: Sighting): string {
-  return JSON.stringify([rows.map((row) => ({ ...row, observedAtMs: 0 })), volumes]);
+function shapeOf({ rows, volumes, refused }: Sighting): string {
+  return JSON.stringify([rows.map((row) => ({ ...row, observedAtMs: 0 })), volumes, refused]);
 }
 
 /** Waits come last in a stretch: their wave says only that. */

@@ -1,7 +1,7 @@
 /** An observation turned into what the store keeps of it: rows for people, records of volumes, news for others. */
 import type { OutboxMessage } from "../core/audit.ts";
 import { describeInstance, isOutdated, liveInstance, unmet } from "../core/condition.ts";
-import type { Observed, ObservedWorkspace } from "../core/observed.ts";
+import type { Observed, ObservedWorkspace, RefusedEntries } from "../core/observed.ts";
 import type { Permit, VolumeRecord } from "../core/permit.ts";
 import { type JobGlimpse, workspaceStatus } from "../core/permit_status.ts";
 import type { Wish } from "../core/plan_taking.ts";
@@ -10,6 +10,7 @@ import type { DesiredWorkspace } from "../core/workspace.ts";
 import type { Tx } from "../store/db.ts";
 import { appendOutbox } from "../store/outbox.ts";
 import { keepPasswords } from "../store/secrets.ts";
+import { saveRefused } from "../store/refused_uploads.ts";
 import { upsertVolume } from "../store/volumes.ts";
 import { saveWorkspaces, type WorkspaceObservation, workspacesOf } from "../store/workspaces.ts";
 
@@ -18,6 +19,8 @@ export interface Sighting {
   permitId: string;
   rows: WorkspaceObservation[];
   volumes: (VolumeRecord & { observed: string })[];
+  /** Uploads that are not consolidated because of what they hold, by volume key. */
+  refused: { key: string; refused: RefusedEntries }[];
   /** `workspace.*` messages for what changed against the rows kept before. */
   news(before: WorkspaceObservation[]): OutboxMessage[];
 }
@@ -36,10 +39,11 @@ export async function keepSighting(tx: Tx, sighting: Sighting, nowMs: number): P
  * have been started since, and its password made.
  */
 export async function restateSighting(tx: Tx, sighting: Sighting, nowMs: number): Promise<void> {
-  const { permitId, rows, volumes } = sighting;
+  const { permitId, rows, volumes, refused: refusals } = sighting;
   const before = await workspacesOf(tx, permitId);
   await saveWorkspaces(tx, permitId, rows);
   for (const volume of volumes) await upsertVolume(tx, permitId, volume, nowMs);
+  for (const { key, refused } of refusals) await saveRefused(tx, permitId, key, refused, nowMs);
   await appendOutbox(tx, sighting.news(before), nowMs);
 }
 
@@ -74,7 +78,14 @@ export function sightingOf(
       ...(volume.detail ? [volume.detail] : []),
     ].join(", "),
   }));
-  return { permitId: permit.permitId, rows, volumes, news: (before) => newsOf(permit, before, rows) };
+  const refused = observed.tasks.flatMap(({ key, refused }) => refused == null ? [] : [{ key, refused }]);
+  return {
+    permitId: permit.permitId,
+    rows,
+    volumes,
+    refused,
+    news: (before) => newsOf(permit, before, rows),
+  };
 }
 
 function rowOf(

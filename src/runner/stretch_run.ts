@@ -4,7 +4,7 @@ import type { Driver } from "../core/driver.ts";
 import { Fault } from "../core/fault.ts";
 import type { Job } from "../core/job.ts";
 import type { Observed } from "../core/observed.ts";
-import type { ApplyStep } from "../core/step.ts";
+import { type ApplyStep, trialOf } from "../core/step.ts";
 import type { Wanted } from "../store/job_transitions.ts";
 import type { Guard } from "./guard.ts";
 import type { Ledger } from "./ledger.ts";
@@ -21,7 +21,7 @@ export interface StretchDeps {
   ledger: Ledger;
   job: Job;
   tally: Tally;
-  /** Uploads whose consolidation this attempt has started; it is added to. */
+  /** Consolidations that this attempt has started, by {@link trialOf}; it is added to. */
   tried: Set<string>;
   /** Workspaces whose last cut in this attempt ended with a fault; kept up to date. */
   uncut: Set<string>;
@@ -59,7 +59,7 @@ export async function applyStretch(
     const turn = await ledger.turn({ ended, next: wave, progress: tally.progress() });
     if (turn.wanted !== "go on") return { kind: "unwanted", wanted: turn.wanted };
     for (const { action } of wave) {
-      if (action.kind === "consolidate") deps.tried.add(action.consolidation.fromKey);
+      if (action.kind === "consolidate") deps.tried.add(trialOf(action.consolidation));
     }
     ended = await applyWave(deps, job.permitId, turn.steps, observed, signal);
     tally.applied(ended.filter(({ fault }) => fault === null).map(({ step }) => step.id));
@@ -104,7 +104,7 @@ function failedConsolidation(steps: ApplyStep[], tried: ReadonlySet<string>): St
     const { action } = step;
     if (action.kind !== "consolidate" || action.task?.state !== "failed") continue;
     const { key, message } = action.task;
-    if (!tried.has(key)) continue;
+    if (!tried.has(trialOf(action.consolidation))) continue;
     const fault = new Fault(
       "retry",
       "consolidation-failed",

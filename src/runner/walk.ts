@@ -26,12 +26,18 @@ export interface AttemptDeps {
   site: Site;
   /**
    * The plan for this job: what the permit should be, or the way back of a failed one. `insist` until a stretch of
-   * this attempt was acknowledged, `uncut` what it could not cut, `passwords` those that are kept: see PlanInput.
+   * this attempt was acknowledged, `uncut` what it could not cut, `tried` what it began to consolidate, `passwords` those
+   * that are kept: see PlanInput.
    */
   makePlan(
     wish: { permit: Permit; records: VolumeRecord[]; proven: ReadonlySet<string> },
     observed: Observed,
-    trials: { insist: boolean; uncut: ReadonlySet<string>; passwords: ReadonlySet<string> },
+    trials: {
+      insist: boolean;
+      uncut: ReadonlySet<string>;
+      tried: ReadonlySet<string>;
+      passwords: ReadonlySet<string>;
+    },
   ): Plan;
   /** What to keep of an observation. */
   sight(permit: Permit, records: VolumeRecord[], observed: Observed): Seeing;

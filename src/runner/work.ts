@@ -90,6 +90,7 @@ function attemptDeps(deps: WorkDeps, job: Job, ledger: Ledger): AttemptDeps {
         nowMs: deps.clock.now(),
         takingOnly,
         uncut: trials.uncut,
+        tried: trials.tried,
         passwords: trials.passwords,
         insist: trials.insist && job.kind === "halt",
         closing: job.kind === "stop",

@@ -17,6 +17,7 @@ const volumeRow = z.object({
   tainted: flag,
   bound: flag,
   destroyed: flag,
+  acceptedList: z.string().nullable(),
   observed: z.string().nullable(),
   updatedAtMs: z.number(),
 });
@@ -74,7 +75,10 @@ export async function taintVolumes(
 /** All volumes that a permit has had, by key. */
 export function listVolumes(reader: Reader, permitId: string): Promise<VolumeRow[]> {
   return reader.read(
-    `select permit_id as permitId, key, tainted, bound, destroyed, observed, updated_at_ms as updatedAtMs
+    `select permit_id as permitId, key, tainted, bound, destroyed, observed, updated_at_ms as updatedAtMs,
+       (select list_hash from refused_uploads r
+        where r.permit_id = volumes.permit_id and r.volume_key = volumes.key and r.accepted_at_ms is not null
+        order by r.seen_at_ms desc, r.list_hash limit 1) as acceptedList
      from volumes where permit_id = ? order by key`,
     [permitId],
     volumeRow,

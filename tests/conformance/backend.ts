@@ -86,6 +86,8 @@ export interface Outside {
   unstick(permitId: string, object: StuckSpec): Promise<void>;
   /** Writes into the volume as `owner` (folders as needed, 0777); the volume must be bound. */
   writeFile(permitId: string, volumeKey: string, path: string, text: string, owner: FileOwner): Promise<void>;
+  /** Puts a symbolic link on a bound volume. */
+  writeLink(permitId: string, volumeKey: string, path: string, target: string): Promise<void>;
   readFile(permitId: string, volumeKey: string, path: string): Promise<SeenFile | null>;
   /** All file paths of a volume, sorted; null: no such data is left. */
   listFiles(permitId: string, volumeKey: string): Promise<string[] | null>;

@@ -70,6 +70,7 @@ export function consolidation(
     fsGroup: FS_GROUP,
     folder: `${holder}/batch-${batch}`,
     holder,
+    accepted: null,
     ...given,
   };
 }

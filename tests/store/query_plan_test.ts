@@ -22,6 +22,7 @@ import {
 } from "../../src/store/retention.ts";
 import { stepsOf } from "../../src/store/steps.ts";
 import { keepPasswords } from "../../src/store/secrets.ts";
+import { refusedUploads } from "../../src/store/refused_uploads.ts";
 import { listVolumes } from "../../src/store/volumes.ts";
 import { workspacesOf } from "../../src/store/workspaces.ts";
 import { withStore } from "./fixture.ts";
@@ -55,6 +56,7 @@ const STATEMENTS: [name: string, run: (db: Db) => Promise<unknown>][] = [
   ["workspacesOf", (db) => workspacesOf(db, "p")],
   ["keepPasswords", (db) => db.write((tx) => keepPasswords(tx, "p", ["research/a"]))],
   ["listVolumes", (db) => listVolumes(db, "p")],
+  ["refusedUploads", (db) => refusedUploads(db, "p")],
   ["leasesOf", (db) => leasesOf(db, "p")],
   ["listPermits after one", (db) => listPermits(db, {}, { cursor: "p", limit: 50 })],
   ["listAudit of a permit", (db) => listAudit(db, { permitId: "p" }, PAGE)],
@@ -68,7 +70,8 @@ const STATEMENTS: [name: string, run: (db: Db) => Promise<unknown>][] = [
   ["pendingOutbox", (db) => pendingOutbox(db, null, 50)],
 ];
 
-const TABLES = /\b(permits|members|events|jobs|steps|workspaces|volumes|evidence|leases|audit|outbox)\b/;
+const TABLES =
+  /\b(permits|members|events|jobs|steps|workspaces|volumes|refused_uploads|evidence|leases|audit|outbox)\b/;
 /** Aliases that the statements above use for those tables. */
 const ALIASES = /\b(candidate|other|orphan|orphaned|queued|newer|mine|job|failed|later|open|old)\b/;
 

@@ -18,6 +18,7 @@ Deno.test("upsertVolume: adds what is newly known and takes nothing back", async
       tainted: true,
       bound: true,
       destroyed: false,
+      acceptedList: null,
       observed: "bound, 20Gi",
       updatedAtMs: 30,
     }]);

@@ -43,6 +43,7 @@ export async function consolidate(
       work: structuredClone({ ...rest, into: into.id, intoKey: into.key }),
       state: "running",
       message: null,
+      refused: null,
     };
     return `${what} was made`;
   });

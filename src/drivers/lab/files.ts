@@ -68,5 +68,5 @@ export function readInside(world: World, scope: LabScope, pod: LabPod, path: str
   const place = placeOf(pod, path);
   if (pod.phase !== "running" || place === null || place.mode === "wo") return null;
   const file = mountedBacking(world, scope, place.volumeKey)?.files[place.path];
-  return file !== undefined && mayRead(file, identityOf(pod)) ? file.text : null;
+  return file !== undefined && file.link === undefined && mayRead(file, identityOf(pod)) ? file.text : null;
 }

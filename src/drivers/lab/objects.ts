@@ -114,7 +114,14 @@ const pod = z.strictObject({
   connections: z.array(z.string()),
 });
 
-const file = z.strictObject({ text: z.string(), uid: z.int(), gid: z.int(), mode: z.int() });
+const file = z.strictObject({
+  text: z.string(),
+  uid: z.int(),
+  gid: z.int(),
+  mode: z.int(),
+  /** A symbolic link's target; absent: it is a file. */
+  link: z.string().optional(),
+});
 
 const claim = z.strictObject({
   ...base,
@@ -159,6 +166,7 @@ const consolidation = z.strictObject({
   fsGroup: z.int(),
   folder: z.string(),
   holder: z.string(),
+  accepted: z.string().nullable().default(null),
 });
 
 const task = z.strictObject({
@@ -168,6 +176,9 @@ const task = z.strictObject({
   work: consolidation,
   state: z.enum(["running", "succeeded", "failed"]),
   message: z.string().nullable(),
+  /** It copied nothing because of these. */
+  refused: z.strictObject({ count: z.int(), shown: z.array(z.string()), listHash: z.string() }).nullable()
+    .default(null),
 });
 
 const scope = z.strictObject({
@@ -229,7 +240,7 @@ export type LabPolicy = z.output<typeof policy>;
 export type LabControl = z.output<typeof control>;
 /** A pod of a workspace or a task. */
 export type LabPod = z.output<typeof pod>;
-/** A file with its owner. */
+/** A file or symbolic link with its owner. */
 export type LabFile = z.output<typeof file>;
 /** A PersistentVolumeClaim. */
 export type LabClaim = z.output<typeof claim>;

@@ -155,6 +155,7 @@ function observeTasks(scope: LabScope): ObservedTask[] {
     name: task.name,
     state: task.state,
     message: task.message,
+    refused: task.refused,
     pods: Object.values(scope.pods).filter(({ belongs }) => belongs.uid === task.uid).map(({ name }) => name),
     terminating: task.deletedAtMs === null ? null : `job ${task.name} is being deleted: its pods are ending`,
     seen: seenOf(task),

@@ -1,4 +1,5 @@
 /** Consolidation tasks: a pod that copies one holder's uploads, as that holder, and says what went wrong. */
+import { describeRefused } from "../../core/refusal.ts";
 import { sha256Hex } from "../../core/sha256.ts";
 import { manifestPath } from "../../core/step.ts";
 import { mayRead } from "./files.ts";
@@ -6,6 +7,9 @@ import type { LabBacking, LabScope, LabTask, LabTimer } from "./objects.ts";
 import { addPod } from "./pods.ts";
 import { mountedBacking } from "./volumes.ts";
 import type { World } from "./world.ts";
+
+/** As many lines of a refused list as consolidate.sh reports. */
+const SHOWN_MAX = 20;
 
 /** Makes the pods of running tasks and removes tasks that were asked to go; then it changes nothing. */
 export function settleTasks(world: World, scope: LabScope): void {
@@ -44,9 +48,12 @@ export function taskTimer(world: World, scope: LabScope, timer: LabTimer): void 
   if (task === undefined) return;
   const from = mountedBacking(world, scope, task.work.fromKey);
   const into = mountedBacking(world, scope, task.work.intoKey);
+  task.refused = from === undefined ? null : refusedIn(task, from);
   const problem = from === undefined || into === undefined
     ? "Cannot copy: a volume is gone"
-    : copy(task, from, into);
+    : task.refused === null
+    ? copy(task, from, into)
+    : describeRefused(task.refused);
   task.state = problem === null ? "succeeded" : "failed";
   task.message = problem ?? `${Object.keys(from?.files ?? {}).length} files copied and verified`;
   pod.phase = problem === null ? "succeeded" : "failed";
@@ -56,10 +63,28 @@ export function taskTimer(world: World, scope: LabScope, timer: LabTimer): void 
   world.bump(pod);
 }
 
+/** Links, a line each, as consolidate.sh lists them. */
+function linksIn(from: LabBacking): string[] {
+  return Object.entries(from.files).flatMap(([path, { link }]) =>
+    link === undefined ? [] : [`link ./${path} -> ${link}`]
+  ).sort();
+}
+
+/** What keeps a task from copying anything; null: nothing, or exactly what may be left out. */
+function refusedIn({ work }: LabTask, from: LabBacking): LabTask["refused"] {
+  const lines = linksIn(from);
+  if (lines.length === 0) return null;
+  const listHash = sha256Hex(lines.map((line) => `${line}\n`).join(""));
+  return listHash === work.accepted
+    ? null
+    : { count: lines.length, shown: lines.slice(0, SHOWN_MAX), listHash };
+}
+
 /** Copies all or nothing, with a manifest; what already lies there is compared, never overwritten. Null: done. */
 function copy({ work }: LabTask, from: LabBacking, into: LabBacking): string | null {
   const owned = { uid: work.uid, gid: work.fsGroup, mode: 0o640 };
-  const uploads = Object.entries(from.files).sort(([a], [b]) => a < b ? -1 : 1);
+  const uploads = Object.entries(from.files).filter(([, { link }]) => link === undefined)
+    .sort(([a], [b]) => a < b ? -1 : 1);
   for (const [path, upload] of uploads) {
     if (!mayRead(upload, { uid: work.uid, groups: [work.gid, work.fsGroup] })) {
       return `Cannot read ${path}: permission denied for uid ${work.uid}`;
@@ -69,7 +94,10 @@ function copy({ work }: LabTask, from: LabBacking, into: LabBacking): string | n
       return `Cannot copy ${path}: another ${work.folder}/${path} is already there and is not overwritten`;
     }
   }
-  const text = uploads.map(([path, upload]) => `${sha256Hex(upload.text)}  ${path}\n`).join("");
+  const text = [
+    ...uploads.map(([path, upload]) => `${sha256Hex(upload.text)}  ${path}\n`),
+    ...linksIn(from).map((line) => `# left out: ${line}\n`),
+  ].join("");
   const manifest = manifestPath(work.folder);
   if (Object.keys(into.files).some((path) => path.startsWith(`${work.folder}/`))) {
     if (into.files[manifest]?.text !== text) {

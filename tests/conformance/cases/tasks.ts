@@ -1,5 +1,6 @@
 /** Consolidation: a holder's uploads copied, listed with their hashes, verified, and left where they were. */
 import assert from "node:assert/strict";
+import type { ObservedTask } from "../../../src/core/observed.ts";
 import { sha256Hex } from "../../../src/core/sha256.ts";
 import { manifestPath } from "../../../src/core/step.ts";
 import type { DriverCase } from "../case.ts";
@@ -49,6 +50,31 @@ async function assertCopied(trial: Trial, folder: string, files: Record<string, 
     const copy = await outside.readFile(trial.permitId, "raw", `${folder}/${path}`);
     assert.deepEqual(copy, { text, uid: MEMBER_ID, gid: FS_GROUP, mode: 0o640 }, path);
   }
+}
+
+function listHash(lines: string[]): string {
+  return sha256Hex(lines.map((line) => `${line}\n`).join(""));
+}
+
+/** Consolidates hospital-a's uploads after `before`, with `accepted`; it must be refused with exactly this list. */
+async function refusedTask(
+  trial: Trial,
+  before: ObservedTask | null,
+  accepted: string | null,
+  lines: string[],
+): Promise<ObservedTask> {
+  const work = consolidation("hospital-a", 1, { accepted });
+  await trial.apply({ kind: "consolidate", consolidation: work, task: before });
+  const seen = await trial.until(
+    "the task is refused",
+    ({ tasks }) =>
+      tasks.some(({ key, state, refused }) =>
+        key === work.fromKey && state === "failed" && refused?.listHash === listHash(lines)
+      ),
+  );
+  const task = findTask(seen, work.fromKey) ?? assert.fail();
+  assert.deepEqual(task.refused, { count: lines.length, shown: lines, listHash: listHash(lines) });
+  return task;
 }
 
 /** Cases of consolidate and remove-task. */
@@ -174,6 +200,38 @@ export const TASK_CASES: readonly DriverCase[] = [
       assert.ok(failed?.message?.includes("cohort.csv"), `it names the file: ${failed?.message}`);
       const kept = await outside.readFile(trial.permitId, "raw", `${work.folder}/cohort.csv`);
       assert.equal(kept?.text, "old");
+    },
+  },
+  {
+    name: "links are refused with their list, and left out once exactly that list is accepted",
+    why:
+      "DESIGN 4: nothing of the uploads is lost unless an operator agreed to it; a changed list is refused anew",
+    needs: "files",
+    run: async (trial) => {
+      const { outside } = trial.backend;
+      await uploaded(trial, "uploads/hospital-a", { "cohort.csv": "1" });
+      await outside.writeLink(trial.permitId, "uploads/hospital-a", "etc", "/etc/passwd");
+      let task = await refusedTask(trial, null, null, ["link ./etc -> /etc/passwd"]);
+      assert.deepEqual(await outside.listFiles(trial.permitId, "raw"), [], "nothing is copied");
+      const accepted = task.refused?.listHash ?? assert.fail();
+      await outside.writeLink(trial.permitId, "uploads/hospital-a", "later", "etc");
+      const both = ["link ./etc -> /etc/passwd", "link ./later -> etc"];
+      task = await refusedTask(trial, task, accepted, both);
+      assert.deepEqual(await outside.listFiles(trial.permitId, "raw"), [], "a changed list is refused anew");
+      const work = consolidation("hospital-a", 1, { accepted: listHash(both) });
+      await trial.applyFresh((seen) => ({
+        kind: "consolidate",
+        consolidation: work,
+        task: findTask(seen, work.fromKey) ?? null,
+      }));
+      await trial.until("it succeeded", (seen) => findTask(seen, work.fromKey)?.state === "succeeded");
+      const manifest = await outside.readFile(trial.permitId, "raw", manifestPath(work.folder));
+      const comments = manifest?.text.trimEnd().split("\n").filter((line) => line.startsWith("#"));
+      assert.deepEqual(comments, both.map((line) => `# left out: ${line}`));
+      assert.deepEqual(
+        await outside.listFiles(trial.permitId, "raw"),
+        [`${work.folder}/cohort.csv`, manifestPath(work.folder)].sort(),
+      );
     },
   },
   {

@@ -265,6 +265,8 @@ function taskPod(name: string, phase: string, startTime: string, message?: strin
   };
 }
 
+const LIST = "0a".repeat(32);
+
 const TASKS: { why: string; jobs: Stored<"jobs">[]; pods: Stored<"pods">[]; expected: object[] }[] = [
   { why: "none", jobs: [], pods: [], expected: [] },
   {
@@ -309,6 +311,37 @@ const TASKS: { why: string; jobs: Stored<"jobs">[]; pods: Stored<"pods">[]; expe
       terminating: null,
     }],
   },
+  {
+    why: "one that was refused: its list is read",
+    jobs: [job([{ type: "Failed", status: "True", message: "x" }])],
+    pods: [
+      taskPod("a", "Failed", "1", `{"refused":3,"list":"${LIST}"}\nlink ./a -> /etc\npipe ./b "\\n"\n`),
+    ],
+    expected: [{
+      key: KEY,
+      name: NAME,
+      state: "failed",
+      message: '3 entries are neither files nor folders: link ./a -> /etc; pipe ./b "\\n"; and 1 more',
+      refused: { count: 3, shown: ["link ./a -> /etc", 'pipe ./b "\\n"'], listHash: LIST },
+      pods: [],
+      seen: { uid: `uid-${NAME}`, version: "7" },
+      terminating: null,
+    }],
+  },
+  ...["{}", `{"refused":0,"list":"${LIST}"}`, '{"refused":1,"list":"x"}', '{"refused":1'].map((text) => ({
+    why: `one whose words only look like a refusal: ${text}`,
+    jobs: [job([{ type: "Failed", status: "True", message: "x" }])],
+    pods: [taskPod("a", "Failed", "1", text)],
+    expected: [{
+      key: KEY,
+      name: NAME,
+      state: "failed",
+      message: text,
+      pods: [],
+      seen: { uid: `uid-${NAME}`, version: "7" },
+      terminating: null,
+    }],
+  })),
   {
     why: "one that failed without a word: the Job's own",
     jobs: [job([{ type: "Failed", status: "True", message: "Job has reached the specified backoff limit" }])],

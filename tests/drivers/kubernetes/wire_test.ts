@@ -59,6 +59,7 @@ const MANIFESTS: [string, object][] = [
         fsGroup: 1,
         folder: "a",
         holder: "a",
+        accepted: null,
       },
       "exit",
       given,

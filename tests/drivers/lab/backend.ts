@@ -71,6 +71,9 @@ function outsideOf(cluster: LabCluster): Outside {
     writeFile: then((permitId, key, path, text, owner) =>
       inside.writeFile(permitId, key, path, { text, ...owner })
     ),
+    writeLink: then((permitId, key, path, link) =>
+      inside.writeFile(permitId, key, path, { text: "", uid: 0, gid: 0, mode: 0o777, link })
+    ),
     readFile: then((permitId, key, path) => inside.files(permitId, key)?.[path] ?? null),
     listFiles: then((permitId, key) => {
       const files = inside.files(permitId, key);

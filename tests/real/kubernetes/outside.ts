@@ -167,6 +167,11 @@ export class RealOutside implements Outside {
     await Deno.chmod(file, owner.mode);
   }
 
+  async writeLink(permitId: string, volumeKey: string, path: string, target: string): Promise<void> {
+    const folder = await this.#folder(permitId, volumeKey) ?? assert.fail(`${volumeKey} is not bound`);
+    await Deno.symlink(target, `${folder}/${path}`);
+  }
+
   async readFile(permitId: string, volumeKey: string, path: string): Promise<SeenFile | null> {
     const folder = await this.#folder(permitId, volumeKey);
     if (folder === null) return null;

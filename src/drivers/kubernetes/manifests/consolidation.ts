@@ -66,7 +66,7 @@ export function consolidationManifest(
 
 function podSpec(
   permitId: string,
-  { fromKey, into, uid, gid, fsGroup, folder }: Consolidation,
+  { fromKey, into, uid, gid, fsGroup, folder, accepted }: Consolidation,
   script: string,
   { settings, toolsImage, singleNode }: TaskSite,
 ): Wire<V1PodSpec> {
@@ -89,7 +89,16 @@ function podSpec(
       image: toolsImage.reference,
       imagePullPolicy: "IfNotPresent",
       command: ["/bin/sh", "-c", script, NAME],
-      env: envOf({ SOURCE, TARGET, FOLDER: folder, GROUP: `${fsGroup}`, SCRATCH, REPORT, HOME: SCRATCH }),
+      env: envOf({
+        SOURCE,
+        TARGET,
+        FOLDER: folder,
+        GROUP: `${fsGroup}`,
+        SCRATCH,
+        REPORT,
+        ACCEPTED: accepted ?? "",
+        HOME: SCRATCH,
+      }),
       terminationMessagePath: REPORT,
       terminationMessagePolicy: "FallbackToLogsOnError",
       resources: RESOURCES,

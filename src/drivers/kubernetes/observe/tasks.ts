@@ -1,6 +1,8 @@
 /** Consolidations that run, ran, or left pods behind. */
+import { z } from "zod";
 import { taskName } from "../../../core/names.ts";
 import type { ObservedTask } from "../../../core/observed.ts";
+import { describeRefused } from "../../../core/refusal.ts";
 import { isOurs, LABEL, NOTE, note } from "../marks.ts";
 import type { MetadataOnly, Stored } from "../wire.ts";
 import { finalizersOf, seenOf } from "./scope.ts";
@@ -29,7 +31,7 @@ export function tasksOf(snapshot: Snapshot): ObservedTask[] {
       key,
       name: taskName(key),
       state: job === null ? "failed" : jobState(job),
-      message: job === null ? "its Job is gone, its pod is not" : messageOf(job, own),
+      ...wordsOf(job === null ? "its Job is gone, its pod is not" : messageOf(job, own)),
       trouble: own.map(troubleOfPod).find((trouble) => trouble !== null) ?? null,
       pods: own.filter(isLive).map(({ metadata }) => metadata.name),
       terminating: terminatingText(job, taskName(key)),
@@ -54,6 +56,30 @@ function jobState({ status }: Stored<"jobs">): ObservedTask["state"] {
     status?.conditions?.some(({ type, status }) => type === wanted && status === "True") ?? false;
   if (holds("Complete")) return "succeeded";
   return holds("Failed") ? "failed" : "running";
+}
+
+/** The head of what consolidate.sh says of a list that it refuses; the first lines of the list follow. */
+const refusal = z.object({ refused: z.int().positive(), list: z.string().regex(/^[0-9a-f]{64}$/) });
+
+/** A task's last words, read where they are a refused list. */
+function wordsOf(text: string | null): Pick<ObservedTask, "message" | "refused"> {
+  const [head = "", ...shown] = text?.split("\n") ?? [];
+  if (!head.startsWith('{"refused":')) return { message: text };
+  const parsed = refusal.safeParse(jsonOf(head));
+  if (!parsed.success) return { message: text };
+  const { refused: count, list: listHash } = parsed.data;
+  return {
+    message: describeRefused({ count, shown }),
+    refused: { count, shown, listHash },
+  };
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 /** The last words of the newest pod that had any, or what the Job itself says of its failure. */
