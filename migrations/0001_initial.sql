@@ -200,6 +200,9 @@ create table volumes (
   permit_id     text    not null references permits (permit_id) deferrable initially deferred,
   key           text    not null,
   tainted       integer not null check (tainted in (0, 1)),
+  -- When it first was, and the permit's status then.
+  tainted_at_ms integer,
+  tainted_under text,
   bound         integer not null check (bound in (0, 1)),
   destroyed     integer not null check (destroyed in (0, 1)),
   -- The last observation in words, e.g. "bound, 100Gi".
@@ -252,6 +255,16 @@ create table evidence (
 ) strict;
 
 create index evidence_by_instance on evidence (permit_id, workspace_key, instance_uid, id);
+
+-- Invariants that the last look at a permit found broken; the audit has all that ever were.
+create table breaches (
+  permit_id   text    not null references permits (permit_id) deferrable initially deferred,
+  invariant   integer not null,
+  target      text    not null,
+  message     text    not null,
+  since_at_ms integer not null,
+  primary key (permit_id, invariant, target, message)
+) strict, without rowid;
 
 -- Numbers that nobody else may use meanwhile: uids and group ids of permits.
 create table leases (

@@ -110,7 +110,7 @@ function buildApi(foundation: Foundation, work: Work, broker: Broker): Router {
     startedAtMs: clock.now(),
     authenticate: createAuthenticator({ key: config.api.key }),
     secrets: openSecrets(db, sealer),
-    health: healthSources({ broker, driver, runner, drift, probing, readModel, selfCheck }),
+    health: healthSources({ db, broker, driver, runner, drift, probing, readModel, selfCheck }),
     feed,
     accept: acceptPosted(broker.accept, wake),
     plan: makePlanFor({ db, driver, phases, site, clock }),

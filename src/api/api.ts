@@ -5,6 +5,7 @@ import type { RefusalSink, RoutePermission } from "./caller.ts";
 import type { ApiDeps, Router } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
 import { eventsRouter } from "./events.ts";
+import { evidenceRouter } from "./evidence.ts";
 import { haltsRouter } from "./halts.ts";
 import { healthRouter, probesRouter } from "./health.ts";
 import { jobsRouter } from "./jobs.ts";
@@ -33,6 +34,7 @@ export function createApi(deps: ApiDeps, refused: RefusalSink): Router {
   );
   const routers = [
     workspacesRouter,
+    evidenceRouter,
     permitsRouter,
     haltsRouter,
     plansRouter,

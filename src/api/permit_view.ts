@@ -2,7 +2,7 @@
 import { toInstant } from "../core/clock.ts";
 import { membersIn, ROLES } from "../core/member.ts";
 import { accountKey, type Permit } from "../core/permit.ts";
-import { parseVolumeKey } from "../core/volume.ts";
+import { parseVolumeKey, type VolumeId } from "../core/volume.ts";
 import type { StoredPermit } from "../store/permits.ts";
 import type { VolumeRow } from "../store/volumes.ts";
 import { isOpen } from "./job_view.ts";
@@ -45,8 +45,8 @@ export function memberViews(permit: Permit): PermitDetail["members"] {
 
 const SEEN_STATES = ["pending", "bound", "released", "terminating", "lost"] as const;
 
-/** One volume. The row's words are "state, size[, retained][, what it waits for]". */
-export function volumeView(row: VolumeRow): VolumeView {
+/** One of a permit's volumes. The row's words are "state, size[, retained][, what it waits for]". */
+export function volumeView(row: VolumeRow, all: readonly VolumeRow[]): VolumeView {
   const id = parseVolumeKey(row.key);
   const [word, size, ...rest] = row.observed?.split(", ") ?? [];
   const seen = SEEN_STATES.find((state) => state === word);
@@ -57,8 +57,15 @@ export function volumeView(row: VolumeRow): VolumeView {
     ...id,
     state: row.destroyed ? "destroyed" : seen ?? "absent",
     tainted: row.tainted,
+    taintedAt: row.taintedAtMs === null ? null : toInstant(row.taintedAtMs),
+    taintedUnder: row.taintedUnder,
+    superseded: !row.destroyed && all.some(({ key }) => isNewerOf(id, parseVolumeKey(key))),
     retained: !row.destroyed && isRetained,
     size: row.destroyed ? null : size ?? null,
     detail: row.destroyed || detail === "" ? null : detail,
   };
+}
+
+function isNewerOf(one: VolumeId, other: VolumeId): boolean {
+  return other.volume === one.volume && other.owner === one.owner && other.generation > one.generation;
 }

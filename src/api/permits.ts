@@ -1,6 +1,7 @@
 /** `/permits`: the list, and all about one. */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { toInstant } from "../core/clock.ts";
+import { listBreaches } from "../store/breaches.ts";
 import { listEvents } from "../store/events.ts";
 import { listPermits } from "../store/permits.ts";
 import { json, problems } from "./answers.ts";
@@ -74,8 +75,9 @@ async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDe
   const { permit, job } = snapshot;
   const nowMs = deps.clock.now();
   const workspaces = await workspaceViews(deps, snapshot);
-  const volumes = snapshot.volumes.map(volumeView);
+  const volumes = snapshot.volumes.map((row) => volumeView(row, snapshot.volumes));
   const halt = await haltView(deps, permit);
+  const broken = await listBreaches(deps.db, permit.permitId);
   const events = await listEvents(deps.db, { permitId: permit.permitId }, {
     cursor: null,
     limit: EVENTS_SHOWN,
@@ -89,7 +91,7 @@ async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDe
     job: job === null ? null : jobView(job, await usualDurationMs(deps.db, job), nowMs),
     events: events.items.map(eventView),
     halt,
-    troubles: troublesOf(snapshot, { workspaces, volumes, halt }),
+    troubles: troublesOf(snapshot, { workspaces, volumes, halt, broken }),
     observedAt: observedAt(snapshot),
   };
 }

@@ -1,7 +1,10 @@
 /** What is wrong with a permit and what to do about it: the last lines of `wps status`. */
+import { toInstant } from "../core/clock.ts";
 import type { TroubleView, VolumeView } from "./schemas/permits.ts";
 import type { HaltView } from "./schemas/halts.ts";
 import type { WorkspaceView } from "./schemas/workspaces.ts";
+import { describeBreach } from "../core/invariants.ts";
+import type { BreachRow } from "../store/breaches.ts";
 import type { Snapshot } from "../store/snapshot.ts";
 
 /** What is told beside the snapshot. */
@@ -10,11 +13,17 @@ export interface Told {
   volumes: VolumeView[];
   /** The halt that stands. */
   halt: HaltView | null;
+  /** Invariants that the last look found broken. */
+  broken: readonly BreachRow[];
 }
 
 /** Everything wrong with a permit, the gravest first; empty: all is as it should be. */
-export function troublesOf(snapshot: Snapshot, { workspaces, volumes, halt }: Told): TroubleView[] {
+export function troublesOf(
+  snapshot: Snapshot,
+  { workspaces, volumes, halt, broken }: Told,
+): TroubleView[] {
   return [
+    ...fromInvariants(snapshot, broken),
     ...uncut(snapshot, workspaces),
     ...breaches(workspaces),
     ...lostVolumes(volumes),
@@ -87,6 +96,18 @@ function fromJob({ job }: Snapshot): TroubleView[] {
   }
   const isRetry = job.state === "queued" && job.attempt > 0;
   return isRetry ? [{ reason: job.reason, target, message: job.message, advice: job.advice }] : [];
+}
+
+/** What must never be, as the last look at the platform saw it. */
+function fromInvariants({ permit }: Snapshot, broken: readonly BreachRow[]): TroubleView[] {
+  if (permit.deletion === "done") return [];
+  const stop = permit.halted ? "" : `; to stop everything at once run wps halt ${permit.permitId}`;
+  return broken.map((breach) => ({
+    reason: "invariant-broken",
+    target: breach.target,
+    message: `Broken since ${toInstant(breach.sinceMs)}: ${describeBreach(breach)}`,
+    advice: `WPS takes away by itself what it may; find out who changed the platform${stop}`,
+  }));
 }
 
 /** Loud, because whoever halts must know what still stands open. */

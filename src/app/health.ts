@@ -5,6 +5,8 @@ import { toInstant } from "../core/clock.ts";
 import type { Drift } from "../runner/drift.ts";
 import type { Probing } from "../runner/probing.ts";
 import type { Runner } from "../runner/runner.ts";
+import { permitsInBreach } from "../store/breaches.ts";
+import type { Reader } from "../store/db.ts";
 import { type SelfCheck, worstOf } from "./self_check.ts";
 
 /** One part's word. */
@@ -19,6 +21,7 @@ export interface HealthParts {
   probing: Probing;
   driver: Driver;
   selfCheck: Pick<SelfCheck, "lines" | "sinceMs">;
+  db: Reader;
 }
 
 /** The sources that `GET /api/v1/health` reads. */
@@ -27,7 +30,7 @@ export function healthSources(parts: HealthParts): HealthSources {
     broker: () => Promise.resolve(parts.broker.health()),
     readModel: () => parts.readModel.health(),
     driver: () => Promise.resolve(driverHealth(parts)),
-    runner: () => Promise.resolve(runnerHealth(parts)),
+    runner: () => runnerHealth(parts),
   };
 }
 
@@ -50,7 +53,15 @@ function permits(count: number): string {
   return `${count} ${count === 1 ? "permit" : "permits"}`;
 }
 
-function runnerHealth({ runner, drift, probing }: HealthParts): PartHealth {
+/** The database's own health says so when it cannot be read. */
+async function brokenText(db: Reader): Promise<string> {
+  const broken = await permitsInBreach(db, SHOWN_MAX + 1).catch((): string[] => []);
+  if (broken.length === 0) return "";
+  const more = broken.length > SHOWN_MAX ? " and more" : "";
+  return `; an invariant is broken in ${broken.slice(0, SHOWN_MAX).join(", ")}${more}`;
+}
+
+async function runnerHealth({ runner, drift, probing, db }: HealthParts): Promise<PartHealth> {
   const { state, open, working, lastError } = runner.health();
   const { lastPassAtMs, differing, orphans } = drift.health();
   const pass = lastPassAtMs === null
@@ -61,8 +72,12 @@ function runnerHealth({ runner, drift, probing }: HealthParts): PartHealth {
   const unshown = unknown.length === 0
     ? ""
     : `; isolation could not be shown again: ${unknown.slice(0, SHOWN_MAX).join("; ")}`;
-  const detail = `${permits(working)} worked on, ${open - working} waiting; ${pass}${strays}${unshown}`;
+  const broken = await brokenText(db);
+  const detail = `${permits(working)} worked on, ${
+    open - working
+  } waiting; ${pass}${strays}${unshown}${broken}`;
+  const isWell = orphans.length + unknown.length === 0 && broken === "";
   if (state === "failing") return { state: "down", detail: lastError ?? detail, since: null };
   if (state === "stopped") return { state: "down", detail: "stopping", since: null };
-  return { state: orphans.length + unknown.length > 0 ? "degraded" : "ok", detail, since: null };
+  return { state: isWell ? "ok" : "degraded", detail, since: null };
 }

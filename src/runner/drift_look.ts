@@ -21,6 +21,7 @@ import { passwordKeys } from "../store/secrets.ts";
 import { listVolumes } from "../store/volumes.ts";
 import { type Bell, CLAIM_LOOP } from "./bell.ts";
 import { type Alarm, tellBreach } from "./breach.ts";
+import { noteBroken } from "./invariant_look.ts";
 import { keepSighting, sightingOf } from "./sighting.ts";
 
 /** What a look works with. */
@@ -64,11 +65,18 @@ export async function lookForDrift(
   const records = await listVolumes(db, permitId);
   const passwords = await passwordKeys(db, permitId);
   const observed = await deps.driver.observe(permitId, signal);
-  await tellBreach(deps, permit, observed);
+  const proven = await provenInstances(db, permitId);
+  const context = { phases, records, proven, isDeleted: permit.deletion !== "none" };
+  try {
+    await noteBroken(deps, observed, context, (tx) => isAsBefore(tx, permit, before));
+  } finally {
+    // Whatever could not be written: the halt comes first.
+    await tellBreach(deps, permit, observed);
+  }
   const input = {
     permit,
     records,
-    proven: await provenInstances(db, permitId),
+    proven,
     observed,
     passwords,
     phases,
@@ -78,11 +86,8 @@ export async function lookForDrift(
   const made = plan(input);
   const taking = plan({ ...input, takingOnly: true });
   const jobId = await db.write(async (tx) => {
-    const latest = await latestJob(tx, permitId);
-    // A job came, or came and went, while this look was under way: it has seen more than this.
-    if (latest?.id !== before?.id || latest?.state !== before?.state) return null;
-    if ((await getPermit(tx, permitId))?.version !== permit.version) return null;
-    await keep(tx, deps, permit, records, observed, latest);
+    if (!await isAsBefore(tx, permit, before)) return null;
+    await keep(tx, deps, permit, records, observed, before);
     if (taking.steps.length > 0) {
       const jobId = await queueRepair(tx, deps, permit, inWords(taking), JOB_PRIORITY.stop);
       await record(tx, deps, permitId, jobId, inWords(taking));
@@ -91,11 +96,18 @@ export async function lookForDrift(
     if (await isHeldBack(tx, permitId, occasion)) return null;
     if (differs(made)) return await repairUnlessVain(tx, deps, permit, inWords(made));
     // What failed and is right by now is confirmed by a job that succeeds, or it would be told as failed for ever.
-    return latest?.state === "failed" ? await queueRepair(tx, deps, permit, "", JOB_PRIORITY.drift) : null;
+    return before?.state === "failed" ? await queueRepair(tx, deps, permit, "", JOB_PRIORITY.drift) : null;
   });
   if (jobId !== null) deps.bell.ring(CLAIM_LOOP);
   deps.changed(permitId);
   return made;
+}
+
+/** False: an event, or a job that came, or came and went, while the look was under way: it has seen more than this. */
+async function isAsBefore(tx: Tx, { permitId, version }: Permit, before: Job | null): Promise<boolean> {
+  const latest = await latestJob(tx, permitId);
+  if (latest?.id !== before?.id || latest?.state !== before?.state) return false;
+  return (await getPermit(tx, permitId))?.version === version;
 }
 
 /**

@@ -4,6 +4,7 @@ import { Fault } from "../core/fault.ts";
 import type { IsolationEvidence } from "../core/isolation.ts";
 import { json } from "./columns.ts";
 import type { Reader, Tx } from "./db.ts";
+import { matching, numberCursor, type Page, pageLimit, type PageRequest, toPage } from "./page.ts";
 
 /** Kubernetes keeps at most this much of a container's termination message; the table refuses more. */
 export const EVIDENCE_MAX_BYTES = 4096;
@@ -83,6 +84,27 @@ export async function latestEvidence(
     evidenceRow,
   );
   return rows[0] ?? null;
+}
+
+/** A permit's proofs, newest first; of one workspace, where it is named. Fault `invalid` for a cursor that is none. */
+export async function listEvidence(
+  reader: Reader,
+  filter: { permitId: string; workspaceKey?: string },
+  page: PageRequest,
+): Promise<Page<Evidence>> {
+  const limit = pageLimit(page);
+  const where = matching([
+    ["id < ?", numberCursor(page.cursor)],
+    ["permit_id = ?", filter.permitId],
+    ["workspace_key = ?", filter.workspaceKey],
+  ]);
+  const rows = await reader.read(
+    `select id, ${COLUMNS} from evidence ${where.sql} order by id desc limit ?`,
+    [...where.args, limit + 1],
+    evidenceRow.extend({ id: z.number() }),
+  );
+  const { items, next } = toPage(rows, limit, ({ id }) => String(id));
+  return { items: items.map(({ id: _id, ...proof }) => proof), next };
 }
 
 /** The uids of a permit's instances that have been proven isolated. */

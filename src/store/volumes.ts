@@ -8,6 +8,9 @@ import type { Reader, Tx } from "./db.ts";
 export interface VolumeRow extends VolumeRecord {
   permitId: string;
   observed: string | null;
+  /** Since when it is tainted, and the permit's status then; null: it is not, or no status had come. */
+  taintedAtMs: number | null;
+  taintedUnder: string | null;
   updatedAtMs: number;
 }
 
@@ -19,8 +22,14 @@ const volumeRow = z.object({
   destroyed: flag,
   acceptedList: z.string().nullable(),
   observed: z.string().nullable(),
+  taintedAtMs: z.number().nullable(),
+  taintedUnder: z.string().nullable(),
   updatedAtMs: z.number(),
 });
+
+/** The right sides see the row as it was: only the first taint counts. */
+const FIRST_TAINT = `tainted_at_ms = iif(tainted, tainted_at_ms, excluded.tainted_at_ms),
+       tainted_under = iif(tainted, tainted_under, excluded.tainted_under)`;
 
 /**
  * Adds a volume or what is newly known of one. Nothing that it has been is taken back: false and null leave as it is.
@@ -32,9 +41,10 @@ export async function upsertVolume(
   nowMs: number,
 ): Promise<void> {
   await tx.run(
-    `insert into volumes (permit_id, key, tainted, bound, destroyed, observed, updated_at_ms)
-     values (?, ?, ?, ?, ?, ?, ?)
-     on conflict do update set tainted = max(tainted, excluded.tainted), bound = max(bound, excluded.bound),
+    `insert into volumes (permit_id, key, tainted, bound, destroyed, observed, updated_at_ms, tainted_at_ms, tainted_under)
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, iif(?3, ?7, null),
+       iif(?3, (select status from permits where permit_id = ?1), null))
+     on conflict do update set ${FIRST_TAINT}, tainted = max(tainted, excluded.tainted), bound = max(bound, excluded.bound),
        destroyed = max(destroyed, excluded.destroyed), observed = coalesce(excluded.observed, observed),
        updated_at_ms = excluded.updated_at_ms`,
     [
@@ -62,9 +72,10 @@ export async function taintVolumes(
   nowMs: number,
 ): Promise<string[]> {
   const rows = await tx.read(
-    `insert into volumes (permit_id, key, tainted, bound, destroyed, observed, updated_at_ms)
-     select ?, value, 1, 0, 0, null, ? from json_each(?) where true
-     on conflict do update set tainted = 1, updated_at_ms = excluded.updated_at_ms where tainted = 0
+    `insert into volumes (permit_id, key, tainted, bound, destroyed, observed, updated_at_ms, tainted_at_ms, tainted_under)
+     select ?1, value, 1, 0, 0, null, ?2, ?2, (select status from permits where permit_id = ?1)
+     from json_each(?3) where true
+     on conflict do update set ${FIRST_TAINT}, tainted = 1, updated_at_ms = excluded.updated_at_ms where tainted = 0
      returning key`,
     [permitId, nowMs, JSON.stringify(keys)],
     z.object({ key: z.string() }),
@@ -75,7 +86,8 @@ export async function taintVolumes(
 /** All volumes that a permit has had, by key. */
 export function listVolumes(reader: Reader, permitId: string): Promise<VolumeRow[]> {
   return reader.read(
-    `select permit_id as permitId, key, tainted, bound, destroyed, observed, updated_at_ms as updatedAtMs,
+    `select permit_id as permitId, key, tainted, bound, destroyed, observed, tainted_at_ms as taintedAtMs,
+       tainted_under as taintedUnder, updated_at_ms as updatedAtMs,
        (select list_hash from refused_uploads r
         where r.permit_id = volumes.permit_id and r.volume_key = volumes.key and r.accepted_at_ms is not null
         order by r.seen_at_ms desc, r.list_hash limit 1) as acceptedList

@@ -140,7 +140,7 @@ const CUTTING: { why: string; job: { kind: JobKind; priority: number }; detail: 
     why: "a halt",
     job: { kind: "halt", priority: JOB_PRIORITY.halt },
     detail: /^Cannot cancel job 2: it cuts a halted permit's access$/,
-    advice: /permit\.resumed/,
+    advice: /wps resume permit-001/,
   },
   {
     why: "a deletion",

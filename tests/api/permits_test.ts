@@ -54,6 +54,9 @@ Deno.test("GET /permits/{permitId}: everything that an operator asks first, in o
       generation: 1,
       state: "bound",
       tainted: true,
+      taintedAt: "2026-11-22T10:00:00.000Z",
+      taintedUnder: "ANALYSIS_ACTIVE",
+      superseded: false,
       retained: true,
       size: "50Gi",
       detail: null,
@@ -107,8 +110,8 @@ const troubleCases: TroubleCase[] = [
   {
     why: "halted, and nobody has seen it stopped",
     reason: "halted",
-    message: /^The permit is halted: its network is cut and its workspaces are being stopped$/,
-    advice: /send the event permit\.resumed/,
+    message: /not yet seen to be cut$|was halted at .*; its network is being cut and its workspaces stopped$/,
+    advice: /wps resume permit-001$/,
     make: async (s) => {
       await s.event(statusEvent("ANALYSIS_ACTIVE", PEOPLE));
       await s.event({ type: "permit.halted" });
@@ -118,7 +121,7 @@ const troubleCases: TroubleCase[] = [
     why: "deleted while halted: only compute goes (DESIGN 6)",
     reason: "halted",
     message: /deletion waits for the end of the halt: the volumes are kept/,
-    advice: /permit\.resumed/,
+    advice: /wps resume permit-001: the deletion then goes on/,
     make: async (s) => {
       await s.event(statusEvent("ANALYSIS_ACTIVE", PEOPLE));
       await s.event({ type: "permit.halted" });

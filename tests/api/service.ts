@@ -135,7 +135,7 @@ async function serviceOn(db: Db, options: ServiceOptions, stopping: AbortSignal)
         plan: plan({
           permit: wish,
           records,
-          proven: new Set(),
+          proven: paper.platform.state.proven,
           observed,
           phases,
           site: SITE,

@@ -27,7 +27,7 @@ Deno.test("status, plan, drift, connection: a halted permit, its deletion meanwh
   await t.step("a phase without workspaces was looked at all the same", async () => {
     await reach(site, setupEvent("a", 1, "AWAITING_INGRESS"));
     const status = await text(site, "status", "permit-001");
-    assert.match(status, /^ {2}revision 1, 1 accepted event, seen (just now|\d)/m);
+    assert.match(status, /^ {2}revision 1, 1 accepted event, no end date, seen (just now|\d)/m);
   });
   await t.step("ambiguous: says which option of the command decides", async () => {
     await reach(site, setupEvent("b", 2, "WORKSPACE_SETUP_PENDING"));
@@ -107,7 +107,7 @@ Deno.test("status: a permit that only waits for a person was looked at, and has 
   const watching = site.wps(["jobs", "show", "1", "--follow"], { terminal });
   await terminal.until("waiting: no researcher has been named", watching);
   const status = await text(site, "status", "permit-001");
-  assert.match(status, /^ {2}1 accepted event, seen (just now|\d)/m);
+  assert.match(status, /^ {2}1 accepted event, no end date, seen (just now|\d)/m);
   assert.match(status, /^ {2}waiting: no researcher has been named/m);
   assert.doesNotMatch(status, / 0 steps/);
   await site.wps(["jobs", "cancel", "1"]);

@@ -3,6 +3,7 @@ import {
   type Evidence,
   EVIDENCE_MAX_BYTES,
   latestEvidence,
+  listEvidence,
   provenInstances,
   saveEvidence,
 } from "../../src/store/evidence.ts";
@@ -44,3 +45,28 @@ for (const [length, kept] of [[EVIDENCE_MAX_BYTES, true], [EVIDENCE_MAX_BYTES + 
     });
   });
 }
+
+Deno.test("listEvidence: newest first, page by page, of one workspace where it is named", async () => {
+  await withStore(async (db) => {
+    await addPermit(db, "p");
+    await addPermit(db, "q");
+    const all = [
+      proof({ atMs: 10 }),
+      proof({ workspaceKey: "research/b", instanceUid: "uid-2", atMs: 20 }),
+      proof({ instanceUid: "uid-3", atMs: 30 }),
+    ];
+    await db.write(async (tx) => {
+      for (const one of all) await saveEvidence(tx, one);
+      await saveEvidence(tx, proof({ permitId: "q", atMs: 40 }));
+    });
+    const first = await listEvidence(db, { permitId: "p" }, { cursor: null, limit: 2 });
+    assert.deepEqual(first.items, [all[2], all[1]]);
+    const rest = await listEvidence(db, { permitId: "p" }, { cursor: first.next, limit: 2 });
+    assert.deepEqual(rest, { items: [all[0]], next: null });
+    const named = await listEvidence(db, { permitId: "p", workspaceKey: "research/a" }, {
+      cursor: null,
+      limit: 9,
+    });
+    assert.deepEqual(named.items, [all[2], all[0]]);
+  });
+});

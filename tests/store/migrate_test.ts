@@ -169,7 +169,16 @@ Deno.test("loadMigrations: the program's own are numbered from 1 and make every 
         "audit",
         "outbox",
       ]
-        .concat(["idempotency_keys", "api_keys", "sessions", "leases", "evidence", "secrets", "meta"])
+        .concat([
+          "idempotency_keys",
+          "api_keys",
+          "sessions",
+          "leases",
+          "evidence",
+          "breaches",
+          "secrets",
+          "meta",
+        ])
     ) assert.ok(tables.includes(table), table);
     assert.deepEqual(await db.read("pragma foreign_key_check", [], rowOf), []);
   });

@@ -3,8 +3,10 @@ import { z } from "zod";
 import type { Argument } from "../../src/store/columns.ts";
 import type { Db, Reader } from "../../src/store/db.ts";
 import { listAudit } from "../../src/store/audit.ts";
+import { listBreaches } from "../../src/store/breaches.ts";
 import { findEvent, findUnackedTwins, listEvents, markAllAcked } from "../../src/store/events.ts";
-import { latestEvidence, provenInstances } from "../../src/store/evidence.ts";
+import { latestEvidence, listEvidence, provenInstances } from "../../src/store/evidence.ts";
+import { haltOrders } from "../../src/store/halts.ts";
 import { countJobs } from "../../src/store/job_counts.ts";
 import { durationsOfJobsLike } from "../../src/store/job_history.ts";
 import { isWanted } from "../../src/store/job_transitions.ts";
@@ -52,6 +54,9 @@ const STATEMENTS: [name: string, run: (db: Db) => Promise<unknown>][] = [
   ["listEvents of a type", (db) => listEvents(db, { type: "permit.halted" }, PAGE)],
   ["stepsOf", (db) => stepsOf(db, 1)],
   ["latestEvidence", (db) => latestEvidence(db, "p", "k", "u")],
+  ["listEvidence", (db) => listEvidence(db, { permitId: "p" }, PAGE)],
+  ["listBreaches", (db) => listBreaches(db, "p")],
+  ["haltOrders", (db) => haltOrders(db, "p")],
   ["provenInstances", (db) => provenInstances(db, "p")],
   ["workspacesOf", (db) => workspacesOf(db, "p")],
   ["keepPasswords", (db) => db.write((tx) => keepPasswords(tx, "p", ["research/a"]))],
@@ -71,7 +76,7 @@ const STATEMENTS: [name: string, run: (db: Db) => Promise<unknown>][] = [
 ];
 
 const TABLES =
-  /\b(permits|members|events|jobs|steps|workspaces|volumes|refused_uploads|evidence|leases|audit|outbox)\b/;
+  /\b(permits|members|events|jobs|steps|workspaces|volumes|refused_uploads|evidence|breaches|leases|audit|outbox)\b/;
 /** Aliases that the statements above use for those tables. */
 const ALIASES = /\b(candidate|other|orphan|orphaned|queued|newer|mine|job|failed|later|open|old)\b/;
 

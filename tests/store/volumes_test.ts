@@ -20,6 +20,8 @@ Deno.test("upsertVolume: adds what is newly known and takes nothing back", async
       destroyed: false,
       acceptedList: null,
       observed: "bound, 20Gi",
+      taintedAtMs: 20,
+      taintedUnder: null,
       updatedAtMs: 30,
     }]);
   });
@@ -54,6 +56,34 @@ Deno.test("markDestroyed: keeps what the volume has been", async () => {
   });
 });
 
+Deno.test("taintVolumes, upsertVolume: since when and under which status, the first time for good", async () => {
+  await withStore(async (db) => {
+    await addPermit(db, "p", { status: "ANALYSIS_ACTIVE" });
+    const clean = { key: "project", tainted: false, bound: true, destroyed: false };
+    await db.write((tx) => upsertVolume(tx, "p", clean, 10));
+    const since = async (): Promise<unknown[]> =>
+      (await listVolumes(db, "p")).map((
+        { key, taintedAtMs, taintedUnder },
+      ) => [key, taintedAtMs, taintedUnder]);
+    assert.deepEqual(await since(), [["project", null, null]]);
+    await db.write(async (tx) => {
+      await taintVolumes(tx, "p", ["project", "home/a"], 20);
+      await upsertVolume(tx, "p", { ...clean, key: "home/b", tainted: true }, 25);
+    });
+    await addPermit(db, "p", { status: "ARCHIVED" });
+    await db.write(async (tx) => {
+      await taintVolumes(tx, "p", ["project"], 30);
+      await upsertVolume(tx, "p", { ...clean, tainted: true }, 40);
+      await upsertVolume(tx, "p", clean, 50);
+    });
+    assert.deepEqual(await since(), [
+      ["home/a", 20, "ANALYSIS_ACTIVE"],
+      ["home/b", 25, "ANALYSIS_ACTIVE"],
+      ["project", 20, "ANALYSIS_ACTIVE"],
+    ]);
+  });
+});
+
 const FORBIDDEN: [what: string, sql: string][] = [
   ["taint taken back", "update volumes set tainted = 0"],
   ["bound taken back", "update volumes set bound = 0"],
@@ -61,7 +91,8 @@ const FORBIDDEN: [what: string, sql: string][] = [
   ["a volume forgotten", "delete from volumes"],
   [
     "a volume replaced",
-    "insert or replace into volumes select permit_id, key, 0, 0, 0, null, 0 from volumes",
+    `insert or replace into volumes (permit_id, key, tainted, bound, destroyed, updated_at_ms)
+     select permit_id, key, 0, 0, 0, 0 from volumes`,
   ],
 ];
 for (const [what, sql] of FORBIDDEN) {

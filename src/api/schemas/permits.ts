@@ -53,6 +53,11 @@ export const VolumeView = z.object({
   /** `absent`: known and not there; `destroyed`: gone on purpose. */
   state: z.enum(["pending", "bound", "released", "terminating", "lost", "absent", "destroyed"]),
   tainted: z.boolean(),
+  /** Since when, and the permit's status then; null: it is not tainted. */
+  taintedAt: Instant.nullable(),
+  taintedUnder: z.string().nullable(),
+  /** A newer generation took its place: kept, and never mounted again. */
+  superseded: z.boolean(),
   retained: z.boolean(),
   size: z.string().nullable(),
   detail: z.string().nullable(),

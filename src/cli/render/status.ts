@@ -129,6 +129,7 @@ function endpointLines({ endpoint, hostKeyFingerprint }: Workspace): string[] {
 }
 
 type Workspace = PermitDetail["workspaces"][number];
+type Volume = PermitDetail["volumes"][number];
 
 /** Whether anybody gets to it; in yellow while its isolation has not been proven. */
 function reachWord(style: Style, { network, proven, posture }: Workspace): string {
@@ -147,12 +148,24 @@ function volumeLines(style: Style, { volumes }: PermitDetail): string[] {
     volume.key,
     volume.state === "lost" ? style.red(volume.state) : volume.state,
     `${volume.generation}`,
-    volume.tainted ? style.yellow("tainted") : NOTHING,
+    taintWord(style, volume),
     volume.retained ? "retained" : NOTHING,
     volume.size ?? NOTHING,
-    volume.detail ?? "",
+    [volume.superseded ? KEPT_TEXT : null, volume.detail].filter((part) => part !== null).join("; "),
   ]);
   return table(style, ["VOLUME", "STATE", "GENERATION", "TAINT", "RECLAIM", "SIZE", "DETAIL"], rows, "  ");
+}
+
+/** Said of an older generation. */
+const KEPT_TEXT = "kept: a newer generation is mounted in its place";
+
+/** "since ANALYSIS_ACTIVE, 2026-11-22 10:00:00Z". */
+function taintWord(style: Style, { tainted, taintedAt, taintedUnder }: Volume): string {
+  if (!tainted) return NOTHING;
+  const since = [taintedUnder, taintedAt === null ? null : instantText(taintedAt)].filter((part) =>
+    part !== null
+  );
+  return style.yellow(since.length === 0 ? "tainted" : `tainted since ${since.join(", ")}`);
 }
 
 function eventLines(style: Style, { events }: PermitDetail): string[] {
