@@ -90,7 +90,7 @@ Deno.test("commands: against a running service, for people and for machines", as
     assert.ok(!plain.stdout.includes(ESC), "NO_COLOR");
   });
   await t.step("permits: list, filter, more than asked for", async () => {
-    assert.match(await lines("permits"), /^permit-001 +RUNNING +WORKSPACE_SETUP_PENDING +- +- /m);
+    assert.match(await lines("permits"), /^permit-001 +RUNNING +WORKSPACE_SETUP_PENDING +- +no date +- /m);
     assert.equal(await lines("permits", "--status", "FAILED"), "No permits.\n");
     await reach(site, {
       id: "b",
