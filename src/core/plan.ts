@@ -141,16 +141,7 @@ function findObstacles(desired: Extract<Desired, { mode: "apply" }>, input: Plan
       }]
       : []
   );
-  const unproven = observed.workspaces.flatMap(({ key, instances }): Obstacle[] =>
-    instances.filter(({ trouble }) => trouble === "isolation-unproven").map(({ name, reason }) => ({
-      reason: "isolation-unproven",
-      target: key,
-      message: `Cannot give ${key} its data: the gate of pod ${name} found a way out${
-        reason === null ? "" : `: ${reason}`
-      }`,
-      advice: ADVICE["isolation-unproven"],
-    }))
-  );
+  const unproven = unprovenIn(observed);
   const exposed = desired.workspaces.flatMap((workspace) =>
     dataBesideWayOut(workspace, (key) => desired.sensitive.has(key)).map((mount): Obstacle => ({
       reason: "invariant",
@@ -172,6 +163,26 @@ function findObstacles(desired: Extract<Desired, { mode: "apply" }>, input: Plan
   }));
   const refused = refusedUploads(desired.consolidations, input);
   return [...foreign, ...breaches, ...unproven, ...exposed, ...lost, ...refused];
+}
+
+/** A gate that found a way out: whoever waits behind it gets no data. */
+function unprovenIn({ workspaces, tasks }: Observed): Obstacle[] {
+  const found = [
+    ...workspaces.flatMap(({ key, instances }) =>
+      instances.filter(({ trouble }) => trouble === "isolation-unproven")
+        .map(({ name, reason }) => ({ key, name: `pod ${name}`, text: reason }))
+    ),
+    ...tasks.filter(({ state, trouble }) => state === "running" && trouble?.reason === "isolation-unproven")
+      .map(({ key, name, trouble }) => ({ key, name, text: trouble?.text ?? null })),
+  ];
+  return found.map(({ key, name, text }): Obstacle => ({
+    reason: "isolation-unproven",
+    target: key,
+    message: `Cannot give ${key} its data: the gate of ${name} found a way out${
+      text === null ? "" : `: ${text}`
+    }`,
+    advice: ADVICE["isolation-unproven"],
+  }));
 }
 
 function isLost(record: VolumeRecord, observed: Observed): boolean {

@@ -1,7 +1,8 @@
 /** The stages of a plan that concern data: claims, taint, consolidation (invariants 3 and 4). */
 import type { Observed, ObservedTask } from "./observed.ts";
+import { areCanariesFresh } from "./isolation.ts";
 import { findVolume, type GiveInput } from "./plan_give.ts";
-import { awaitStep, laterStep, type StepDraft } from "./plan_steps.ts";
+import { ASK_WHY, askStep, awaitStep, laterStep, type StepDraft } from "./plan_steps.ts";
 import {
   consolidateStep,
   destroyVolumeStep,
@@ -62,12 +63,20 @@ export function consolidationStage(give: GiveInput): StepDraft[][] {
     taskOf(consolidation.fromKey)?.state !== "running" && !ending.includes(consolidation) &&
     !isRefused(consolidation, observed, give.input.tried)
   );
+  const isFresh = areCanariesFresh(observed);
   const uploads = open.map(({ fromKey }) => fromKey);
   const why = "uploads are destroyed only after their copies were verified";
   return [
     ending.length === 0 ? [] : [awaitTasks(ending.map(({ fromKey }) => fromKey))],
+    ...(waiting.length === 0 || isFresh ? [] : canariesFirst(give)),
     waiting.map((consolidation) =>
-      consolidateStep(consolidation, taskOf(consolidation.fromKey), mounting(observed, consolidation.fromKey))
+      isFresh || !give.clear
+        ? consolidateStep(
+          consolidation,
+          taskOf(consolidation.fromKey),
+          mounting(observed, consolidation.fromKey),
+        )
+        : laterStep("consolidate", consolidation.fromKey, why, [{ is: "canaries-fresh" }], [])
     ),
     open.length === 0
       ? []
@@ -80,6 +89,16 @@ export function consolidationStage(give: GiveInput): StepDraft[][] {
     give.desired.consolidations.flatMap((consolidation) =>
       destroyVerified(consolidation, taskOf(consolidation.fromKey), observed)
     ),
+  ];
+}
+
+/** Whoever copies data passes a gate as whoever looks at it does (invariant 6). */
+function canariesFirst({ clear, input: { observed: { canaries } } }: GiveInput): StepDraft[][] {
+  if (!clear) return [];
+  const why = ASK_WHY["before-start"];
+  return [
+    canaries.asking === null ? [askStep("before-start", [])] : [],
+    [awaitStep("canaries", "before-start", why, [{ is: "canaries-fresh" }])],
   ];
 }
 

@@ -35,7 +35,8 @@ export function planGive(give: GiveInput): StepDraft[][] {
   const scopeWaves = wanted ? scopeStage(give) : [];
   const starting = desired.workspaces.filter((workspace) => needsStart(workspace, give));
   // Behind a wait everything is planned anew: then the canaries are asked when it is over.
-  const held = give.clear && !areCanariesFresh(observed) ? starting.filter(isGated) : [];
+  const isHeld = give.clear && !areCanariesFresh(observed) && !isConsolidating(give);
+  const held = isHeld ? starting.filter(isGated) : [];
   const going = starting.filter((workspace) => !held.includes(workspace));
   return [
     removals,
@@ -56,6 +57,13 @@ export function planGive(give: GiveInput): StepDraft[][] {
       ]),
     ],
   ];
+}
+
+/** Then nothing starts before its end, and the canaries that were alive before it say nothing of then. */
+function isConsolidating({ input: { observed }, desired }: GiveInput): boolean {
+  return desired.consolidations.some(({ fromKey }) =>
+    observed.tasks.find(({ key }) => key === fromKey)?.state !== "succeeded"
+  );
 }
 
 function isLeftOver(workspace: ObservedWorkspace, desired: GiveInput["desired"]): boolean {

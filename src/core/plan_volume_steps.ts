@@ -76,7 +76,7 @@ export function consolidateStep(
     kind: "consolidate",
     target: consolidation.fromKey,
     why: `the phase works on ${consolidation.into.key}`,
-    before: barrierOf(mounting),
+    before: [...barrierOf(mounting), { is: "canaries-fresh" }],
     after: [{ is: "consolidated", uploads: [consolidation.fromKey] }],
     action: { kind: "consolidate", consolidation, task },
   };

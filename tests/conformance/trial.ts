@@ -58,6 +58,7 @@ export class Trial {
 
   /** Applies an action that must succeed. */
   async apply(action: Action): Promise<ApplyResult> {
+    if (action.kind === "consolidate") await this.canaries();
     const result = await this.backend.driver.apply(action, this.context());
     assert.ok(!JSON.stringify(result).includes(PASSWORD_PREFIX), "a result holds a password");
     assert.ok(result.detail.length > 0, `${action.kind} leaves a line for the job's step`);

@@ -1,6 +1,7 @@
 /** What people and machines do to a site while it works: crashes, full disks, deletions by hand, lost nodes; and the end of it. */
 import { volumeName, workspaceName } from "../../src/core/names.ts";
 import { LabInside } from "../../src/drivers/lab/inside.ts";
+import { LAB_TARGETS } from "../../src/drivers/lab/network.ts";
 import { type LabForeign, type LabStuck } from "../../src/drivers/lab/operator.ts";
 import { type PermitSnapshot, snapshotOf } from "../../src/drivers/lab/snapshot.ts";
 import type { FaultKind, Faults } from "./faults.ts";
@@ -8,6 +9,8 @@ import type { Process } from "./process.ts";
 import type { SeededRandom } from "../seeded_random.ts";
 import type { World } from "./world.ts";
 
+/** Longer than a gate tries. */
+const UNENFORCED_MS = 90_000;
 /** Each kind gets a chance this often. */
 const TICK_MS = 15_000;
 /** How long a state of trouble lasts. */
@@ -24,9 +27,10 @@ export class Chaos {
   readonly #foreign: [string, LabForeign][] = [];
   readonly #policies: [string, string][] = [];
   readonly #lost: string[] = [];
+  readonly #enforceMs: number;
   readonly #seconds: Process[] = [];
-  /** What was uploaded, by permit. */
-  readonly #uploaded: { permitId: string; text: string }[] = [];
+  /** What holders, staff and researchers wrote, by permit. */
+  readonly #written: { permitId: string; text: string }[] = [];
 
   constructor(
     readonly world: World,
@@ -35,6 +39,7 @@ export class Chaos {
     readonly permitIds: readonly string[],
   ) {
     this.#inside = new LabInside(world.cluster);
+    this.#enforceMs = world.cluster.settings.enforceMs;
   }
 
   /** Lets trouble happen until then. */
@@ -52,6 +57,8 @@ export class Chaos {
     const { world } = this;
     world.disk.isFull = false;
     world.broker.comeUp();
+    world.operator.silence([]);
+    world.cluster.settings.enforceMs = this.#enforceMs;
     for (const process of world.processes) {
       process.life.thaw();
       process.clock.offsetMs = 0;
@@ -63,27 +70,29 @@ export class Chaos {
     for (const [permitId, name] of this.#policies) attempt(() => world.operator.removePolicy(permitId, name));
   }
 
-  /** Uploads that are nowhere any more although their permit was not deleted. */
-  losses(): string[] {
+  /** What was written and is nowhere any more, although its permit was not deleted, or is in `held` all the same. */
+  losses(held: ReadonlySet<string>): string[] {
     const { world } = this;
-    return this.#uploaded.filter(({ permitId, text }) =>
-      !world.deleted.has(permitId) &&
+    return this.#written.filter(({ permitId, text }) =>
+      (!world.deleted.has(permitId) || held.has(permitId)) &&
       !world.cluster.read(({ state }) =>
         Object.values(state.backings).some((backing) =>
           backing.permitId === permitId && Object.values(backing.files).some((file) => file.text === text)
         )
       )
-    ).map(({ permitId, text }) => `${permitId}: the upload ${text} is lost`);
+    ).map(({ permitId, text }) => `${permitId}: the file ${text} is lost`);
   }
 
   #tick(): void {
-    this.#upload();
+    this.#write();
     this.#strike("crash-any-time", () => this.world.serving?.life.kill());
     this.#strike("freeze", (random) => this.#freeze(random));
     this.#strike("second-instance", (random) => this.#second(random));
     this.#strike("clock-jump", (random) => this.#jump(random));
     this.#strike("store-full", (random) => this.#fill(random));
     this.#strike("broker-down", (random) => this.#takeBrokerDown(random));
+    this.#strike("canaries-silent", (random) => this.#silence(random));
+    this.#strike("policy-never", (random) => this.#stopEnforcing(random));
     for (const permitId of this.permitIds) this.#trouble(permitId);
   }
 
@@ -104,15 +113,16 @@ export class Chaos {
     if (this.faults.strikes(kind)) attempt(() => act(this.faults.draw(kind)));
   }
 
-  #upload(): void {
+  /** Whoever is in a workspace writes where it may. */
+  #write(): void {
     for (const permitId of this.permitIds) {
-      for (const { of, ready } of snapshotOf(this.world.cluster, permitId).pods) {
-        const holder = /^airlock\/(.+)$/.exec(of)?.[1];
-        if (holder === undefined || !ready || !this.random.chance(0.5)) continue;
-        const text = `${permitId} ${of} ${this.#uploaded.length}`;
-        const path = `/uploads/${holder}/file-${this.#uploaded.length}`;
+      for (const { of, kind, ready, mounts } of snapshotOf(this.world.cluster, permitId).pods) {
+        const writable = mounts.filter(({ mode }) => mode === "rw");
+        if (kind === "task" || !ready || writable.length === 0 || !this.random.chance(0.5)) continue;
+        const text = `${permitId} ${of} ${this.#written.length}`;
+        const path = `${this.random.pick(writable).path}/file-${this.#written.length}`;
         attempt(() => {
-          if (this.#inside.writeInside(permitId, of, path, text)) this.#uploaded.push({ permitId, text });
+          if (this.#inside.writeInside(permitId, of, path, text)) this.#written.push({ permitId, text });
         });
       }
     }
@@ -145,6 +155,20 @@ export class Chaos {
   #fill(random: SeededRandom): void {
     this.world.disk.isFull = true;
     this.#later(random, () => this.world.disk.isFull = false);
+  }
+
+  /** All but one or none: then nothing can be proven. */
+  #silence(random: SeededRandom): void {
+    const { operator } = this.world;
+    operator.silence(random.chance(0.5) ? LAB_TARGETS.slice(1) : [...LAB_TARGETS]);
+    this.#later(random, () => operator.silence([]));
+  }
+
+  /** Policies are taken by the API, and nothing enforces them. */
+  #stopEnforcing(random: SeededRandom): void {
+    const { settings } = this.world.cluster;
+    settings.enforceMs = UNENFORCED_MS;
+    this.#later(random, () => settings.enforceMs = this.#enforceMs);
   }
 
   #takeBrokerDown(random: SeededRandom): void {

@@ -27,6 +27,8 @@ const RATE_MAX = {
   // The platform.
   "slow-pod": 0.5,
   "policy-late": 0.5,
+  "policy-never": 0.2,
+  "canaries-silent": 0.2,
   "stuck-pod": 0.2,
   "stuck-volume": 0.2,
   "node-lost": 0.2,

@@ -170,8 +170,10 @@ function compose(
 /** Halt and deletion take no fields; most events say nothing of a date. */
 function dateOf(move: Move, atMs: number, random: SeededRandom): { expiresAt?: string | null } {
   if (move === "permit.halted" || move === "permit.deleted" || !random.chance(0.2)) return {};
-  const inMs = random.pick([() => random.between(1, SOON_MS), () => FAR_MS, () => null])();
-  return { expiresAt: inMs === null ? null : new Date(START_MS + atMs + inMs).toISOString() };
+  const which = random.pick(["soon", "far", "none"] as const);
+  if (which === "none") return { expiresAt: null };
+  const inMs = which === "soon" ? random.between(1, SOON_MS) : FAR_MS;
+  return { expiresAt: new Date(START_MS + atMs + inMs).toISOString() };
 }
 
 /** What publishers and the way to the broker do to a message: copies, delays, nonsense beside it. */

@@ -5,7 +5,7 @@ import { type FaultKind, Faults } from "./faults.ts";
 import { drawHistory, type Message } from "./history.ts";
 import { SeededRandom } from "../seeded_random.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { complaints } from "./verdict.ts";
+import { acceptedEvents, complaints } from "./verdict.ts";
 import { World } from "./world.ts";
 
 /** What a run is made of; everything else follows from it. */
@@ -112,8 +112,22 @@ async function act(
   await world.note();
   return [
     ...(await complaints(world, permitIds)).map((text) => `did not stay right: ${text}`),
-    ...chaos.losses(),
+    ...chaos.losses(await held(world, permitIds)),
   ];
+}
+
+/** Permits that were halted when their deletion came and still are: what they hold stays until somebody resumes them. */
+async function held(world: World, permitIds: string[]): Promise<Set<string>> {
+  const found = new Set<string>();
+  for (const permitId of permitIds) {
+    const events = await acceptedEvents(world, permitId);
+    const deletedAt = events.findIndex(({ type }) => type === "permit.deleted");
+    const orders = events.map(({ type }) => type).filter((type, index) =>
+      type === "permit.resumed" || (type === "permit.halted" && index < deletedAt)
+    );
+    if (deletedAt >= 0 && orders.at(-1) === "permit.halted") found.add(permitId);
+  }
+  return found;
 }
 
 /** Waits until nothing is wrong; what is left when the time is over. */
@@ -141,6 +155,8 @@ function drawSettings(random: SeededRandom, faults: Faults): Partial<LabSettings
     startMs: random.between(0, slow ? 60_000 : 500),
     readyMs: random.between(0, slow ? 60_000 : 500),
     stopMs: random.between(0, slow ? 40_000 : 1_000),
+    gateMs: random.between(5, 1_000),
+    controlMs: random.between(10, slow ? 20_000 : 1_000),
     enforceMs: late ? random.between(500, 20_000) : random.between(0, 50),
     taskMs: random.between(0, slow ? 60_000 : 1_000),
     reclaimMs: random.between(0, 2_000),

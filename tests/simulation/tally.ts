@@ -64,6 +64,7 @@ const STEPS = [
   "destroy-volume",
   "ensure-identity",
   "start",
+  "ask-canaries",
   "prove-isolation",
   "open-network",
   "destroy-scope",

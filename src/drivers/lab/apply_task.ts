@@ -3,6 +3,8 @@ import { permitName, taskName } from "../../core/names.ts";
 import type { Action } from "../../core/step.ts";
 import { findScope, requireScope } from "./apply_scope.ts";
 import { conflict, foreign, terminating } from "./faults.ts";
+import { isFresh, silent } from "./canaries.ts";
+import type { LabControl } from "./objects.ts";
 import type { Requests } from "./request.ts";
 
 function labelOf(scope: string, key: string): string {
@@ -14,7 +16,9 @@ export async function consolidate(
   requests: Requests,
   permitId: string,
   { consolidation, task: seen }: Extract<Action, { kind: "consolidate" }>,
+  control: LabControl | null,
 ): Promise<string> {
+  if (!isFresh(control, requests.path.clock.now())) throw silent(`consolidate ${consolidation.fromKey}`);
   const name = permitName(permitId);
   const { into, ...rest } = consolidation;
   const what = labelOf(name, consolidation.fromKey);
@@ -41,6 +45,7 @@ export async function consolidate(
       finalizers: [],
       key: consolidation.fromKey,
       work: structuredClone({ ...rest, into: into.id, intoKey: into.key }),
+      control,
       state: "running",
       message: null,
       refused: null,

@@ -1,12 +1,12 @@
 /** The actions on compute and identity of a workspace. */
 import type { ApplyContext } from "../../core/driver.ts";
-import { Fault } from "../../core/fault.ts";
-import { CANARIES_ALIVE_MIN, CANARIES_FRESH_MS, isGated } from "../../core/isolation.ts";
+import { isGated } from "../../core/isolation.ts";
 import { permitName, workspaceName } from "../../core/names.ts";
 import { sha256Hex } from "../../core/sha256.ts";
 import type { Action } from "../../core/step.ts";
 import { type DesiredWorkspace, identityHash } from "../../core/workspace.ts";
 import { findScope, requireScope } from "./apply_scope.ts";
+import { isFresh, silent } from "./canaries.ts";
 import { conflict, foreign, terminating } from "./faults.ts";
 import type { LabCompute, LabControl, LabIdentity, LabScope, LabTemplate } from "./objects.ts";
 import { endPod } from "./pods.ts";
@@ -98,7 +98,9 @@ export async function start(
   control: LabControl | null,
 ): Promise<string> {
   const name = permitName(permitId);
-  if (isGated(workspace) && !isFresh(control, requests.path.clock.now())) throw silent(workspace.key);
+  if (isGated(workspace) && !isFresh(control, requests.path.clock.now())) {
+    throw silent(`start ${workspace.key}`);
+  }
   const what = labelOf(name, workspace.key);
   return await requests.write(what, name, (world) => {
     const scope = requireScope(world, permitId, `start ${workspace.key}`);
@@ -122,19 +124,6 @@ export async function start(
     world.bump(compute);
     return `${what} was written with power on`;
   });
-}
-
-/** The planner has looked; in doubt no data comes near (invariant 6). */
-function isFresh(control: LabControl | null, nowMs: number): boolean {
-  return control !== null && control.alive.length >= CANARIES_ALIVE_MIN &&
-    nowMs - control.atMs <= CANARIES_FRESH_MS + LATE_MS;
-}
-
-/** Between the planner's look and the write lie other steps of the same plan. */
-const LATE_MS = 30_000;
-
-function silent(key: string): Fault {
-  return new Fault("wait", "canaries-silent", `Cannot start ${key}: the canaries have not answered lately`);
 }
 
 function newCompute(world: World, workspace: DesiredWorkspace, control: LabControl | null): LabCompute {

@@ -1,6 +1,7 @@
 /** The control pod of the simulated cluster, which no policy binds: what it reaches is alive. */
 import type { Clock } from "../../core/clock.ts";
-import { CANARIES_ALIVE_MIN } from "../../core/isolation.ts";
+import { Fault } from "../../core/fault.ts";
+import { CANARIES_ALIVE_MIN, CANARIES_FRESH_MS } from "../../core/isolation.ts";
 import type { ObservedCanaries } from "../../core/observed.ts";
 import type { LabCluster } from "./cluster.ts";
 import { LAB_TARGETS } from "./network.ts";
@@ -85,4 +86,18 @@ export class LabCanaries {
 
 function joined({ after, next }: { after: Set<string>; next: Set<string> | null }): Set<string> {
   return new Set([...after, ...next ?? []]);
+}
+
+/** The planner has looked; in doubt no data comes near (invariant 6). */
+export function isFresh(control: LabControl | null, nowMs: number): boolean {
+  return control !== null && control.alive.length >= CANARIES_ALIVE_MIN &&
+    nowMs - control.atMs <= CANARIES_FRESH_MS + LATE_MS;
+}
+
+/** Between the planner's look and the write lie other steps of the same plan. */
+const LATE_MS = 30_000;
+
+/** What is refused while nobody knows whether a leak would show. `what`: "start research/a". */
+export function silent(what: string): Fault {
+  return new Fault("wait", "canaries-silent", `Cannot ${what}: the canaries have not answered lately`);
 }

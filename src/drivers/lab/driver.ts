@@ -70,6 +70,8 @@ export class LabDriver implements Driver {
         return await proveIsolation(requests, permitId, action, newest);
       case "start":
         return { detail: await start(requests, permitId, action, newest?.control ?? null) };
+      case "consolidate":
+        return { detail: await consolidate(requests, permitId, action, newest?.control ?? null) };
       default:
         return { detail: await applyTo(requests, context, action) };
     }
@@ -130,7 +132,7 @@ export class LabDriver implements Driver {
 function applyTo(
   requests: Requests,
   context: ApplyContext,
-  action: Exclude<Action, { kind: "ask-canaries" | "prove-isolation" | "start" }>,
+  action: Exclude<Action, { kind: "ask-canaries" | "prove-isolation" | "start" | "consolidate" }>,
 ): Promise<string> {
   const { permitId } = context;
   switch (action.kind) {
@@ -150,8 +152,6 @@ function applyTo(
       return taintVolume(requests, permitId, action);
     case "retain-volume":
       return retainVolume(requests, permitId, action);
-    case "consolidate":
-      return consolidate(requests, permitId, action);
     case "remove-task":
       return removeTask(requests, permitId, action);
     case "destroy-volume":

@@ -6,7 +6,7 @@ import type { World } from "./world.ts";
 /** Rounds in a row that must reach nothing. */
 const CLEAN_ROUNDS = 3;
 /** Rounds after which the gate gives up; its pod starts it again. */
-const ROUNDS_MAX = 20;
+const ROUNDS_MAX = 60;
 
 /** What a packet from a pod would get to at this instant, and is there to answer: what is silent is never reached. */
 export function reachedBy(world: World, scope: LabScope, pod: LabPod): LabTarget[] {

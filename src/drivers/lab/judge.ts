@@ -109,7 +109,7 @@ function guardedTruth(world: World, scope: LabScope, truth: TruePod): GuardedIns
     })),
     isOpened: opening?.openedFor === pod.uid,
     isProven: pod.proven,
-    isGated: to === "task" || pod.template.gated,
+    isGated: pod.template.gated,
   };
 }
 

@@ -174,6 +174,8 @@ const task = z.strictObject({
   ...mortal,
   key: z.string(),
   work: consolidation,
+  /** What the control pod had found when it was written. */
+  control: control.nullable().default(null),
   state: z.enum(["running", "succeeded", "failed"]),
   message: z.string().nullable(),
   /** It copied nothing because of these. */

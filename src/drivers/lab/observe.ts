@@ -154,12 +154,21 @@ function observeTasks(scope: LabScope): ObservedTask[] {
     key: task.key,
     name: task.name,
     state: task.state,
+    trouble: troubleOfTask(scope, task.uid),
     message: task.message,
     refused: task.refused,
     pods: Object.values(scope.pods).filter(({ belongs }) => belongs.uid === task.uid).map(({ name }) => name),
     terminating: task.deletedAtMs === null ? null : `job ${task.name} is being deleted: its pods are ending`,
     seen: seenOf(task),
   }));
+}
+
+function troubleOfTask({ pods }: LabScope, uid: string): ObservedTask["trouble"] {
+  const failed =
+    Object.values(pods).find(({ belongs, gate, phase }) =>
+      belongs.uid === uid && phase === "pending" && gate.failed !== null
+    )?.gate.failed ?? null;
+  return failed === null ? null : { reason: "isolation-unproven", text: failed };
 }
 
 function foreignIn(scope: LabScope): ForeignObject[] {

@@ -32,8 +32,8 @@ export function settleTasks(world: World, scope: LabScope): void {
         ],
         tier: "task",
         revision: world.settings.template,
-        gated: false,
-        control: null,
+        gated: true,
+        control: task.control,
       });
     }
   }

@@ -1,0 +1,243 @@
+/**
+ * Small mutations of the real code's decisions, each a mistake that somebody could make. A run plays the sources with
+ * one of them written in; the simulation must find it. A mutation whose text no longer stands in its file is an error.
+ */
+
+/** One bug. */
+export interface Planted {
+  /** Short, for reports and --planted. */
+  name: string;
+  file: string;
+  /** Stands exactly once in the file. */
+  find: string;
+  replace: string;
+}
+
+/** All of them. What protects twice (planner and runner's guard) is not planted: either one alone is no bug yet. */
+export const PLANTED: readonly Planted[] = [
+  {
+    name: "nothing waits for a cut to be seen",
+    file: "src/core/plan_taking.ts",
+    find: '  if (takings.length === 0) return [];\n  const why = "nothing else moves',
+    replace: '  if (takings.length >= 0) return [];\n  const why = "nothing else moves',
+  },
+  {
+    name: "the barrier forgotten: giving beside taking",
+    file: "src/core/plan.ts",
+    find: "const clear = taking.length === 0;",
+    replace: "const clear = true;",
+  },
+  {
+    name: "nothing waits for old pods to go",
+    file: "src/core/plan_taking.ts",
+    find: "...(gone.length === 0",
+    replace: "...(gone.length >= 0",
+  },
+  {
+    name: "a way out is not looked for",
+    file: "src/core/plan_taking.ts",
+    find:
+      '  if (network.state === "breached") return `${network.by} opens its network`;\n  if (network.state === "open" && network.posture !== wanted.posture) {',
+    replace: '  if (network.state === "open" && network.posture !== wanted.posture) {',
+  },
+  {
+    name: "a network opened for a pod that went is kept",
+    file: "src/core/plan_taking.ts",
+    find: "if (live !== null && workspace.network.openedFor === live.uid) {",
+    replace: "if (live !== null) {",
+  },
+  {
+    name: "mounts of an old phase are kept",
+    file: "src/core/plan_taking.ts",
+    find: "if (stale !== undefined) return",
+    replace: "if (stale === null) return",
+  },
+  {
+    name: "a changed posture is not cut",
+    file: "src/core/plan_taking.ts",
+    find:
+      '  if (network.state === "open" && network.posture !== wanted.posture) {\n    return `network changes from ${network.posture} to ${wanted.posture}`;\n  }\n  if (network.state === "open" && network.hash',
+    replace: '  if (network.state === "open" && network.hash',
+  },
+  {
+    name: "a stop leaves what the phase no longer names",
+    file: "src/core/plan_taking.ts",
+    find:
+      'if (wanted === undefined) return { text: "the phase does not name it", stop: true };\n  if (wanted.power === "stopped") return { text: "the phase wants it stopped", stop: true };\n  const difference',
+    replace:
+      'if (wanted === undefined) return null;\n  if (wanted.power === "stopped") return { text: "the phase wants it stopped", stop: true };\n  const difference',
+  },
+  {
+    name: "taint forgotten on the volume",
+    file: "src/core/plan_data.ts",
+    find: "return desired.newlyTainted.has(volume.key) ||",
+    replace: "return desired.newlyTainted.has(`not ${volume.key}`) &&",
+  },
+  {
+    name: "taint does not spread",
+    file: "src/core/taint.ts",
+    find: 'if (mount.mode !== "ro" && !counts(mount.volumeKey)) tainted.add(mount.volumeKey);',
+    replace: 'if (mount.mode === "wo" && !counts(mount.volumeKey)) tainted.add(mount.volumeKey);',
+  },
+  {
+    name: "no fresh generation after analysis",
+    file: "src/core/desired.ts",
+    find: "generation: fresh ? newest + 1 : newest }",
+    replace: "generation: newest }",
+  },
+  {
+    name: "analysis mounts the first generation, not the newest",
+    file: "src/core/desired.ts",
+    find: "const newest = Math.max(1,",
+    replace: "const newest = Math.min(1,",
+  },
+  {
+    name: "the gate forgotten",
+    file: "src/core/isolation.ts",
+    find: "  return sensitive;",
+    replace: "  return sensitive && false;",
+  },
+  {
+    name: "one live canary is enough",
+    file: "src/core/isolation.ts",
+    find: "export const CANARIES_ALIVE_MIN = 2;",
+    replace: "export const CANARIES_ALIVE_MIN = 0;",
+  },
+  {
+    name: "the canaries are not asked after the gate",
+    file: "src/core/isolation.ts",
+    find: "&& answer.after.includes(instanceUid);",
+    replace: ";",
+  },
+  {
+    name: "opened although not proven",
+    file: "src/core/plan_reach.ts",
+    find: "sure.filter(({ workspace }) => isGated(workspace)).map(",
+    replace: "sure.filter(() => false).map(",
+  },
+  {
+    name: "uploads destroyed before they were copied",
+    file: "src/core/plan_data.ts",
+    find: 'if (task?.state !== "succeeded" || volume === undefined) return [];',
+    replace:
+      'if (volume === undefined) return [];\n  if (task === null) return [destroyVolumeStep(volume, "its copies were verified", [])];',
+  },
+  {
+    name: "uploads destroyed although their copy can be lost",
+    file: "src/core/plan_data.ts",
+    find: 'if (target?.state !== "bound" || !target.retained) return [];',
+    replace: "if (target === undefined) return [];",
+  },
+  {
+    name: "a released volume is replaced by an empty one",
+    file: "src/core/plan_volume_steps.ts",
+    find: 'const released = existing?.state === "released";',
+    replace: 'const released = existing?.state === "lost";',
+  },
+  {
+    name: "a volume is never retained",
+    file: "src/core/plan.ts",
+    find: '...volumes.filter(({ state, retained }) => state === "bound" && !retained).map(retainStep),',
+    replace: '...volumes.filter(({ state, retained }) => state === "lost" && !retained).map(retainStep),',
+  },
+  {
+    name: "a halt is overlooked",
+    file: "src/core/desired.ts",
+    find: 'if (permit.halted) return { mode: "hold" };',
+    replace: "",
+  },
+  {
+    name: "a halted permit's volumes are destroyed",
+    file: "src/core/desired.ts",
+    find: "volumes: !permit.halted }",
+    replace: "volumes: true }",
+  },
+  {
+    name: "guards that somebody removed are not mended",
+    file: "src/core/plan.ts",
+    find: 'const heal = scope.state === "incomplete"',
+    replace: 'const heal = scope.state === "terminating"',
+  },
+  {
+    name: "an ingress is not closed by the next status",
+    file: "src/core/merge.ts",
+    find: "ingressOpen: permit.ingressOpen && !(arrives && !keeps),",
+    replace: "ingressOpen: permit.ingressOpen,",
+  },
+  {
+    name: "a stop outlives its phase",
+    file: "src/core/merge.ts",
+    find: "stopRequested: permit.stopRequested && !changes,",
+    replace: "stopRequested: permit.stopRequested,",
+  },
+  {
+    name: "who is no longer named keeps access",
+    file: "src/core/merge.ts",
+    find: "researchers: update.researchers ?? previous.researchers,",
+    replace:
+      "researchers: [...new Map([...previous.researchers, ...(update.researchers ?? [])].map((one) => [one.username, one])).values()],",
+  },
+  {
+    name: "acknowledged before it is recorded",
+    file: "src/intake/consumer.ts",
+    find: "      const group = await this.#record(messages, deliveries, inbox);",
+    replace:
+      "      for (const { tag } of messages) session.ack(tag, false);\n      const group = await this.#record(messages, deliveries, inbox);",
+  },
+  {
+    name: "a claim is not fenced",
+    file: "src/store/job_transitions.ts",
+    find: "const FENCED = \"id = ? and fence = ? and state = 'running'\";",
+    replace: "const FENCED = \"id = ? and ? is not null and state = 'running'\";",
+  },
+  {
+    name: "what a crash left running is never taken up again",
+    file: "src/runner/runner.ts",
+    find: "const ids = await requeueOrphans(tx, { bootEpoch, nowMs: clock.now() });",
+    replace:
+      "const ids = await requeueOrphans(tx, { bootEpoch, nowMs: clock.now() }).then(() => [] as number[]).catch(() => []); await tx.run(\"update jobs set state = 'running' where state = 'queued' and attempt > 0\", []);",
+  },
+  {
+    name: "two jobs of one permit at a time",
+    file: "src/store/job_claims.ts",
+    find:
+      "and candidate.priority <= ?3\n         and not exists (\n           select 1 from jobs as other where other.permit_id = candidate.permit_id and other.state = 'running'\n         )",
+    replace: "and candidate.priority <= ?3",
+  },
+  {
+    name: "no audit row of an intention",
+    file: "src/runner/step_rows.ts",
+    find: 'await appendAudit(tx, steps.map((step) => entry(deps, job, step, "intended", null)));',
+    replace: "",
+  },
+  {
+    name: "no audit row of an outcome",
+    file: "src/runner/step_rows.ts",
+    find: '      entry(deps, job, step, fault === null ? "done" : "failed", fault?.message ?? null)',
+    replace: '      entry(deps, job, step, "intended", fault?.message ?? null)',
+  },
+  {
+    name: "drift is not repaired",
+    file: "src/runner/drift_look.ts",
+    find: "return made.steps.length > 0 || made.obstacles.length > 0;",
+    replace: "return made.obstacles.length > 0;",
+  },
+  {
+    name: "a write that lost its answer is taken for refused for good",
+    file: "src/core/retry.ts",
+    find: `if (fault.disposition === "stalled" && !takesAway) return { next: "fail" };`,
+    replace: `if (fault.disposition === "stalled" || fault.reason === "timeout") return { next: "fail" };`,
+  },
+  {
+    name: "a late event undoes a newer one",
+    file: "src/core/verdict.ts",
+    find: 'if (revision < last) return { verdict: "stale",',
+    replace: 'if (revision < -last) return { verdict: "stale",',
+  },
+  {
+    name: "deletion ends before everything is gone",
+    file: "src/core/plan_destroy.ts",
+    find: "const volumeKeys = observed.volumes.map(({ key }) => key);",
+    replace: "const volumeKeys: string[] = [];",
+  },
+];
