@@ -1,0 +1,356 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { foreseen, type GuardContext, guardedOf } from "../../src/core/guarded.ts";
+import { breachesOf } from "../../src/core/invariants.ts";
+import type { Instance, Observed, ObservedNetwork, ObservedWorkspace } from "../../src/core/observed.ts";
+import type { Permit } from "../../src/core/permit.ts";
+import type { Action } from "../../src/core/step.ts";
+import type { DesiredWorkspace } from "../../src/core/workspace.ts";
+import { mount, neverSeen, volume, workspace } from "../conformance/fixtures.ts";
+import { UNASKED } from "./paper_platform.ts";
+import { builtInPhases, type Journey, journey, permitOf } from "./plan_fixture.ts";
+
+const phases = await builtInPhases();
+const KEY = "research/a";
+const DATA = mount("prepared", "ro");
+const PROJECT = mount("project", "rw");
+
+function context(given: Partial<GuardContext> = {}): GuardContext {
+  return { phases, records: [], proven: new Set(), isDeleted: false, ...given };
+}
+
+function observed(...workspaces: ObservedWorkspace[]): Observed {
+  return {
+    permitId: "permit-001",
+    scope: { state: "absent" },
+    workspaces,
+    volumes: [],
+    tasks: [],
+    foreign: [],
+    canaries: UNASKED,
+    atMs: 0,
+  };
+}
+
+function instance(given: Partial<Instance> = {}): Instance {
+  return {
+    uid: "uid-1",
+    name: "research-a-0",
+    state: "running",
+    ready: true,
+    specHash: "",
+    mounts: [],
+    node: null,
+    reason: null,
+    ...given,
+  };
+}
+
+function seen(network: ObservedNetwork, instances: Instance[] = [], key = KEY): ObservedWorkspace {
+  return { ...neverSeen(key), network, instances };
+}
+
+const SHUT: ObservedNetwork = { state: "shut", seen: null };
+const BREACHED: ObservedNetwork = { state: "breached", by: "NetworkPolicy let-me-out", seen: null };
+const PROXIED: ObservedNetwork = {
+  state: "open",
+  posture: "proxied",
+  hash: "",
+  openedFor: "uid-1",
+  seen: null,
+};
+
+const start = (given: Partial<DesiredWorkspace> = {}): Action => ({
+  kind: "start",
+  workspace: workspace(KEY, { mounts: [DATA], sensitive: true, ...given }),
+  seen: null,
+});
+const open = (given: Partial<DesiredWorkspace> = {}): Action => ({
+  kind: "open-network",
+  workspace: workspace(KEY, { mounts: [DATA], ...given }),
+  instanceUid: "uid-1",
+  seen: null,
+});
+const taint: Action = { kind: "taint-volume", volume: volume("project", { sensitive: true }), seen: null };
+const proof: Action = { kind: "prove-isolation", workspace: workspace(KEY), instanceUid: "uid-1" };
+
+/** Invariants by number that the actions would newly break. */
+const FORESEEN: {
+  why: string;
+  observed: Observed;
+  context?: Partial<GuardContext>;
+  actions: Action[];
+  broken: number[];
+}[] = [
+  { why: "a start behind a shut network", observed: observed(seen(SHUT)), actions: [start()], broken: [] },
+  {
+    why: "a start into a breached network",
+    observed: observed(seen(BREACHED)),
+    actions: [start()],
+    broken: [1],
+  },
+  {
+    why: "a cut does not close what somebody else opens",
+    observed: observed(seen(BREACHED)),
+    actions: [{ kind: "cut-network", workspace: seen(BREACHED) }, start()],
+    broken: [1],
+  },
+  {
+    why: "a start without data into a breached network",
+    observed: observed(seen(BREACHED)),
+    actions: [start({ mounts: [PROJECT] })],
+    broken: [],
+  },
+  {
+    why: "an open without proof",
+    observed: observed(seen(SHUT, [instance({ mounts: [DATA] })])),
+    actions: [open()],
+    broken: [6],
+  },
+  {
+    why: "an open after its proof, in the same stretch",
+    observed: observed(seen(SHUT, [instance({ mounts: [DATA] })])),
+    actions: [proof, open()],
+    broken: [],
+  },
+  {
+    why: "an open after a proof on record",
+    observed: observed(seen(SHUT, [instance({ mounts: [DATA] })])),
+    context: { proven: new Set(["uid-1"]) },
+    actions: [open()],
+    broken: [],
+  },
+  {
+    why: "the proof of another instance is none of this one",
+    observed: observed(seen(SHUT, [instance({ mounts: [DATA] })])),
+    context: { proven: new Set(["uid-0"]) },
+    actions: [open()],
+    broken: [6],
+  },
+  {
+    why: "an open with a way out beside data, proven or not",
+    observed: observed(seen(SHUT, [instance({ mounts: [DATA] })])),
+    actions: [proof, open({ posture: "proxied" })],
+    broken: [1],
+  },
+  {
+    why: "a mount beside data, unmarked",
+    observed: observed(seen(SHUT)),
+    actions: [start({ mounts: [DATA, PROJECT] })],
+    broken: [3],
+  },
+  {
+    why: "the same with the mark written before",
+    observed: observed(seen(SHUT)),
+    actions: [taint, start({ mounts: [DATA, PROJECT] })],
+    broken: [],
+  },
+  {
+    why: "the mark after the start comes too late",
+    observed: observed(seen(SHUT)),
+    actions: [start({ mounts: [DATA, PROJECT] }), taint],
+    broken: [3],
+  },
+  {
+    why: "a mark on record counts as one on the volume",
+    observed: observed(seen(SHUT)),
+    context: {
+      records: [{ key: "project", tainted: true, bound: true, destroyed: false, acceptedList: null }],
+    },
+    actions: [start({ mounts: [DATA, PROJECT] })],
+    broken: [],
+  },
+  {
+    why: "a mark on a volume that somebody with a way out mounts",
+    observed: observed(seen(PROXIED, [instance({ mounts: [PROJECT] })])),
+    actions: [taint],
+    broken: [1, 6],
+  },
+  {
+    why: "data beside a pod that shares a volume and has a way out",
+    observed: observed(
+      seen(PROXIED, [instance({ mounts: [PROJECT] })]),
+      seen(SHUT, [], "research/b"),
+    ),
+    context: {
+      records: [{ key: "project", tainted: true, bound: true, destroyed: false, acceptedList: null }],
+    },
+    actions: [{
+      kind: "start",
+      workspace: workspace("research/b", { mounts: [DATA, PROJECT] }),
+      seen: null,
+    }],
+    broken: [2],
+  },
+  {
+    why: "the same once that pod is cut",
+    observed: observed(seen(PROXIED, [instance({ mounts: [PROJECT] })]), seen(SHUT, [], "research/b")),
+    actions: [
+      { kind: "cut-network", workspace: seen(PROXIED) },
+      taint,
+      { kind: "start", workspace: workspace("research/b", { mounts: [DATA, PROJECT] }), seen: null },
+    ],
+    broken: [],
+  },
+  {
+    why: "the same once that pod is stopped",
+    observed: observed(seen(PROXIED, [instance({ mounts: [PROJECT] })]), seen(SHUT, [], "research/b")),
+    actions: [
+      { kind: "stop", workspace: seen(PROXIED) },
+      taint,
+      { kind: "start", workspace: workspace("research/b", { mounts: [DATA, PROJECT] }), seen: null },
+    ],
+    broken: [],
+  },
+  {
+    why: "cut and stop, then a start of its own with data",
+    observed: observed(seen(PROXIED, [instance({ mounts: [PROJECT] })])),
+    actions: [
+      { kind: "cut-network", workspace: seen(PROXIED) },
+      { kind: "stop", workspace: seen(PROXIED) },
+      taint,
+      start({ mounts: [DATA, PROJECT] }),
+    ],
+    broken: [],
+  },
+  {
+    why: "what is broken already is not the steps' doing: cutting goes on",
+    observed: observed(seen(BREACHED, [instance({ mounts: [DATA] })])),
+    actions: [{ kind: "cut-network", workspace: seen(BREACHED) }, {
+      kind: "stop",
+      workspace: seen(BREACHED),
+    }],
+    broken: [],
+  },
+];
+
+for (const { why, observed, context: given, actions, broken } of FORESEEN) {
+  Deno.test(`foreseen: ${why}: ${broken.length === 0 ? "nothing" : `invariant ${broken.join(", ")}`}`, () => {
+    const found = foreseen(observed, context(given), actions);
+    assert.deepEqual([...new Set(found.map(({ invariant }) => invariant))], broken, JSON.stringify(found));
+  });
+}
+
+Deno.test("guardedOf: a network is open only for the pod that it was opened for, and one that has ended sees nothing", () => {
+  const pods = [
+    instance({ mounts: [DATA] }),
+    instance({ uid: "uid-2" }),
+    instance({ uid: "uid-3", state: "failed" }),
+  ];
+  const { instances } = guardedOf(observed(seen(PROXIED, pods)), context({ proven: new Set(["uid-2"]) }));
+  assert.deepEqual(
+    instances.map(({ uid, isOpened, isProven, waysOut }) => [uid, isOpened, isProven, waysOut.length]),
+    [
+      ["uid-1", true, false, 1],
+      ["uid-2", false, true, 0],
+    ],
+  );
+  const breached = guardedOf(observed(seen(BREACHED, pods)), context()).instances;
+  assert.ok(
+    breached.every(({ waysOut }) => waysOut.length === 1),
+    "what somebody else opens is open for all",
+  );
+});
+
+Deno.test("guardedOf: a volume is sensitive by rule, by record or by its own mark", () => {
+  const platform = seen(SHUT, [
+    instance({ mounts: [DATA, PROJECT, mount("home/a", "rw"), mount("home/b", "rw")] }),
+  ]);
+  const marked = {
+    ...observed(platform),
+    volumes: [{
+      id: { volume: "home", owner: "a", generation: 1 },
+      key: "home/a",
+      name: "x",
+      state: "bound" as const,
+      retained: true,
+      tainted: true,
+      size: "1Gi",
+      detail: null,
+      seen: null,
+    }],
+  };
+  const records = [{ key: "project", tainted: true, bound: true, destroyed: false, acceptedList: null }];
+  const [pod] = guardedOf(marked, context({ records })).instances;
+  assert.deepEqual(pod?.mounts.map(({ volumeKey, sensitive }) => [volumeKey, sensitive]), [
+    ["prepared", true],
+    ["project", true],
+    ["home/a", true],
+    ["home/b", false],
+  ]);
+});
+
+Deno.test("guardedOf: what was bound and is gone is lost, unless WPS destroyed it or the permit is deleted", () => {
+  const record = { tainted: false, bound: true, destroyed: false, acceptedList: null };
+  const records = [
+    { ...record, key: "prepared" },
+    { ...record, key: "raw", destroyed: true },
+    { ...record, key: "outputs", bound: false },
+  ];
+  const { lost } = guardedOf(observed(), context({ records }));
+  assert.deepEqual(lost.map(({ volumeKey }) => volumeKey), ["prepared"]);
+  assert.deepEqual(guardedOf(observed(), context({ records, isDeleted: true })).lost, []);
+});
+
+const WISHES: Partial<Permit>[] = [
+  {},
+  { status: "AWAITING_INGRESS", ingressOpen: true, ingressBatch: 1 },
+  ...[...phases.statuses.keys()].map((status) => ({ status, ingressBatch: 1 })),
+  { status: "ANALYSIS_ACTIVE", stopRequested: true, ingressBatch: 1 },
+  { status: "DATA_PREPARATION_PENDING", ingressOpen: true, ingressBatch: 2 },
+  { status: "ANALYSIS_ACTIVE", halted: true, ingressBatch: 1 },
+];
+
+/** A wish, and after how many actions a crash or a newer wish cuts it off; what somebody does to the platform then. */
+const leg = fc.record({
+  wish: fc.constantFrom(...WISHES),
+  stopAfter: fc.oneof(fc.nat(25), fc.constant(Infinity)),
+  mischief: fc.constantFrom("none", "breach", "evict", "fail"),
+});
+
+function facts({ records, platform }: Journey): GuardContext {
+  return context({ records: [...records.values()], proven: platform.state.proven });
+}
+
+Deno.test("foreseen: refuses no plan of the planner, whatever was cut off or done by hand before", () => {
+  let plans = 0;
+  const judge = (trip: Journey, wish: Partial<Permit>): void => {
+    const { steps, obstacles } = trip.planFor(permitOf(wish));
+    assert.deepEqual(obstacles.filter(({ reason }) => reason === "invariant"), [], JSON.stringify(wish));
+    const actions = steps.flatMap((step) => step.do === "apply" ? [step.action] : []);
+    assert.deepEqual(foreseen(trip.platform.observe(), facts(trip), actions), [], JSON.stringify(wish));
+    plans += actions.length > 0 ? 1 : 0;
+  };
+  fc.assert(
+    fc.property(fc.array(leg, { minLength: 1, maxLength: 6 }), fc.constantFrom(...WISHES), (legs, last) => {
+      const trip = journey(phases);
+      for (const { wish, stopAfter, mischief } of legs) {
+        trip.reach(permitOf(wish), stopAfter);
+        assert.deepEqual(
+          breachesOf(guardedOf(trip.platform.observe(), facts(trip))),
+          [],
+          JSON.stringify(wish),
+        );
+        const { workspaces } = trip.platform.state;
+        const before = structuredClone(workspaces);
+        meddle(workspaces, mischief);
+        judge(trip, wish);
+        judge(trip, last);
+        // The paper platform does not mend by itself what a real one does, so a journey goes on from before.
+        for (const [key, one] of before) workspaces.set(key, one);
+      }
+    }),
+    { numRuns: 300, seed: 20261122 },
+  );
+  assert.ok(plans > 500, `only ${plans} plans with steps were judged`);
+});
+
+function meddle(workspaces: Map<string, ObservedWorkspace>, mischief: string): void {
+  for (const one of workspaces.values()) {
+    if (mischief === "breach") one.network = BREACHED;
+    if (mischief === "evict") one.instances = [];
+    if (mischief === "fail") {
+      one.instances = one.instances.map((pod) => ({ ...pod, state: "failed", ready: false }));
+    }
+  }
+}
