@@ -14,6 +14,7 @@ import { plansRouter } from "./plans.ts";
 import { ProblemError, problemResponse, toProblem } from "./problem.ts";
 import { requestContext } from "./request.ts";
 import { describeApi, documentRouter } from "./openapi.ts";
+import { uploadsRouter } from "./uploads.ts";
 import { workspacesRouter } from "./workspaces.ts";
 
 /** Where everything but the probes lies. */
@@ -38,6 +39,7 @@ export function createApi(deps: ApiDeps, refused: RefusalSink): Router {
     permitsRouter,
     haltsRouter,
     plansRouter,
+    uploadsRouter,
     eventsRouter,
     jobsRouter,
     healthRouter,

@@ -11,6 +11,7 @@ export const PERMISSIONS = [
   "workspaces:read",
   "permits:read",
   "permit:halt",
+  "uploads:accept",
   "plan:read",
   "events:read",
   "events:write",

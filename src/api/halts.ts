@@ -1,7 +1,6 @@
 /** `/permits/{permitId}/halt` and `/resume`: an operator's order as an event like any other (DESIGN 6). */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import type { z } from "zod";
 import { toInstant } from "../core/clock.ts";
 import { type EventType, OWN_SOURCE } from "../core/event.ts";
 import { appendAudit } from "../store/audit.ts";
@@ -13,7 +12,7 @@ import type { ApiDeps, PostedEvent, RecordedEvent, Router } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
 import { type AcceptedResponse, once } from "./idempotency.ts";
 import { ProblemError } from "./problem.ts";
-import { callerOf, readBody, requireService } from "./request.ts";
+import { callerOf, readJson, requireService } from "./request.ts";
 import { IdempotencyHeader, PermitPath } from "./schemas/common.ts";
 import { EventReceipt } from "./schemas/events.ts";
 import { HaltRequest, type HaltView, ResumeRequest } from "./schemas/halts.ts";
@@ -62,13 +61,13 @@ export function haltsRouter(deps: ApiDeps): Router {
   app.openAPIRegistry.register("ResumeRequest", ResumeRequest);
   app.openapi(haltRoute, async (c) => {
     const { permitId } = c.req.valid("param");
-    const { bytes, body } = await readOrder(c, HaltRequest);
+    const { bytes, body } = await readJson(c, HaltRequest, BODY_MAX);
     const order: Order = { permitId, type: "permit.halted", reason: body.reason ?? null };
     return await carryOut(deps, c, bytes, order, () => mayHalt(deps, permitId, body.force === true));
   });
   app.openapi(resumeRoute, async (c) => {
     const { permitId } = c.req.valid("param");
-    const { bytes, body } = await readOrder(c, ResumeRequest);
+    const { bytes, body } = await readJson(c, ResumeRequest, BODY_MAX);
     const order: Order = { permitId, type: "permit.resumed", reason: body.reason ?? null };
     return await carryOut(deps, c, bytes, order, () => mayResume(deps, permitId));
   });
@@ -190,32 +189,4 @@ async function mayResume({ db }: ApiDeps, permitId: string): Promise<void> {
 
 function refuse(detail: string): never {
   throw new ProblemError("state-conflict", detail, { reason: "conflict" });
-}
-
-async function readOrder<Schema extends z.ZodType>(
-  c: Context<ApiEnv>,
-  schema: Schema,
-): Promise<{ bytes: Uint8Array; body: z.infer<Schema> }> {
-  const { bytes, isCut } = await readBody(c.req.raw, BODY_MAX, c.get("signal"));
-  if (isCut) {
-    throw new ProblemError("body-too-large", `Cannot read the request: it is longer than ${BODY_MAX} bytes`);
-  }
-  const text = new TextDecoder().decode(bytes).trim();
-  const parsed = schema.safeParse(text === "" ? {} : parse(text));
-  if (parsed.success) return { bytes, body: parsed.data };
-  throw new ProblemError("invalid-request", "Cannot read the request: its body is not as it should be", {
-    reason: "invalid",
-    errors: parsed.error.issues.map(({ path, message }) => ({
-      path: ["body", ...path.map(String)].join("."),
-      message,
-    })),
-  });
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new ProblemError("invalid-request", "Cannot read the request: its body is no JSON");
-  }
 }

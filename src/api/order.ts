@@ -1,4 +1,4 @@
-/** A person's order about jobs: its effect, its audit row and its stored answer commit together. */
+/** A person's order about jobs and what they wait for: its effect, its audit row and its stored answer commit together. */
 import type { Context } from "hono";
 import { appendAudit } from "../store/audit.ts";
 import type { Tx } from "../store/db.ts";
@@ -15,21 +15,25 @@ import type { JobReceipt } from "./schemas/jobs.ts";
 export interface Order {
   permitId: string;
   /** What the audit calls it. */
-  action: "job.retry" | "job.cancel" | "drift.requested";
+  action: "job.retry" | "job.cancel" | "drift.requested" | "uploads.accepted";
   /** What the audit says it was about. */
   target: string;
   /** Carries it out; returns the id of the job that follows from it. */
   effect(tx: Tx, nowMs: number): Promise<number>;
 }
 
-/** Carries an order out once per Idempotency-Key, then lets the runner look. Problems of `effect` pass through. */
+/**
+ * Carries an order out once per Idempotency-Key, then lets the runner look. `given`: the body where it was read already;
+ * other orders take none. Problems of `effect` pass through.
+ */
 export async function carryOut(
   deps: ApiDeps,
   c: Context<ApiEnv>,
   find: () => Promise<Order>,
+  given?: Uint8Array,
 ): Promise<AcceptedResponse<JobReceipt>> {
   const wake = requireService(deps.wake);
-  const body = await readNothing(c);
+  const body = given ?? await readNothing(c);
   const { permitId, action, target, effect } = await find();
   return await once<JobReceipt>(deps, c, body, async (settle) => {
     const nowMs = deps.clock.now();

@@ -14,8 +14,10 @@ import { jobView, usualDurationMs } from "./job_view.ts";
 import { memberViews, permitView, volumeView } from "./permit_view.ts";
 import { PermitPath } from "./schemas/common.ts";
 import { EVENTS_SHOWN, PermitDetail, PermitPage, PermitQuery, type PermitView } from "./schemas/permits.ts";
+import { refusedUploads } from "../store/refused_uploads.ts";
 import { type Snapshot, snapshotOf } from "../store/snapshot.ts";
 import { troublesOf } from "./trouble.ts";
+import { refusedTroubles } from "./uploads.ts";
 import { workspaceViews } from "./workspace_view.ts";
 import { requireSnapshot } from "./workspaces.ts";
 
@@ -77,6 +79,7 @@ async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDe
   const workspaces = await workspaceViews(deps, snapshot);
   const volumes = snapshot.volumes.map((row) => volumeView(row, snapshot.volumes));
   const halt = await haltView(deps, permit);
+  const refused = refusedTroubles(snapshot, await refusedUploads(deps.db, permit.permitId));
   const broken = await listBreaches(deps.db, permit.permitId);
   const events = await listEvents(deps.db, { permitId: permit.permitId }, {
     cursor: null,
@@ -91,7 +94,12 @@ async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDe
     job: job === null ? null : jobView(job, await usualDurationMs(deps.db, job), nowMs),
     events: events.items.map(eventView),
     halt,
-    troubles: troublesOf(snapshot, { workspaces, volumes, halt, broken }),
+    troubles: [
+      ...troublesOf(snapshot, { workspaces, volumes, halt, broken }).filter(({ reason }) =>
+        reason !== "consolidation-refused" || refused.length === 0
+      ),
+      ...refused,
+    ],
     observedAt: observedAt(snapshot),
   };
 }

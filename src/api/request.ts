@@ -1,5 +1,6 @@
 /** What every request gets before its route: an id, a deadline, bounds, and headers that keep answers out of caches. */
 import type { Context, MiddlewareHandler } from "hono";
+import type { z } from "zod";
 import type { Clock, Random } from "../core/clock.ts";
 import type { Caller, Door } from "./caller.ts";
 import type { ApiEnv } from "./env.ts";
@@ -122,6 +123,36 @@ export async function readNothing(c: Context<ApiEnv>): Promise<Uint8Array> {
   const { bytes, isCut } = await readBody(c.req.raw, EMPTY_BODY_MAX, c.get("signal"));
   if (!isCut && /^\s*(\{\s*\})?\s*$/.test(new TextDecoder().decode(bytes))) return new Uint8Array();
   throw new ProblemError("invalid-request", "Cannot read the request: this route takes no body");
+}
+
+/** A JSON body of `schema`, none taken for `{}`, with the bytes that it was read from. Problems for anything else. */
+export async function readJson<Schema extends z.ZodType>(
+  c: Context<ApiEnv>,
+  schema: Schema,
+  max: number,
+): Promise<{ bytes: Uint8Array; body: z.infer<Schema> }> {
+  const { bytes, isCut } = await readBody(c.req.raw, max, c.get("signal"));
+  if (isCut) {
+    throw new ProblemError("body-too-large", `Cannot read the request: it is longer than ${max} bytes`);
+  }
+  const text = new TextDecoder().decode(bytes).trim();
+  const parsed = schema.safeParse(text === "" ? {} : parse(text));
+  if (parsed.success) return { bytes, body: parsed.data };
+  throw new ProblemError("invalid-request", "Cannot read the request: its body is not as it should be", {
+    reason: "invalid",
+    errors: parsed.error.issues.map(({ path, message }) => ({
+      path: ["body", ...path.map(String)].join("."),
+      message,
+    })),
+  });
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new ProblemError("invalid-request", "Cannot read the request: its body is no JSON");
+  }
 }
 
 function concat(chunks: Uint8Array[]): Uint8Array {

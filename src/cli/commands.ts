@@ -69,6 +69,11 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
         brief: "What is being done and what was: list, show, retry, cancel",
         load: () => import("./commands/jobs.ts"),
       },
+      {
+        name: "uploads",
+        brief: "Uploads with entries that are never copied: show, accept",
+        load: () => import("./commands/uploads.ts"),
+      },
     ],
   },
   {

@@ -44,7 +44,8 @@ async function suggest(words: readonly [string, ...string[]], context: Context):
 async function permitIds(words: readonly string[], context: Context): Promise<Suggestion[]> {
   const [command = "", ...others] = words;
   const last = others.at(-1) ?? "";
-  const isFirstArgument = ABOUT_PERMIT.includes(command) && others.length === 1;
+  const isFirstArgument = ABOUT_PERMIT.includes(command) && others.length === 1 ||
+    command === "uploads" && others.length === 2;
   if (!isFirstArgument && others.at(-2) !== "--permit") return [];
   try {
     const client = context.surroundings.connect({ json: false });

@@ -26,6 +26,7 @@ import { PROOF } from "../isolation_evidence.ts";
 import { saveEvidence } from "../../src/store/evidence.ts";
 import { openStore } from "../../src/store/open.ts";
 import { getPermit } from "../../src/store/permits.ts";
+import { saveRefused } from "../../src/store/refused_uploads.ts";
 import { listVolumes, upsertVolume } from "../../src/store/volumes.ts";
 import { saveWorkspaces } from "../../src/store/workspaces.ts";
 import { builtInPhases, type Journey, journey, SITE } from "../core/plan_fixture.ts";
@@ -172,6 +173,7 @@ async function serviceOn(db: Db, options: ServiceOptions, stopping: AbortSignal)
     await db.write(async (tx) => {
       await saveWorkspaces(tx, PERMIT, sighting.rows);
       for (const volume of sighting.volumes) await upsertVolume(tx, PERMIT, volume, clock.now());
+      for (const { key, refused } of sighting.refused) await saveRefused(tx, PERMIT, key, refused, clock.now());
       for (const { key, instanceUid } of sighting.rows) {
         if (instanceUid === null) continue;
         await saveEvidence(tx, {

@@ -23,6 +23,11 @@ export function mayRead(file: LabFile, who: Identity): boolean {
   return isAllowed(file, who, 4);
 }
 
+/** A link as consolidate.sh lists it. */
+export function linkLine(path: string, target: string): string {
+  return `link ./${path} -> ${target}`;
+}
+
 /** A place within a pod: the mount that covers an absolute path, and the path below it. */
 interface Place {
   mode: "ro" | "rw" | "wo";

@@ -5,6 +5,8 @@
 import { type Breach, breachesOf, type GuardedInstance, type GuardedState } from "../../core/invariants.ts";
 import { parseVolumeKey } from "../../core/volume.ts";
 import type { LabCluster } from "./cluster.ts";
+import { manifestPath } from "../../core/step.ts";
+import { linkLine } from "./files.ts";
 import type { LabBacking, LabScope } from "./objects.ts";
 import { type TruePod, truthOf, waysOut } from "./truth.ts";
 import { runningPods, type World } from "./world.ts";
@@ -90,7 +92,7 @@ export class LabJudge {
 /** A pod's truth in the words of the invariants. */
 function guardedTruth(world: World, scope: LabScope, truth: TruePod): GuardedInstance {
   const { pod, mounts } = truth;
-  const { key, to } = pod.belongs;
+  const { key } = pod.belongs;
   const opening = Object.values(scope.policies).find(({ rules }) => rules.selects === key)?.opening;
   return {
     uid: pod.uid,
@@ -113,11 +115,18 @@ function guardedTruth(world: World, scope: LabScope, truth: TruePod): GuardedIns
   };
 }
 
-/** Files of an uploads volume of which no other volume of the permit has the text. */
+/**
+ * Files of an uploads volume of which no other volume of the permit has the text, and links that the manifest of their
+ * batch does not name as left out.
+ */
 function withoutCopy(world: World, uploads: LabBacking): string[] {
-  const kept = new Set(
-    Object.values(world.state.backings).filter(({ permitId }) => permitId === uploads.permitId)
-      .flatMap(({ files }) => Object.values(files)).map(({ text }) => text),
+  const kept = Object.values(world.state.backings).filter((backing) =>
+    backing.permitId === uploads.permitId && backing.uid !== uploads.uid
   );
-  return Object.entries(uploads.files).filter(([, { text }]) => !kept.has(text)).map(([path]) => path);
+  const texts = new Set(kept.flatMap(({ files }) => Object.values(files)).map(({ text }) => text));
+  const manifest = manifestPath(`${uploads.id.owner}/batch-${uploads.id.generation}`);
+  const leftOut = new Set(kept.flatMap(({ files }) => files[manifest]?.text.split("\n") ?? []));
+  return Object.entries(uploads.files).filter(([path, { text, link }]) =>
+    link === undefined ? !texts.has(text) : !leftOut.has(`# left out: ${linkLine(path, link)}`)
+  ).map(([path]) => path);
 }

@@ -2,7 +2,7 @@
 import { describeRefused } from "../../core/refusal.ts";
 import { sha256Hex } from "../../core/sha256.ts";
 import { manifestPath } from "../../core/step.ts";
-import { mayRead } from "./files.ts";
+import { linkLine, mayRead } from "./files.ts";
 import type { LabBacking, LabScope, LabTask, LabTimer } from "./objects.ts";
 import { addPod } from "./pods.ts";
 import { mountedBacking } from "./volumes.ts";
@@ -66,7 +66,7 @@ export function taskTimer(world: World, scope: LabScope, timer: LabTimer): void 
 /** Links, a line each, as consolidate.sh lists them. */
 function linksIn(from: LabBacking): string[] {
   return Object.entries(from.files).flatMap(([path, { link }]) =>
-    link === undefined ? [] : [`link ./${path} -> ${link}`]
+    link === undefined ? [] : [linkLine(path, link)]
   ).sort();
 }
 
