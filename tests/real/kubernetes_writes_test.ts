@@ -94,6 +94,8 @@ function everyKind(permitId: string, site: KubernetesSite): [Resource, Manifest<
   const traits = { podSecurityVersion: "v1.36", account };
   const scope = scopeManifests({ permitId, fsGroup: 1, members: 1, secretsRole: "view", traits });
   const research = workspace("research/a");
+  const control = { at: new Date().toISOString(), alive: [], silent: [] };
+  const gate = { script: "exit 0", lines: ["tcp 192.0.2.10 443"], control };
   return [
     ["namespaces", scope.namespace],
     ["resourcequotas", scope.quota],
@@ -106,7 +108,7 @@ function everyKind(permitId: string, site: KubernetesSite): [Resource, Manifest<
     ["services", serviceManifest(permitId, research, site)],
     ["networkpolicies", shutPolicyManifest(permitId, research, "absent")],
     ["statefulsets", { ...statefulSetManifest(permitId, research, site, null) }],
-    ["jobs", consolidationManifest(permitId, consolidation("a"), "exit 0", site)],
+    ["jobs", consolidationManifest(permitId, consolidation("a"), "exit 0", gate, site)],
   ];
 }
 

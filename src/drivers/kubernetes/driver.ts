@@ -113,13 +113,24 @@ export class KubernetesDriver implements Driver {
       case "destroy-volume":
         return await destroyVolume(writing, action);
       case "consolidate":
-        return await consolidate(writing, action, this.site, await this.#script("consolidate.sh"));
+        return await consolidate(
+          writing,
+          action,
+          this.site,
+          await this.#script("consolidate.sh"),
+          await this.#gate(),
+        );
       case "remove-task":
         return await removeTask(writing, action);
       case "ensure-identity":
         return await ensureIdentity(writing, action, context, this.site);
       case "start":
-        return await startWorkspace(writing, action, this.site, await this.#gateFor(action));
+        return await startWorkspace(
+          writing,
+          action,
+          this.site,
+          isGated(action.workspace) ? await this.#gate() : null,
+        );
       case "replace-instance":
         return await replaceInstance(writing, action);
       case "ask-canaries":
@@ -176,9 +187,9 @@ export class KubernetesDriver implements Driver {
     return { site, random, canaries: this.#canaries, script: await this.#script("gate.sh") };
   }
 
-  /** The gate of a workspace near sensitive data, from the newest answer; null where none is needed or none is alive. */
-  async #gateFor({ workspace }: Extract<Action, { kind: "start" }>): Promise<Gate | null> {
-    const answer = isGated(workspace) ? this.#canaries.fresh : null;
+  /** The gate of whoever is near sensitive data, from the newest answer; null where none is alive. */
+  async #gate(): Promise<Gate | null> {
+    const answer = this.#canaries.fresh;
     if (answer === null) return null;
     const { lines, evidence: control } = answer;
     return { script: await this.#script("gate.sh"), lines, control };

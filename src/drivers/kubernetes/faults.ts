@@ -219,3 +219,11 @@ export function foreignFault(target: string, why: string): Fault {
     advice: `Rename or remove ${target}, then run wps jobs retry`,
   });
 }
+
+/** Nothing near sensitive data begins while nobody knows whether a leak would show. `what`: "start research/a". */
+export function silentFault(what: string): Fault {
+  return new Fault("wait", "canaries-silent", `Cannot ${what}: no canaries are known to be alive`, {
+    target: "canaries",
+    advice: "Bring the addresses of network.canaries back, or let the canaries' namespace run pods",
+  });
+}

@@ -5,6 +5,7 @@ import {
   type KubernetesSite,
 } from "../../../src/drivers/kubernetes/settings.ts";
 import type { DesiredWorkspace } from "../../../src/core/workspace.ts";
+import type { Gate } from "../../../src/drivers/kubernetes/manifests/gate.ts";
 import type { Snapshot } from "../../../src/drivers/kubernetes/observe/snapshot.ts";
 
 /** Settings as a kubeconfig alone gives them, changed by `given`. */
@@ -44,6 +45,17 @@ export const TRAITS: ClusterTraits = {
 export const PERMIT = "Permit/001";
 /** Its namespace: core/names.ts derives it. */
 export const NAMESPACE = "wps-permit-001-7c84c05936e4";
+
+/** A gate that is written while two canaries are alive. */
+export const GATE: Gate = {
+  script: "echo gate",
+  lines: ["tcp 192.0.2.10 443", "dns 10.96.0.10 53"],
+  control: {
+    at: "2026-11-22T10:00:00.000Z",
+    alive: ["tcp 192.0.2.10:443", "tcp 192.0.2.20:8200"],
+    silent: [],
+  },
+};
 
 /** A running research workspace without mounts. */
 export function research(given: Partial<DesiredWorkspace> = {}): DesiredWorkspace {

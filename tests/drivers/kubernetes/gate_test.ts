@@ -1,6 +1,5 @@
 /** The isolation gate: what is rendered, what is read back of it, what its report proves. */
 import assert from "node:assert/strict";
-import type { ControlEvidence } from "../../../src/core/isolation.ts";
 import { parseVolumeKey } from "../../../src/core/volume.ts";
 import { specHash } from "../../../src/core/workspace.ts";
 import { evidenceOf, parseControl, provenTargets, tooFew } from "../../../src/drivers/kubernetes/evidence.ts";
@@ -17,23 +16,14 @@ import { readPodSpec } from "../../../src/drivers/kubernetes/observe/pod_spec.ts
 import { workspacesOf } from "../../../src/drivers/kubernetes/observe/workspaces.ts";
 import type { GateReport } from "../../../src/drivers/kubernetes/report.ts";
 import type { Stored } from "../../../src/drivers/kubernetes/wire.ts";
-import { asStored, NAMESPACE, PERMIT, research, site, snapshot } from "./fixtures.ts";
+import { asStored, GATE, NAMESPACE, PERMIT, research, site, snapshot } from "./fixtures.ts";
 
 type Pod = Stored<"pods">;
 type Spec = NonNullable<Pod["spec"]>;
 
 const CLAIM = "vol-prepared-b0f4b2e7996a";
 const TAINTED: ReadonlySet<string> = new Set([CLAIM]);
-const CONTROL: ControlEvidence = {
-  at: "2026-11-22T10:00:00.000Z",
-  alive: ["tcp 192.0.2.10:443", "tcp 192.0.2.20:8200"],
-  silent: [],
-};
-const GATE: Gate = {
-  script: "echo gate",
-  lines: ["tcp 192.0.2.10 443", "dns 10.96.0.10 53"],
-  control: CONTROL,
-};
+const CONTROL = GATE.control;
 const WORKSPACE = research({
   sensitive: true,
   mounts: [{

@@ -246,13 +246,12 @@ function job(conditions: { type: string; status: string; message?: string }[]): 
   } as Stored<"jobs">;
 }
 
-function taskPod(name: string, phase: string, startTime: string, message?: string): Stored<"pods"> {
+function taskPod(name: string, phase: string, bornAt: string, message?: string): Stored<"pods"> {
   const terminated = message === undefined ? undefined : { exitCode: 0, message };
   return {
-    ...asStored({ metadata: { name, ...taskMarks(PERMIT, KEY) } }),
+    ...asStored({ metadata: { name, ...taskMarks(PERMIT, KEY), creationTimestamp: bornAt } }),
     status: {
       phase,
-      startTime,
       containerStatuses: [{
         name: "consolidation",
         ready: false,

@@ -3,8 +3,9 @@ import { Fault } from "../../../src/core/fault.ts";
 import { claimManifest } from "../../../src/drivers/kubernetes/manifests/claim.ts";
 import { consolidationManifest } from "../../../src/drivers/kubernetes/manifests/consolidation.ts";
 import { secretManifest } from "../../../src/drivers/kubernetes/manifests/identity.ts";
+import { statefulSetManifest } from "../../../src/drivers/kubernetes/manifests/workspace.ts";
 import { identityHash } from "../../../src/core/workspace.ts";
-import { airlock, NAMESPACE, PERMIT, research, settings, site } from "./fixtures.ts";
+import { airlock, GATE, NAMESPACE, PERMIT, research, settings, site } from "./fixtures.ts";
 
 function decoded(data: Record<string, string> | undefined): Record<string, string> {
   const text = (value: string): string => new TextDecoder().decode(Uint8Array.fromBase64(value));
@@ -119,7 +120,6 @@ Deno.test("consolidationManifest: the holder reads uploads and writes raw, tried
     "app.kubernetes.io/instance": name,
     "spe.wps/task": name,
   };
-  const annotations = { "spe.wps/permit-id": PERMIT, "spe.wps/volume-key": "uploads/hospital-a" };
   const manifest = consolidationManifest(
     PERMIT,
     {
@@ -140,18 +140,31 @@ Deno.test("consolidationManifest: the holder reads uploads and writes raw, tried
       accepted: "a".repeat(64),
     },
     "exit 0",
+    GATE,
     site(),
   );
+  const { metadata: { annotations }, spec } = manifest;
+  const { "spe.wps/gate-hash": hash, "spe.wps/canaries": canaries, ...notes } = annotations ?? {};
+  assert.deepEqual(notes, { "spe.wps/permit-id": PERMIT, "spe.wps/volume-key": "uploads/hospital-a" });
+  assert.match(hash ?? "", /^[0-9a-f]+$/);
+  assert.deepEqual(JSON.parse(canaries ?? ""), GATE.control);
+  const gated = research({ sensitive: true });
+  const initContainers = statefulSetManifest(PERMIT, gated, site(), GATE).spec?.template.spec?.initContainers;
+  assert.deepEqual(spec?.template.spec?.initContainers?.map(({ name }) => name), ["gate"]);
   assert.deepEqual(manifest, {
     metadata: { name, namespace: NAMESPACE, labels, annotations },
     spec: {
       backoffLimit: 2,
       podReplacementPolicy: "Failed",
       podFailurePolicy: {
-        rules: [{
-          action: "FailJob",
-          onExitCodes: { containerName: "consolidation", operator: "In", values: [3] },
-        }],
+        rules: [
+          {
+            action: "FailJob",
+            onExitCodes: { containerName: "consolidation", operator: "In", values: [3] },
+          },
+          // However often a gate fails, the Job goes on: a policy may be enforced later.
+          { action: "Ignore", onExitCodes: { containerName: "gate", operator: "NotIn", values: [0] } },
+        ],
       },
       template: {
         metadata: { labels, annotations },
@@ -171,6 +184,7 @@ Deno.test("consolidationManifest: the holder reads uploads and writes raw, tried
             fsGroupChangePolicy: "OnRootMismatch",
             seccompProfile: { type: "RuntimeDefault" },
           },
+          initContainers, // the very gate of a workspace near data
           containers: [{
             name: "consolidation",
             image: "registry.site/tools:1",

@@ -7,7 +7,7 @@ import { openPolicyManifest, rulesOf } from "../../../src/drivers/kubernetes/man
 import { scopeManifests } from "../../../src/drivers/kubernetes/manifests/scope.ts";
 import { serviceManifest, statefulSetManifest } from "../../../src/drivers/kubernetes/manifests/workspace.ts";
 import { describePlace, groupOf, pathOf } from "../../../src/drivers/kubernetes/wire.ts";
-import { airlock, PERMIT, research, settings, site, TRAITS } from "./fixtures.ts";
+import { airlock, GATE, PERMIT, research, settings, site, TRAITS } from "./fixtures.ts";
 
 const scope = scopeManifests({ permitId: PERMIT, fsGroup: 1, members: 1, secretsRole: "r", traits: TRAITS });
 const volume = {
@@ -38,6 +38,7 @@ const MANIFESTS: [string, object][] = [
   ["V1RoleBinding", scope.secretsAccess],
   ["V1StatefulSet", statefulSetManifest(PERMIT, research({ posture: "proxied" }), given, null)],
   ["V1StatefulSet", statefulSetManifest(PERMIT, airlock(), site({ singleNode: true }), null)],
+  ["V1StatefulSet", statefulSetManifest(PERMIT, research({ sensitive: true }), given, GATE)],
   ["V1Service", serviceManifest(PERMIT, airlock(), given)],
   ["V1Secret", secretManifest(PERMIT, airlock(), { password: "p", hostKey: "k" })],
   ["V1NetworkPolicy", openPolicyManifest(PERMIT, airlock(), rulesOf(airlock(), given), "uid")],
@@ -62,6 +63,7 @@ const MANIFESTS: [string, object][] = [
         accepted: null,
       },
       "exit",
+      GATE,
       given,
     ),
   ],

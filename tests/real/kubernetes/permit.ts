@@ -36,7 +36,11 @@ export class Permit {
     };
   }
 
+  /** A consolidation has its canaries asked first, as its job would. */
   async apply(action: Action): Promise<void> {
+    if (action.kind === "consolidate" && !areCanariesFresh(await this.observe())) {
+      await this.canaries([], areCanariesFresh);
+    }
     await this.driver.apply(action, this.context);
   }
 

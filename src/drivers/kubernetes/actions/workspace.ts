@@ -8,6 +8,7 @@ import { canonicalJson } from "../../../core/sha256.ts";
 import type { Action } from "../../../core/step.ts";
 import { isAbsent, isConflict } from "../answers.ts";
 import { FIELD_MANAGER } from "../client.ts";
+import { silentFault } from "../faults.ts";
 import type { Gate } from "../manifests/gate.ts";
 import { secretManifest } from "../manifests/identity.ts";
 import { serviceManifest, statefulSetManifest } from "../manifests/workspace.ts";
@@ -116,7 +117,7 @@ export async function startWorkspace(
   site: KubernetesSite,
   gate: Gate | null,
 ): Promise<ApplyResult> {
-  if (isGated(workspace) && gate === null) throw silentFault(workspace.key);
+  if (isGated(workspace) && gate === null) throw silentFault(`start ${workspace.key}`);
   const { client, permitId, signal } = writing;
   const manifest = statefulSetManifest(permitId, workspace, site, isGated(workspace) ? gate : null);
   const { name } = manifest.metadata;
@@ -130,13 +131,6 @@ export async function startWorkspace(
   const metadata = { ...manifest.metadata, uid: seen.uid, resourceVersion: seen.version };
   await client.replace("statefulsets", { ...manifest, metadata }, signal);
   return { detail: `${name} set to 1, changes of others undone` };
-}
-
-function silentFault(key: string): Fault {
-  return new Fault("wait", "canaries-silent", `Cannot start ${key}: no canaries are known to be alive`, {
-    target: "canaries",
-    advice: "Bring the addresses of network.canaries back, or let the canaries' namespace run pods",
-  });
 }
 
 /** Whether nobody but WPS's own applies (and its stop, which sets the replicas) wrote what the object asks for. */

@@ -1,10 +1,11 @@
 /** The Job that consolidates one holder's uploads (DESIGN 4). */
-import type { V1PodSpec } from "@kubernetes/client-node";
+import type { V1Container, V1PodSpec } from "@kubernetes/client-node";
 import { permitName, taskName, volumeName } from "../../../core/names.ts";
 import type { Consolidation } from "../../../core/step.ts";
 import { LABEL, type Marks, marks, NOTE } from "../marks.ts";
 import type { KubernetesSite } from "../settings.ts";
 import type { Manifest, Wire } from "../wire.ts";
+import { GATE, type Gate, gateContainer, gateNotes } from "./gate.ts";
 import { containerSecurity, envOf, placement, podSecurity } from "./pod.ts";
 import { GUARD } from "./scope.ts";
 
@@ -26,10 +27,15 @@ const SOURCE = "/uploads", TARGET = "/raw", SCRATCH = "/tmp";
 const REPORT = "/dev/termination-log";
 
 /** Marks of a task: the Job's and its pods'. */
-export function taskMarks(permitId: string, fromKey: string): Marks {
+export function taskMarks(
+  permitId: string,
+  fromKey: string,
+  annotations: Record<string, string> = {},
+): Marks {
   const name = taskName(fromKey);
   return marks(permitId, NAME, { [LABEL.name]: NAME, [LABEL.instance]: name, [LABEL.task]: name }, {
     [NOTE.volumeKey]: fromKey,
+    ...annotations,
   });
 }
 
@@ -41,24 +47,28 @@ export function consolidationManifest(
   permitId: string,
   consolidation: Consolidation,
   script: string,
+  gate: Gate,
   site: TaskSite,
 ): Manifest<"jobs"> {
   const { fromKey } = consolidation;
-  const { labels, annotations } = taskMarks(permitId, fromKey);
+  const guard = gateContainer(GATE, gate.script, { mode: "gate", lines: gate.lines }, site);
+  const { labels, annotations } = taskMarks(permitId, fromKey, gateNotes(guard, gate.control));
   return {
     metadata: { name: taskName(fromKey), namespace: permitName(permitId), labels, annotations },
     spec: {
       backoffLimit: BACKOFF_LIMIT,
       podReplacementPolicy: "Failed",
       podFailurePolicy: {
-        rules: [{
-          action: "FailJob",
-          onExitCodes: { containerName: NAME, operator: "In", values: [REFUSED] },
-        }],
+        rules: [
+          { action: "FailJob", onExitCodes: { containerName: NAME, operator: "In", values: [REFUSED] } },
+          // A policy that nobody enforces heals without anybody asking for the Job again. The job controller leaves at
+          // most ten minutes between pods.
+          { action: "Ignore", onExitCodes: { containerName: GATE, operator: "NotIn", values: [0] } },
+        ],
       },
       template: {
         metadata: { labels, annotations },
-        spec: podSpec(permitId, consolidation, script, site),
+        spec: podSpec(permitId, consolidation, script, guard, site),
       },
     },
   };
@@ -68,6 +78,7 @@ function podSpec(
   permitId: string,
   { fromKey, into, uid, gid, fsGroup, folder, accepted }: Consolidation,
   script: string,
+  guard: Wire<V1Container>,
   { settings, toolsImage, singleNode }: TaskSite,
 ): Wire<V1PodSpec> {
   const samePermit = {
@@ -84,6 +95,8 @@ function podSpec(
     dnsPolicy: "None",
     dnsConfig: { nameservers: ["127.0.0.1"] },
     securityContext: podSecurity({ uid, gid, fsGroup }),
+    // What copies data passes the same gate as who looks at it (DESIGN 8).
+    initContainers: [guard],
     containers: [{
       name: NAME,
       image: toolsImage.reference,

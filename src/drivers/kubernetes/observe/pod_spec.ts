@@ -4,10 +4,10 @@ import { volumeName } from "../../../core/names.ts";
 import { POSTURES } from "../../../core/phase.ts";
 import { parseVolumeKey } from "../../../core/volume.ts";
 import { type Mount, specHash } from "../../../core/workspace.ts";
-import { gateFault } from "../manifests/gate.ts";
 import { CONTAINER } from "../manifests/workspace.ts";
 import { NOTE } from "../marks.ts";
 import type { Wire } from "../wire.ts";
+import { gateFaultBeside } from "./gate.ts";
 import { z } from "zod";
 
 /** Mounts, and the hash that compares them, the account and the posture with what is wanted. */
@@ -29,10 +29,6 @@ export function readPodSpec(
   tainted: ReadonlySet<string>,
 ): PodReading {
   const mounts = readMounts(annotations, spec);
-  const isNearData = (spec?.volumes ?? []).some(({ persistentVolumeClaim }) =>
-    persistentVolumeClaim !== undefined && tainted.has(persistentVolumeClaim.claimName)
-  );
-  const isGated = isNearData || annotations[NOTE.gateHash] !== undefined;
   const container = spec?.containers?.find(({ name }) => name === CONTAINER);
   const env = new Map((container?.env ?? []).map(({ name, value }) => [name, value ?? ""]));
   const username = annotations[NOTE.username] ?? "";
@@ -50,7 +46,7 @@ export function readPodSpec(
       : null,
     posture === undefined || env.has("HTTP_PROXY") !== (posture === "proxied") ? "another posture" : null,
     spec?.hostNetwork === true ? "the node's network" : null,
-    isGated ? gateFault(annotations, spec) : null,
+    gateFaultBeside(tainted, annotations, spec),
   ].filter((text) => text !== null);
   if (posture === undefined || altered.length > 0) {
     return { mounts, specHash: `altered: ${altered.join(", ")}` };

@@ -5,9 +5,11 @@ import type { ObservedTask } from "../../../core/observed.ts";
 import { describeRefused } from "../../../core/refusal.ts";
 import { isOurs, LABEL, NOTE, note } from "../marks.ts";
 import type { MetadataOnly, Stored } from "../wire.ts";
+import { gateFaultBeside, gateOf, isPastGate } from "./gate.ts";
 import { finalizersOf, seenOf } from "./scope.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { troubleOfPod } from "./trouble.ts";
+import { taintedClaims } from "./volumes.ts";
 
 /** Kubernetes keeps no more of a termination message. */
 const MESSAGE_MAX = 4096;
@@ -20,19 +22,22 @@ function taskKeyOf(object: MetadataOnly, permitId: string): string | null {
 
 /** All tasks, by the key of their uploads. Pods whose Job is gone still show: what runs may still read the uploads. */
 export function tasksOf(snapshot: Snapshot): ObservedTask[] {
-  const { jobs, pods, permitId } = snapshot;
+  const { jobs, permitId } = snapshot;
+  const pods = newestFirst(snapshot.pods);
+  const tainted = taintedClaims(snapshot);
   const keys = new Set(
     [...jobs, ...pods.filter(isLive)].flatMap((object) => taskKeyOf(object, permitId) ?? []),
   );
   return [...keys].sort().map((key) => {
     const job = jobs.find((candidate) => taskKeyOf(candidate, permitId) === key) ?? null;
     const own = pods.filter((pod) => taskKeyOf(pod, permitId) === key);
+    const altered = alteredText(job, own, tainted);
     return {
       key,
       name: taskName(key),
-      state: job === null ? "failed" : jobState(job),
-      ...wordsOf(job === null ? "its Job is gone, its pod is not" : messageOf(job, own)),
-      trouble: own.map(troubleOfPod).find((trouble) => trouble !== null) ?? null,
+      state: job === null || altered !== null ? "failed" : jobState(job),
+      ...wordsOf(altered ?? (job === null ? "its Job is gone, its pod is not" : messageOf(job, own))),
+      trouble: troubleIn(own),
       pods: own.filter(isLive).map(({ metadata }) => metadata.name),
       terminating: terminatingText(job, taskName(key)),
       seen: job === null ? null : seenOf(job),
@@ -44,6 +49,51 @@ export function tasksOf(snapshot: Snapshot): ObservedTask[] {
 function terminatingText(job: MetadataOnly | null, name: string): string | null {
   if (job !== null && job.metadata.deletionTimestamp === undefined) return null;
   return `Job ${name} is Terminating: ${(job === null ? null : finalizersOf(job)) ?? "its pods are ending"}`;
+}
+
+/** The job controller makes another pod only when the last has ended, seconds later. */
+function newestFirst(pods: Stored<"pods">[]): Stored<"pods">[] {
+  const bornAt = ({ metadata }: Stored<"pods">): string => metadata.creationTimestamp ?? "";
+  return [...pods].sort((a, b) => bornAt(a) < bornAt(b) ? 1 : -1);
+}
+
+/**
+ * Why a task counts as failed whatever its Job says: somebody made it see data without the gate that it was written
+ * with. Then it is begun anew, and what it says of its copies is not relied on (invariant 6).
+ */
+function alteredText(
+  job: Stored<"jobs"> | null,
+  pods: Stored<"pods">[],
+  tainted: ReadonlySet<string>,
+): string | null {
+  const template = job?.spec?.template;
+  const seen = [
+    { annotations: template?.metadata?.annotations, spec: template?.spec },
+    // One that failed did nothing that counts.
+    ...pods.filter(({ status }) => status?.phase !== "Failed").map(({ metadata, spec }) => ({
+      annotations: metadata.annotations,
+      spec,
+    })),
+  ];
+  const [fault] = seen.flatMap(({ annotations, spec }) =>
+    gateFaultBeside(tainted, annotations ?? {}, spec) ?? []
+  );
+  return fault === undefined ? null : `altered: ${fault}`;
+}
+
+/** What keeps the newest pod from its work; until its gate has passed, what the gate of one before it found. */
+function troubleIn(newestFirst: Stored<"pods">[]): ObservedTask["trouble"] {
+  for (const pod of newestFirst) {
+    const trouble = troubleOfPod(pod) ?? troubleOfGate(pod);
+    if (trouble !== null || isPastGate(pod)) return trouble;
+  }
+  return null;
+}
+
+/** Its gate has failed: nothing of the consolidation has run. */
+function troubleOfGate(pod: Stored<"pods">): ObservedTask["trouble"] {
+  const { trouble, text } = gateOf(pod);
+  return trouble === null || text === null ? null : { reason: trouble, text };
 }
 
 /** A pod that has not ended may still read and write, deleted or not. */
@@ -82,15 +132,17 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** The last words of the newest pod that had any, or what the Job itself says of its failure. */
+/**
+ * What its gate found, the last words of the newest pod that had any, or what the Job itself says of its failure.
+ * `pods`: the newest first.
+ */
 function messageOf({ status }: Stored<"jobs">, pods: Stored<"pods">[]): string | null {
-  const newestFirst = [...pods].sort((a, b) =>
-    (a.status?.startTime ?? "") < (b.status?.startTime ?? "") ? 1 : -1
-  );
-  const words = newestFirst.flatMap(({ status }) =>
+  const trouble = troubleIn(pods);
+  const unproven = trouble?.reason === "isolation-unproven" ? trouble.text : null;
+  const [words] = pods.flatMap(({ status }) =>
     status?.containerStatuses?.[0]?.state?.terminated?.message ?? []
   );
   const failed = status?.conditions?.find(({ type, status }) => type === "Failed" && status === "True");
-  const text = words[0]?.trim() ?? failed?.message ?? null;
+  const text = unproven ?? words?.trim() ?? failed?.message ?? null;
   return text === null || text === "" ? null : text.slice(0, MESSAGE_MAX);
 }
