@@ -381,21 +381,37 @@ for (const { why, spoil, report } of REFUSED) {
   });
 }
 
-Deno.test("consolidate.sh: a full volume is reported, and nothing half-made shows", { ignore }, async () => {
+Deno.test("consolidate.sh: a full volume is reported, nothing half-made shows, and the uploads stay", {
+  ignore,
+}, async () => {
   await using given = await volumes();
   await upload(given, "big.bin", "x".repeat(3_000_000));
+  await upload(given, "small.csv", "1");
+  await Deno.symlink("/a", `${given.uploads}/link`);
+  const before = await filesBelow(given.uploads);
   const mounted = await new Deno.Command("/bin/mount", {
     args: ["-t", "tmpfs", "-o", `size=1m,mode=2770,gid=${GROUP}`, "tmpfs", given.raw],
   }).output();
   assert.ok(mounted.success, "root may mount");
   try {
-    const { code, report } = await consolidate(given);
-    assert.equal(code, 3);
-    assert.match(report, /Cannot copy the uploads: .*No space left/);
-    assert.deepEqual(await filesBelow(given.raw), ["hospital-a/"]);
+    // With an entry left out it is copied file by file, otherwise at once.
+    for (const accepted of [listHash(["link ./link -> /a"]), ""]) {
+      const { code, report } = await consolidate(given, FOLDER, accepted);
+      assert.equal(code, 3);
+      assert.match(report, /Cannot copy the uploads: .*No space left/);
+      assert.deepEqual(await filesBelow(given.raw), ["hospital-a/"]);
+      assert.deepEqual(
+        (await filesBelow(given.uploads)).sort(),
+        before.filter((path) => accepted || path !== "link"),
+      );
+      assert.equal(await Deno.readTextFile(`${given.uploads}/big.bin`), "x".repeat(3_000_000));
+      if (accepted !== "") await Deno.remove(`${given.uploads}/link`);
+    }
   } finally {
     await new Deno.Command("/bin/umount", { args: [given.raw] }).output();
   }
+  const { code, report } = await consolidate(given);
+  assert.equal(code, 0, `with room it goes through: ${report}`);
 });
 
 /** Entries that are never copied, as the script lists them. */
