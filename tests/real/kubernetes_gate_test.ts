@@ -2,18 +2,19 @@
 import assert from "node:assert/strict";
 import { Fault } from "../../src/core/fault.ts";
 import { areCanariesConfirmed, areCanariesFresh, canariesInWay } from "../../src/core/isolation.ts";
-import type { Instance } from "../../src/core/observed.ts";
+import type { Instance, ObservedTask } from "../../src/core/observed.ts";
 import type { DesiredWorkspace } from "../../src/core/workspace.ts";
-import { workspaceName } from "../../src/core/names.ts";
+import { taskName, workspaceName } from "../../src/core/names.ts";
 import { NOTE } from "../../src/drivers/kubernetes/marks.ts";
 import type { KubernetesDriver } from "../../src/drivers/kubernetes/driver.ts";
 import type { KubernetesSite } from "../../src/drivers/kubernetes/settings.ts";
 import type { Stored } from "../../src/drivers/kubernetes/wire.ts";
 import { type Cluster, requireOrReport, startCluster } from "../cluster/harness.ts";
-import { mount, volume, workspace } from "../conformance/fixtures.ts";
+import { consolidation, MEMBER_ID, mount, volume, workspace } from "../conformance/fixtures.ts";
 import { until } from "../services/until.ts";
 import { Api } from "./kubernetes/api.ts";
 import { sweep } from "./kubernetes/backend.ts";
+import { RealOutside } from "./kubernetes/outside.ts";
 import { Permit } from "./kubernetes/permit.ts";
 import { testDriver, testSite } from "./kubernetes/site.ts";
 import { type RunningWorld, startWorld } from "./kubernetes/world.ts";
@@ -241,9 +242,61 @@ Deno.test(
   },
 );
 
+const WORK = consolidation("hospital-a");
+
+async function taskThat(
+  permit: Permit,
+  what: string,
+  holds: (task: ObservedTask) => boolean,
+): Promise<ObservedTask> {
+  return await until(what, async () => {
+    const task = (await permit.observe()).tasks.find(({ key }) => key === WORK.fromKey);
+    return task !== undefined && holds(task) && task;
+  }, GIVE_UP_MS);
+}
+
+Deno.test(
+  "isolation gate: a cluster that ignores NetworkPolicy never gets uploads copied, until it heeds them",
+  { ignore: ignoreElsewhere },
+  async () => {
+    await onStage("uploads", async ({ cluster, api, permit, world }) => {
+      const { permitId, namespace } = permit;
+      const outside = new RealOutside(api, world);
+      const owner = { uid: MEMBER_ID, gid: MEMBER_ID, mode: 0o640 };
+      for (const key of [WORK.fromKey, "raw"]) await permit.volume(volume(key, { sensitive: true }));
+      await outside.writeFile(permitId, WORK.fromKey, "cohort.csv", "1", owner);
+      await letThrough(cluster, namespace);
+      await permit.apply({ kind: "consolidate", consolidation: WORK, task: null });
+      const { state, trouble, message } = await taskThat(
+        permit,
+        "its trouble is known",
+        ({ trouble }) => trouble !== null,
+      );
+      assert.deepEqual([state, trouble?.reason, trouble?.text], ["running", "isolation-unproven", message]);
+      assert.match(message ?? "", /^gate reached tcp .* after \d+ s$/);
+      const begun = performance.now();
+      const pods = await until("another pod comes", async () => {
+        const found = await api.list("pods", namespace);
+        return found.length > 1 && found;
+      });
+      console.log(`another pod after ${((performance.now() - begun) / 1000).toFixed(1)} s`);
+      assert.deepEqual(pods.filter(hasRun), [], "nothing of the consolidation has run");
+      const { status } = await api.need("jobs", { namespace, name: taskName(WORK.fromKey) });
+      assert.equal(status?.failed ?? 0, 0, "however often a gate fails, it is none of the Job's tries");
+      assert.deepEqual(await outside.listFiles(permitId, "raw"), []);
+      await enforce(cluster, namespace);
+      const healed = await taskThat(permit, "it is consolidated", ({ state }) => state !== "running");
+      assert.deepEqual([healed.state, healed.trouble], ["succeeded", null], healed.message ?? "");
+      const copy = await outside.readFile(permitId, "raw", `${WORK.folder}/cohort.csv`);
+      assert.equal(copy?.text, "1");
+      assert.deepEqual(await outside.readFile(permitId, WORK.fromKey, "cohort.csv"), { text: "1", ...owner });
+    });
+  },
+);
+
 Deno.test("canaries: too few of them alive, and nothing near data is started", { ignore }, async () => {
   const canaryNamespace = `wps-canaries-${crypto.randomUUID().slice(0, 8)}`;
-  await onStage("silent", async ({ api, permit }) => {
+  await onStage("silent", async ({ api, driver, permit }) => {
     try {
       await permit.canaries([], areCanariesFresh);
       await api.create("networkpolicies", canaryNamespace, {
@@ -257,6 +310,12 @@ Deno.test("canaries: too few of them alive, and nothing near data is started", {
         (thrown) =>
           thrown instanceof Fault && thrown.disposition === "wait" && thrown.reason === "canaries-silent",
       );
+      await assert.rejects(
+        driver.apply({ kind: "consolidate", consolidation: WORK, task: null }, permit.context),
+        (thrown) =>
+          thrown instanceof Fault && thrown.disposition === "wait" && thrown.reason === "canaries-silent",
+      );
+      assert.deepEqual(await api.list("jobs", permit.namespace), []);
     } finally {
       await api.remove("namespaces", { name: canaryNamespace });
     }

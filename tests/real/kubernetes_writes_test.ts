@@ -27,6 +27,7 @@ import {
 } from "../../src/drivers/kubernetes/write.ts";
 import { type Cluster, requireOrReport, startCluster } from "../cluster/harness.ts";
 import { consolidation, mount, volume, workspace } from "../conformance/fixtures.ts";
+import { until } from "../services/until.ts";
 import { Api } from "./kubernetes/api.ts";
 import { sweep } from "./kubernetes/backend.ts";
 import { Permit } from "./kubernetes/permit.ts";
@@ -297,3 +298,45 @@ Deno.test("consolidate: a failed Job is replaced, exactly the one that was seen"
     assert.equal((await api.list("jobs", permitName(permit.permitId))).length, 1);
   });
 });
+
+Deno.test(
+  "consolidate: a Job of another gate is replaced, but not beside its pods",
+  { ignore },
+  async () => {
+    await withPermit("altered", async (permit, api, site) => {
+      await permit.scope();
+      for (const key of ["raw", "uploads/a"]) await permit.volume(volume(key, { sensitive: true }));
+      const work = consolidation("a");
+      const control = { at: new Date().toISOString(), alive: [], silent: [] };
+      const gate = { script: "exit 0", lines: [], control };
+      const job = consolidationManifest(permit.permitId, work, "sleep 600", gate, site);
+      const containers = job.spec?.template.spec?.initContainers ?? assert.fail("no gate");
+      containers.unshift(...containers.map((first) => ({ ...first, name: "first" })));
+      await api.create("jobs", permit.namespace, job);
+      const taskThat = (holds: (task: ObservedTask) => boolean): Promise<ObservedTask> =>
+        until("the task", async () => (await permit.observe()).tasks.find((task) => holds(task)) ?? false);
+      await until("its pod runs", async () => {
+        const [pod] = await api.list("pods", permit.namespace);
+        return pod?.status?.phase === "Running";
+      });
+      const altered = await taskThat(({ pods }) => pods.length === 1);
+      assert.deepEqual(
+        [altered.state, altered.message],
+        ["failed", "altered: another container runs before the isolation gate"],
+      );
+      const [before] = await api.list("pods", permit.namespace);
+      await until("another Job stands", async () => {
+        const [task = null] = (await permit.observe()).tasks;
+        const action = { kind: "consolidate", consolidation: work, task } as const;
+        // While its pod ends the Job stays, and its controller may write to it after this look.
+        return await permit.apply(action).then(() => true, (thrown) => {
+          assert.equal(thrown.reason, "conflict", thrown.message);
+          return false;
+        });
+      });
+      const pods = await api.list("pods", permit.namespace);
+      assert.ok(!pods.some(({ metadata }) => metadata.uid === before?.metadata.uid), "its pod is gone");
+      await taskThat(({ state }) => state === "succeeded");
+    });
+  },
+);
