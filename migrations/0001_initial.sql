@@ -266,6 +266,60 @@ create table breaches (
   primary key (permit_id, invariant, target, message)
 ) strict, without rowid;
 
+-- Every object that was ever seen of a permit: what its deletion must be seen to end. Never forgotten.
+create table objects (
+  id            integer primary key autoincrement,
+  permit_id     text    not null references permits (permit_id) deferrable initially deferred,
+  kind          text    not null,
+  name          text    not null,
+  uid           text    not null,
+  of_kind       text    not null check (of_kind in ('permit', 'workspace', 'volume', 'task')),
+  of_key        text    not null,
+  found_by      text    not null,
+  is_within     integer not null check (is_within in (0, 1)),
+  seen_at_ms    integer not null,
+  -- The first step that was to end it; null: none of WPS's.
+  ordered_at_ms integer,
+  ordered_step  text,
+  ordered_why   text,
+  ordered_job   integer,
+  -- The observation that no longer showed it.
+  gone_at_ms    integer,
+  gone_by       text,
+  -- The certificate that tells of it.
+  certificate   integer,
+  check ((ordered_at_ms is null) = (ordered_step is null) and (gone_at_ms is null) = (gone_by is null)),
+  check (certificate is null or gone_at_ms is not null)
+) strict;
+
+create unique index objects_identity on objects (permit_id, kind, uid, name);
+
+create trigger objects_are_never_forgotten before delete on objects
+begin
+  select raise(abort, 'what was seen of a permit is never forgotten');
+end;
+
+-- Signed statements of what a deletion destroyed and that it is gone; canonical JSON and an Ed25519 signature over it.
+create table certificates (
+  permit_id    text    not null references permits (permit_id) deferrable initially deferred,
+  serial       integer not null check (serial > 0),
+  issued_at_ms integer not null,
+  key_id       text    not null,
+  body         text    not null check (json_valid(body)),
+  signature    text    not null,
+  primary key (permit_id, serial)
+) strict, without rowid;
+
+create trigger certificates_are_never_rewritten before update on certificates
+begin
+  select raise(abort, 'certificates are never rewritten');
+end;
+
+create trigger certificates_are_never_deleted before delete on certificates
+begin
+  select raise(abort, 'certificates are never deleted');
+end;
+
 -- Numbers that nobody else may use meanwhile: uids and group ids of permits.
 create table leases (
   kind         text    not null,

@@ -96,7 +96,8 @@ async function build(options: AppOptions, releases: Releases): Promise<App> {
 }
 
 function buildApi(foundation: Foundation, work: Work, broker: Broker): Router {
-  const { config, phases, site, log, clock, random, bootEpoch, db, sealer, driver, selfCheck } = foundation;
+  const { config, phases, site, log, clock, random, bootEpoch, db, sealer, signer, driver, selfCheck } =
+    foundation;
   const { runner, drift, probing, readModel, feed, wake, stopping } = work;
   const deps: ApiDeps = {
     db,
@@ -110,6 +111,7 @@ function buildApi(foundation: Foundation, work: Work, broker: Broker): Router {
     startedAtMs: clock.now(),
     authenticate: createAuthenticator({ key: config.api.key }),
     secrets: openSecrets(db, sealer),
+    siteKey: signer.key,
     health: healthSources({ db, broker, driver, runner, drift, probing, readModel, selfCheck }),
     feed,
     accept: acceptPosted(broker.accept, wake),

@@ -2,6 +2,7 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { PERMISSION_FIELD } from "./auth.ts";
 import type { RefusalSink, RoutePermission } from "./caller.ts";
+import { certificatesRouter } from "./certificates.ts";
 import type { ApiDeps, Router } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
 import { eventsRouter } from "./events.ts";
@@ -37,6 +38,7 @@ export function createApi(deps: ApiDeps, refused: RefusalSink): Router {
     workspacesRouter,
     evidenceRouter,
     permitsRouter,
+    certificatesRouter,
     haltsRouter,
     plansRouter,
     uploadsRouter,

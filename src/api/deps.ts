@@ -1,4 +1,5 @@
 /** What the API works with: everything comes in here, nothing is reached for. */
+import type { SitePublicKey } from "../store/site_key.ts";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Actor } from "../core/audit.ts";
 import type { Clock, Random } from "../core/clock.ts";
@@ -96,6 +97,8 @@ export interface ApiDeps {
   startedAtMs: number;
   authenticate: Authenticator;
   secrets: OpenSecrets;
+  /** The site's public key; null: it is not at hand, and certificates are shown unverified. */
+  siteKey: SitePublicKey | null;
   health: HealthSources;
   /** Tells streams of changes; null: streams answer 503. */
   feed: JobFeed | null;

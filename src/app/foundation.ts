@@ -8,6 +8,7 @@ import { siteOf } from "../config/site.ts";
 import type { Log } from "../log.ts";
 import type { Db } from "../store/db.ts";
 import { openStore } from "../store/open.ts";
+import { loadSiteSigner, type SiteSigner } from "../store/site_key.ts";
 import { checkSealKey, createSealer, loadSealKey, type Sealer } from "../store/seal.ts";
 import { createDriver } from "./driver.ts";
 import { refusePhaseGap } from "./phase_gap.ts";
@@ -26,6 +27,7 @@ export interface Foundation {
   bootEpoch: string;
   db: Db;
   sealer: Sealer;
+  signer: SiteSigner;
   driver: Driver;
   selfCheck: SelfCheck;
 }
@@ -53,6 +55,7 @@ export async function layFoundation(options: FoundationOptions, releases: Releas
   await refusePhaseGap(db, phases, config.phases.directory);
   const sealer = createSealer(await loadSealKey(config.keys.directory, random), random);
   await checkSealKey(db, sealer);
+  const signer = await loadSiteSigner(config.keys.directory, random);
   const driver = options.driver ?? await createDriver({ config, phases, clock, random, log });
   releases.add("driver", () => driver.close());
   const selfCheck = await startSelfCheck({ driver, clock, random, log });
@@ -67,6 +70,7 @@ export async function layFoundation(options: FoundationOptions, releases: Releas
     bootEpoch,
     db,
     sealer,
+    signer,
     driver,
     selfCheck,
   };

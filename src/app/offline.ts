@@ -9,6 +9,7 @@ import { type Log } from "../log.ts";
 import { MACHINE_CLOCK, MACHINE_RANDOM } from "../machine.ts";
 import { openStoppedStore } from "../store/open.ts";
 import { createSealer, loadSealKey } from "../store/seal.ts";
+import { publicKeyOf, SITE_PUBLIC_FILE, type SitePublicKey } from "../store/site_key.ts";
 import { VERSION } from "../version.ts";
 import type { PartHealth } from "./health.ts";
 import { openSecrets } from "./secrets.ts";
@@ -57,6 +58,7 @@ export async function openOffline(parts: OfflineParts): Promise<Offline> {
       hostKey: async (permitId, holder) =>
         await openSecrets(store.db, await sealer()).hostKey(permitId, holder),
     },
+    siteKey: await readSiteKey(config.keys.directory),
     health: { broker: down, driver: down, runner: down, readModel: down },
     feed: null,
     accept: null,
@@ -68,4 +70,14 @@ export async function openOffline(parts: OfflineParts): Promise<Offline> {
     fetch: (request) => Promise.resolve(api.fetch(request, { transport: "process" })),
     close: () => store.close(),
   };
+}
+
+/** Whoever may look at the database need not be allowed to read the keys' folder. */
+async function readSiteKey(directory: string): Promise<SitePublicKey | null> {
+  const path = `${directory}/${SITE_PUBLIC_FILE}`;
+  try {
+    return publicKeyOf(await Deno.readTextFile(path), path);
+  } catch {
+    return null;
+  }
 }

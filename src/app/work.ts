@@ -27,7 +27,7 @@ export interface Work {
 
 /** Starts them in the order in which they need each other; `releases` stops them. `alarm` halts a permit. */
 export async function startWork(foundation: Foundation, releases: Releases, alarm: Alarm): Promise<Work> {
-  const { config, phases, site, log, clock, random, bootEpoch, db, sealer, driver } = foundation;
+  const { config, phases, site, log, clock, random, bootEpoch, db, sealer, signer, driver } = foundation;
   const stopping = new AbortController();
   const bell = createBell(clock);
   const feed = createJobFeed(clock);
@@ -45,6 +45,7 @@ export async function startWork(foundation: Foundation, releases: Releases, alar
   releases.add("drift", () => drift.stop());
   const runner = await startRunner({
     ...common,
+    signer,
     vault: createVault(db, sealer, random, clock),
     limits: config.runner,
     taken: (permitId) => drift.followUp(permitId),

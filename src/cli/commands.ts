@@ -44,6 +44,11 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
         brief: "How to reach a workspace",
         load: () => import("./commands/connection.ts"),
       },
+      {
+        name: "certificate",
+        brief: "What a deletion destroyed and that it is gone, signed",
+        load: () => import("./commands/certificate.ts"),
+      },
     ],
   },
   {

@@ -7,7 +7,15 @@ import { CliError, EXIT, type ExitCode } from "./exit.ts";
 
 const SHELLS: Readonly<Record<string, ShellCompletion>> = { bash, zsh, fish };
 /** Commands whose first argument is a permit. */
-const ABOUT_PERMIT: readonly string[] = ["status", "plan", "drift", "connection", "halt", "resume"];
+const ABOUT_PERMIT: readonly string[] = [
+  "status",
+  "plan",
+  "drift",
+  "connection",
+  "certificate",
+  "halt",
+  "resume",
+];
 /** More would fill the screen. */
 const PERMITS_MAX = 100;
 

@@ -162,6 +162,20 @@ export interface ObservedCanaries {
   } | null;
 }
 
+/** Any object that bears WPS's mark for this permit, or backs one that does: what a deletion must be seen to end. */
+export interface ObservedObject {
+  /** In the platform's word, e.g. "PersistentVolumeClaim". */
+  kind: string;
+  name: string;
+  uid: string;
+  /** What it belongs to: a workspace's, volume's or task's key, or the permit itself. */
+  of: { kind: "permit" | "workspace" | "volume" | "task"; key: string };
+  /** Which question it answers, e.g. "list of pods in namespace wps-p-1": whoever asks it again and misses it, saw it gone. */
+  foundBy: string;
+  /** It lies in the permit's own space, and ends with it. */
+  isWithin: boolean;
+}
+
 /** The whole observation of one permit. */
 export interface Observed {
   permitId: string;
@@ -170,6 +184,8 @@ export interface Observed {
   volumes: ObservedVolume[];
   tasks: ObservedTask[];
   foreign: ForeignObject[];
+  /** Everything above, object by object. */
+  objects: ObservedObject[];
   canaries: ObservedCanaries;
   /** Epoch milliseconds when the observation began. */
   atMs: number;

@@ -202,8 +202,9 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
 }
 
 /** Everything of a sighting but its time. */
-function shapeOf({ rows, volumes, refused }: Sighting): string {
-  return JSON.stringify([rows.map((row) => ({ ...row, observedAtMs: 0 })), volumes, refused]);
+function shapeOf({ rows, volumes, refused, objects }: Sighting): string {
+  const shown = { objects: objects.objects, scope: objects.scope.state };
+  return JSON.stringify([rows.map((row) => ({ ...row, observedAtMs: 0 })), volumes, refused, shown]);
 }
 
 /** Waits come last in a stretch: their wave says only that. */

@@ -21,11 +21,12 @@ import { appendOutbox } from "../store/outbox.ts";
 import { getPermit, savePermit } from "../store/permits.ts";
 import { clearSecrets } from "../store/secrets.ts";
 import { abandonOpenSteps } from "../store/steps.ts";
+import { certify, type CertifyingDeps } from "./certifying.ts";
 import type { AttemptEnd } from "./walk.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** What settling works with. */
-export interface SettleDeps {
+export interface SettleDeps extends CertifyingDeps {
   db: Db;
   clock: Clock;
   random: Random;
@@ -104,15 +105,18 @@ async function afterFaultTransition(tx: Tx, deps: SettleDeps, job: Job, fault: F
 }
 
 /**
- * A deleted permit of which nothing is left is done: its numbers are free again, its secrets forgotten. `version` is
- * what the attempt found fulfilled: a deletion accepted since then has yet to be carried out.
+ * A deleted permit of which nothing is left is done: its numbers are free again, its secrets forgotten, and a certificate
+ * says so; objects that came late get a further one. `version` is what the attempt found fulfilled: a deletion accepted
+ * since then has yet to be carried out.
  */
 async function afterSuccess(tx: Tx, deps: SettleDeps, job: Job, version: number): Promise<void> {
   await note(tx, deps, job, "job.succeeded", "done", null);
   if (takesOnly(job)) return;
   const permit = await getPermit(tx, job.permitId);
   if (permit === null || permit.version !== version) return;
-  if (permit.deletion !== "requested" || permit.halted) return;
+  if (permit.halted && permit.deletion === "requested") return;
+  if (permit.deletion !== "none") await certify(tx, deps, job);
+  if (permit.deletion !== "requested") return;
   await savePermit(tx, { ...permit, deletion: "done" }, deps.clock.now());
   await releaseLeases(tx, job.permitId);
   await clearSecrets(tx, job.permitId);

@@ -8,6 +8,7 @@ import type { Wish } from "../core/plan_taking.ts";
 import type { Status } from "../core/status.ts";
 import type { DesiredWorkspace } from "../core/workspace.ts";
 import type { Tx } from "../store/db.ts";
+import { keepObjects, type ObjectsSeen } from "../store/objects.ts";
 import { appendOutbox } from "../store/outbox.ts";
 import { keepPasswords } from "../store/secrets.ts";
 import { saveRefused } from "../store/refused_uploads.ts";
@@ -21,6 +22,7 @@ export interface Sighting {
   volumes: (VolumeRecord & { observed: string })[];
   /** Uploads that are not consolidated because of what they hold, by volume key. */
   refused: { key: string; refused: RefusedEntries }[];
+  objects: ObjectsSeen;
   /** `workspace.*` messages for what changed against the rows kept before. */
   news(before: WorkspaceObservation[]): OutboxMessage[];
 }
@@ -31,6 +33,7 @@ export interface Sighting {
  */
 export async function keepSighting(tx: Tx, sighting: Sighting, nowMs: number): Promise<void> {
   await restateSighting(tx, sighting, nowMs);
+  await keepObjects(tx, sighting.permitId, sighting.objects);
   await keepPasswords(tx, sighting.permitId, sighting.rows.filter(isOn).map(({ key }) => key));
 }
 
@@ -84,6 +87,7 @@ export function sightingOf(
     rows,
     volumes,
     refused,
+    objects: observed,
     news: (before) => newsOf(permit, before, rows),
   };
 }

@@ -6,6 +6,7 @@ import type { PhaseSet } from "../core/phase.ts";
 import type { ApplyStep } from "../core/step.ts";
 import { appendAudit } from "../store/audit.ts";
 import type { Tx } from "../store/db.ts";
+import { type EndingOrder, noteOrder } from "../store/objects.ts";
 import { saveEvidence } from "../store/evidence.ts";
 import { clearPassword } from "../store/secrets.ts";
 import { beginSteps, endSteps } from "../store/steps.ts";
@@ -48,10 +49,34 @@ export async function writeBegun(
   for (const { action } of steps) {
     if (action.kind === "destroy-volume") await markDestroyed(tx, job.permitId, action.volume.key, nowMs);
   }
+  for (const step of steps) {
+    const order = endingOf(step, job.id);
+    if (order !== null) await noteOrder(tx, job.permitId, order, nowMs);
+  }
   return steps.flatMap((step, index) => {
     const recordId = ids[index];
     return recordId === undefined ? [] : [{ recordId, step }];
   });
+}
+
+/** What of the permit's objects a step is to end; null: nothing. */
+function endingOf({ kind, action, target, why }: ApplyStep, jobId: number): EndingOrder | null {
+  const order = { step: `${kind} ${target}`, why, jobId };
+  switch (action.kind) {
+    case "stop":
+    case "replace-instance":
+      return { ...order, of: { kind: "workspace", key: action.workspace.key }, kind: "Pod" };
+    case "remove-workspace":
+      return { ...order, of: { kind: "workspace", key: action.workspace.key }, kind: null };
+    case "remove-task":
+      return { ...order, of: { kind: "task", key: action.task.key }, kind: null };
+    case "destroy-volume":
+      return { ...order, of: { kind: "volume", key: action.volume.key }, kind: null };
+    case "destroy-scope":
+      return { ...order, of: null, kind: null };
+    default:
+      return null;
+  }
 }
 
 function taintedBy({ action }: ApplyStep, phases: PhaseSet): string[] {

@@ -13,6 +13,7 @@ import type { RetryLimits } from "../core/retry.ts";
 import type { Site } from "../core/site.ts";
 import type { Log } from "../log.ts";
 import type { Db } from "../store/db.ts";
+import type { SiteSigner } from "../store/site_key.ts";
 import type { Wanted } from "../store/job_transitions.ts";
 import { runAttempt } from "./attempt.ts";
 import type { Alarm } from "./breach.ts";
@@ -37,6 +38,8 @@ export interface WorkDeps {
   bell: Bell;
   slots: Slots;
   vault: Vault;
+  /** Signs certificates of deletions. */
+  signer: SiteSigner;
   log: Log;
   bootEpoch: string;
   /** Of retries, and how often a wait looks again without a change, in milliseconds. */

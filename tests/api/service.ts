@@ -1,4 +1,5 @@
 /** The API over a real store, with real judging of events and a platform on paper that does as planned. */
+import { signerFromSeed } from "../../src/store/site_key.ts";
 import assert from "node:assert/strict";
 import { createApi } from "../../src/api/api.ts";
 import { createAuthenticator } from "../../src/api/auth.ts";
@@ -63,6 +64,9 @@ export interface ServiceOptions {
   bootEpoch?: string;
 }
 
+/** The site's key of all services under test. */
+export const SITE_SIGNER = signerFromSeed(new Uint8Array(32).fill(7));
+
 const OFF: HealthPart = { state: "off", detail: "not configured", since: null };
 const OK: HealthPart = { state: "ok", detail: "works", since: null };
 
@@ -118,6 +122,7 @@ async function serviceOn(db: Db, options: ServiceOptions, stopping: AbortSignal)
       runner: () => Promise.resolve(OK),
       readModel: () => Promise.resolve(OFF),
     },
+    siteKey: SITE_SIGNER.key,
     feed: createJobFeed(clock),
     accept: async ({ body, contentType, contentEncoding, headers, channel, actor, requestId }, within) => {
       const raw = { body, contentType, contentEncoding, headers, routingKey: null, messageId: null };

@@ -49,6 +49,7 @@ function seen(given: Partial<Observed> = {}): Observed {
     volumes: [],
     tasks: [],
     foreign: [],
+    objects: [],
     canaries: UNASKED,
     atMs: 0,
     ...given,

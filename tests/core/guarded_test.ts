@@ -27,6 +27,7 @@ function observed(...workspaces: ObservedWorkspace[]): Observed {
     volumes: [],
     tasks: [],
     foreign: [],
+    objects: [],
     canaries: UNASKED,
     atMs: 0,
   };

@@ -272,6 +272,7 @@ export function paperPlatform(permitId: string, phases: PhaseSet): PaperPlatform
         volumes: [...state.volumes.values()],
         tasks: [...state.tasks.values()],
         foreign: state.foreign,
+        objects: [],
         canaries: state.canaries,
         atMs: 0,
       }),

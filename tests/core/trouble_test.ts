@@ -52,6 +52,7 @@ function seen(pods: Instance[], volumes: ObservedVolume[] = [], tasks: ObservedT
     volumes,
     tasks,
     foreign: [],
+    objects: [],
     canaries: UNASKED,
     atMs: 0,
   };

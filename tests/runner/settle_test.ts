@@ -12,6 +12,7 @@ import { pendingOutbox } from "../../src/store/outbox.ts";
 import { getPermit } from "../../src/store/permits.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { builtInPhases } from "../core/plan_fixture.ts";
+import { SIGNER } from "./stage.ts";
 import { addJob, addPermit, withStore } from "../store/fixture.ts";
 
 const phases = await builtInPhases();
@@ -27,7 +28,7 @@ async function end(db: Db, job: Job, how: AttemptEnd): Promise<void> {
   const clock = new FakeClock();
   const limits = { attemptMax: 3, backoffMs: 1_000, backoffMaxMs: 60_000 };
   const ledger = openLedger({ db, clock, phases, bootEpoch: "boot", changed: () => {} }, job);
-  await settle({ db, clock, random, limits, bootEpoch: "boot" }, job, ledger, how);
+  await settle({ db, clock, random, limits, bootEpoch: "boot", signer: SIGNER }, job, ledger, how);
 }
 
 Deno.test("settle: a deletion is done only by a plan that was made for it", async () => {
@@ -69,7 +70,7 @@ Deno.test("settle: a deletion is done only by a plan that was made for it", asyn
       const isDone = deletion === "done";
       assert.equal((await leasesOf(db, "p")).length, isDone ? 0 : 1, `${why}: leases`);
       const told = (await pendingOutbox(db, "workspace.events", 10)).map(({ key }) => key);
-      assert.deepEqual(told, isDone ? ["permit.destroyed"] : [], `${why}: announcement`);
+      assert.deepEqual(told, isDone ? ["permit.certified", "permit.destroyed"] : [], `${why}: announcement`);
     });
   }
 });

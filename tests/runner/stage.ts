@@ -24,6 +24,7 @@ import type { Db } from "../../src/store/db.ts";
 import { getJob, latestJob } from "../../src/store/jobs.ts";
 import { openStore } from "../../src/store/open.ts";
 import { getPermit } from "../../src/store/permits.ts";
+import { signerFromSeed } from "../../src/store/site_key.ts";
 import { createSealer, loadSealKey } from "../../src/store/seal.ts";
 import { readSnapshot, type Snapshot } from "../../src/store/snapshot.ts";
 import { stepsOf } from "../../src/store/steps.ts";
@@ -36,6 +37,9 @@ import { StagedDriver } from "./staged_driver.ts";
 
 const phases = await builtInPhases();
 const MINUTE_MS = 60_000;
+
+/** The site's key of all stages. */
+export const SIGNER = signerFromSeed(new Uint8Array(32).fill(7));
 
 /** The permit of most tests. */
 export const PERMIT = "permit-001";
@@ -194,7 +198,13 @@ async function build(store: Db, clock: FakeClock, directory: string, options: St
       rereadMs: 5_000,
       ...options.limits,
     };
-    const runner = await startRunner({ ...common, vault, limits, taken: (id) => drift?.followUp(id) });
+    const runner = await startRunner({
+      ...common,
+      signer: SIGNER,
+      vault,
+      limits,
+      taken: (id) => drift?.followUp(id),
+    });
     const stopping = new AbortController();
     const watching = driver.watch((permitId, whose) => {
       bell.ring(permitId);

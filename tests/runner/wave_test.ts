@@ -16,6 +16,7 @@ const OBSERVED: Observed = {
   volumes: [],
   tasks: [],
   foreign: [{ object: "Secret x", why: "it is not ours" }],
+  objects: [],
   canaries: UNASKED,
   atMs: 0,
 };

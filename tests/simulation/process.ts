@@ -6,6 +6,7 @@ import { startSelfCheck } from "../../src/app/self_check.ts";
 import { startWork } from "../../src/app/work.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { siteOf } from "../../src/config/site.ts";
+import { signerFromSeed } from "../../src/store/site_key.ts";
 import type { Random } from "../../src/core/clock.ts";
 import type { PhaseSet } from "../../src/core/phase.ts";
 import type { LabCluster } from "../../src/drivers/lab/cluster.ts";
@@ -73,7 +74,15 @@ export async function startProcess(parts: ProcessParts): Promise<Process> {
     const selfCheck = await startSelfCheck({ driver, clock, random, log });
     releases.add("self-check", () => selfCheck.stop());
     const common = { config, phases, log, clock, random, db };
-    const foundation = { ...common, site: siteOf(config), bootEpoch, sealer: TRANSPARENT, driver, selfCheck };
+    const foundation = {
+      ...common,
+      site: siteOf(config),
+      bootEpoch,
+      sealer: TRANSPARENT,
+      signer: SIGNER,
+      driver,
+      selfCheck,
+    };
     const { alarm, arm } = createAlarm(foundation);
     const work = await startWork(foundation, releases, alarm);
     const accepted = (permitIds: string[]): void => permitIds.forEach(work.wake);
@@ -103,6 +112,8 @@ async function open(
   const db = await openDb({ path: `${directory}/wps.db`, ...options });
   return { db, close: () => db.close() };
 }
+
+const SIGNER = signerFromSeed(new Uint8Array(32).fill(7));
 
 /** Cryptography takes threads, whose order no seed decides; that it binds a secret to its place is still checked. */
 const TRANSPARENT: Sealer = {

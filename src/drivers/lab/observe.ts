@@ -14,6 +14,7 @@ import type {
 import { portOf, specHash } from "../../core/workspace.ts";
 import { DEFAULT_DENY } from "./network.ts";
 import type { LabPod, LabScope } from "./objects.ts";
+import { observeObjects } from "./observe_objects.ts";
 import { observeVolumes } from "./observe_volumes.ts";
 import { contentsOf, missingGuards } from "./scopes.ts";
 import { seenOf, type World } from "./world.ts";
@@ -33,6 +34,7 @@ export function observePermit(world: World, permitId: string, canaries: Observed
     volumes: observeVolumes(world, permitId, scope),
     tasks: scope === undefined ? [] : observeTasks(scope),
     foreign: scope === undefined ? foreignScope : foreignIn(scope),
+    objects: observeObjects(world, permitId, scope),
     canaries,
     atMs: world.nowMs,
   };

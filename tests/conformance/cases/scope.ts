@@ -24,6 +24,7 @@ export const SCOPE_CASES: readonly DriverCase[] = [
         workspaces: [],
         volumes: [],
         tasks: [],
+        objects: [],
         foreign: [],
       });
       assert.ok(Math.abs(observed.atMs - trial.backend.clock.now()) < trial.backend.limitMs, "atMs is now");

@@ -158,6 +158,7 @@ Deno.test("describeSnapshot: within a namespace of somebody else's nothing is ou
     volumes: [],
     tasks: [],
     foreign: [{ object: `Namespace ${NAMESPACE}`, why: "it has no label app.kubernetes.io/managed-by=wps" }],
+    objects: [],
     canaries: NOBODY_ASKS,
     atMs: 0,
   });

@@ -3,6 +3,7 @@ import type { Observed, ObservedCanaries } from "../../../core/observed.ts";
 import type { ClusterTraits, KubernetesSite } from "../settings.ts";
 import { isOurs } from "../marks.ts";
 import { foreignOf } from "./foreign.ts";
+import { objectsOf } from "./objects.ts";
 import { scopeOf } from "./scope.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { tasksOf } from "./tasks.ts";
@@ -25,6 +26,7 @@ export function describeSnapshot(
     volumes: volumesOf(isStranger ? { ...snapshot, claims: [] } : snapshot),
     tasks: isStranger ? [] : tasksOf(snapshot),
     foreign: foreignOf(snapshot),
+    objects: isStranger ? [] : objectsOf(snapshot),
     canaries,
     atMs,
   };
