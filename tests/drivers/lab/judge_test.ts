@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { LabInside } from "../../../src/drivers/lab/inside.ts";
 import { LabJudge, type Violation } from "../../../src/drivers/lab/judge.ts";
 import { LabOperator } from "../../../src/drivers/lab/operator.ts";
+import { sha256Hex } from "../../../src/core/sha256.ts";
 import { consolidation, mount, volume, workspace } from "../../conformance/fixtures.ts";
 import { findTask } from "../../conformance/observation.ts";
 import { Trial } from "../../conformance/trial.ts";
@@ -18,6 +19,17 @@ interface Planted {
 
 const PREPARED = volume("prepared", { sensitive: true });
 const PROJECT = volume("project");
+
+const LINK = { text: "", uid: 21001, gid: 21001, mode: 0o777, link: "/etc/passwd" };
+
+/** Uploads that were consolidated; with `accepted` they hold a link already. */
+async function copiedWithout(trial: Trial, inside: LabInside, accepted: string | null): Promise<void> {
+  await trial.volumes(volume("uploads/hospital-a", { sensitive: true }), volume("raw", { sensitive: true }));
+  if (accepted !== null) inside.writeFile(trial.permitId, "uploads/hospital-a", "link", LINK);
+  const work = consolidation("hospital-a", 1, { accepted });
+  await trial.apply({ kind: "consolidate", consolidation: work, task: null });
+  await trial.until("it succeeded", (seen) => findTask(seen, work.fromKey)?.state === "succeeded");
+}
 
 const CASES: Planted[] = [
   {
@@ -202,6 +214,25 @@ const CASES: Planted[] = [
       const work = consolidation("hospital-a");
       await trial.apply({ kind: "consolidate", consolidation: work, task: null });
       await trial.until("it succeeded", (seen) => findTask(seen, work.fromKey)?.state === "succeeded");
+      await trial.destroy("uploads/hospital-a");
+    },
+  },
+  {
+    name: "uploads destroyed with a link that no manifest names",
+    why: "invariant 4: it came after the copy, and nobody agreed to lose it",
+    expected: [4],
+    plant: async (trial, _operator, inside) => {
+      await copiedWithout(trial, inside, null);
+      inside.writeFile(trial.permitId, "uploads/hospital-a", "link", LINK);
+      await trial.destroy("uploads/hospital-a");
+    },
+  },
+  {
+    name: "uploads destroyed with a link that was left out by an accepted list is no violation",
+    why: "DESIGN 4: the manifest names what was left out",
+    expected: [],
+    plant: async (trial, _operator, inside) => {
+      await copiedWithout(trial, inside, sha256Hex("link ./link -> /etc/passwd\n"));
       await trial.destroy("uploads/hospital-a");
     },
   },
