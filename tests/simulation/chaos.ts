@@ -7,10 +7,8 @@ import { type PermitSnapshot, snapshotOf } from "../../src/drivers/lab/snapshot.
 import type { FaultKind, Faults } from "./faults.ts";
 import type { Process } from "./process.ts";
 import type { SeededRandom } from "../seeded_random.ts";
-import type { World } from "./world.ts";
+import { UNENFORCED_MS, type World } from "./world.ts";
 
-/** Longer than a gate tries. */
-const UNENFORCED_MS = 90_000;
 /** Each kind gets a chance this often. */
 const TICK_MS = 15_000;
 /** How long a state of trouble lasts. */
@@ -31,6 +29,8 @@ export class Chaos {
   readonly #seconds: Process[] = [];
   /** What holders, staff and researchers wrote, by permit. */
   readonly #written: { permitId: string; text: string }[] = [];
+  /** What holders uploaded beside files. */
+  readonly #links: { permitId: string; key: string; path: string }[] = [];
 
   constructor(
     readonly world: World,
@@ -73,7 +73,11 @@ export class Chaos {
   /** What was written and is nowhere any more, although its permit was not deleted, or is in `held` all the same. */
   losses(held: ReadonlySet<string>): string[] {
     const { world } = this;
-    return this.#written.filter(({ permitId, text }) =>
+    const links = this.#links.filter(({ permitId, key, path }) =>
+      (!world.deleted.has(permitId) || held.has(permitId)) && !world.accepted.has(`${permitId} ${key}`) &&
+      this.#inside.files(permitId, key)?.[path] === undefined
+    ).map(({ permitId, key, path }) => `${permitId}: ${path} of ${key} is lost, and nobody agreed to that`);
+    const texts = this.#written.filter(({ permitId, text }) =>
       (!world.deleted.has(permitId) || held.has(permitId)) &&
       !world.cluster.read(({ state }) =>
         Object.values(state.backings).some((backing) =>
@@ -81,6 +85,7 @@ export class Chaos {
         )
       )
     ).map(({ permitId, text }) => `${permitId}: the file ${text} is lost`);
+    return [...links, ...texts];
   }
 
   #tick(): void {
@@ -99,6 +104,7 @@ export class Chaos {
   #trouble(permitId: string): void {
     const seen = snapshotOf(this.world.cluster, permitId);
     if (seen.scope !== "present") return;
+    this.#upload(permitId, seen);
     this.#strike("pod-deleted", (random) => this.#deletePod(permitId, seen, random));
     this.#strike("policy-removed", (random) => this.#removePolicy(permitId, random));
     this.#strike("claim-deleted", (random) => this.#deleteClaim(permitId, seen, random));
@@ -126,6 +132,20 @@ export class Chaos {
         });
       }
     }
+  }
+
+  /** A holder sends what is never copied, as long as the airlock is there. */
+  #upload(permitId: string, { pods }: PermitSnapshot): void {
+    const keys = pods.filter(({ kind, ready }) => kind === "workspace" && ready)
+      .flatMap(({ mounts }) => mounts.filter(({ path }) => path.startsWith("/uploads/")))
+      .map(({ volumeKey }) => volumeKey);
+    if (keys.length === 0) return;
+    this.#strike("link-uploaded", (random) => {
+      const key = random.pick(keys), path = `link-${this.#links.length}`;
+      const owned = { uid: 1, gid: 1, mode: 0o777 };
+      this.#inside.writeFile(permitId, key, path, { text: "", ...owned, link: "/etc/passwd" });
+      this.#links.push({ permitId, key, path });
+    });
   }
 
   #freeze(random: SeededRandom): void {

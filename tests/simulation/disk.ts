@@ -69,7 +69,7 @@ export class SimulatedDb implements Db {
     if (life.isDead) return await never();
     const answer = run().then((result) => {
       if (life.isDead) return result;
-      if (faults.strikes("crash-after-commit")) life.kill();
+      if (faults.strikes("crash-after-commit") || faults.dies("after a commit")) life.kill();
       if (faults.strikes("commit-unknown")) throw unavailable("the disk's answer was lost");
       return result;
     });
@@ -78,6 +78,8 @@ export class SimulatedDb implements Db {
 
   #beforeCommit(): void {
     const { faults, disk } = this.#parts;
+    this.#stillAlive();
+    if (faults.dies("before a commit")) this.#parts.life.kill();
     this.#stillAlive();
     if (disk.isFull) throw unavailable("database or disk is full");
     if (faults.strikes("commit-lost")) throw unavailable("disk I/O error");

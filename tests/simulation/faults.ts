@@ -32,6 +32,8 @@ const RATE_MAX = {
   "stuck-pod": 0.2,
   "stuck-volume": 0.2,
   "node-lost": 0.2,
+  // Who sends data.
+  "link-uploaded": 1,
   // People with rights in the cluster.
   "pod-deleted": 0.4,
   "policy-removed": 0.3,
@@ -49,6 +51,9 @@ const RATE_MAX = {
   "delayed": 0.2,
   "bad-message": 0.3,
 } as const;
+
+/** Where a crash can part what belongs together: around each request that changes something, and each commit. */
+export type CrashPoint = "before a write" | "after a write" | "before a commit" | "after a commit";
 
 /** One of the kinds. */
 export type FaultKind = keyof typeof RATE_MAX;
@@ -92,6 +97,11 @@ export class Faults {
     if (rate === undefined || !this.draw(kind).chance(rate)) return false;
     this.struck.set(kind, (this.struck.get(kind) ?? 0) + 1);
     return true;
+  }
+
+  /** Whether the process dies at this very point; only where crashes are planned, see crashes.ts. */
+  dies(_point: CrashPoint): boolean {
+    return false;
   }
 
   /** The kind's own stream, for its particulars. */

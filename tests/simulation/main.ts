@@ -96,6 +96,8 @@ async function run(options: Options): Promise<number> {
   return tally.failed.length + missing.length === 0 && !interrupted.signal.aborted ? 0 : 1;
 }
 
+if (Deno.args[0] === "--planted") await import("./planted_main.ts");
+if (Deno.args[0] === "--crashes") await import("./crashes_main.ts");
 if (Deno.args.some((arg) => arg === "--help" || arg === "-h")) {
   console.log(USAGE);
   Deno.exit(0);

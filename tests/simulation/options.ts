@@ -20,6 +20,8 @@ export interface Options {
 /** How to call it. */
 export const USAGE =
   `deno task sim [--seeds N] [--fresh N] [--minutes M] [--workers N] [--faults KIND,…|none] [--json]
+deno task sim --planted [WORD…]
+deno task sim --crashes [--every N] [--offset N] [--workers N] [SITUATION > TURN]
 deno task sim --seed S [--faults KIND,…] [--without permit-1#2,…]
   --seeds N     play the seeds 1 to N (default 200)
   --fresh N     and N seeds that nobody chose (default 0)
@@ -27,7 +29,9 @@ deno task sim --seed S [--faults KIND,…] [--without permit-1#2,…]
   --workers N   processes side by side (default: one per core)
   --faults      only these kinds: ${FAULT_KINDS.join(", ")}
   --seed S      play one seed again, whole; when it fails, look for the shortest history that does
-  --without     leave these messages out`;
+  --without     leave these messages out
+  --planted     write each known bug (whose name has one of the words) into a copy of the sources, and find it
+  --crashes     lead a permit from each situation through each turn, once for each point at which the service can die`;
 
 const NUMBERS = { seeds: 200, fresh: 0 } as const;
 

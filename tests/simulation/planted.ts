@@ -16,48 +16,16 @@ export interface Planted {
 /** All of them. What protects twice (planner and runner's guard) is not planted: either one alone is no bug yet. */
 export const PLANTED: readonly Planted[] = [
   {
-    name: "nothing waits for a cut to be seen",
-    file: "src/core/plan_taking.ts",
-    find: '  if (takings.length === 0) return [];\n  const why = "nothing else moves',
-    replace: '  if (takings.length >= 0) return [];\n  const why = "nothing else moves',
-  },
-  {
-    name: "the barrier forgotten: giving beside taking",
-    file: "src/core/plan.ts",
-    find: "const clear = taking.length === 0;",
-    replace: "const clear = true;",
-  },
-  {
     name: "nothing waits for old pods to go",
     file: "src/core/plan_taking.ts",
     find: "...(gone.length === 0",
     replace: "...(gone.length >= 0",
   },
   {
-    name: "a way out is not looked for",
-    file: "src/core/plan_taking.ts",
-    find:
-      '  if (network.state === "breached") return `${network.by} opens its network`;\n  if (network.state === "open" && network.posture !== wanted.posture) {',
-    replace: '  if (network.state === "open" && network.posture !== wanted.posture) {',
-  },
-  {
     name: "a network opened for a pod that went is kept",
     file: "src/core/plan_taking.ts",
     find: "if (live !== null && workspace.network.openedFor === live.uid) {",
     replace: "if (live !== null) {",
-  },
-  {
-    name: "mounts of an old phase are kept",
-    file: "src/core/plan_taking.ts",
-    find: "if (stale !== undefined) return",
-    replace: "if (stale === null) return",
-  },
-  {
-    name: "a changed posture is not cut",
-    file: "src/core/plan_taking.ts",
-    find:
-      '  if (network.state === "open" && network.posture !== wanted.posture) {\n    return `network changes from ${network.posture} to ${wanted.posture}`;\n  }\n  if (network.state === "open" && network.hash',
-    replace: '  if (network.state === "open" && network.hash',
   },
   {
     name: "a stop leaves what the phase no longer names",
@@ -143,7 +111,7 @@ export const PLANTED: readonly Planted[] = [
   {
     name: "a halt is overlooked",
     file: "src/core/desired.ts",
-    find: 'if (permit.halted) return { mode: "hold" };',
+    find: 'if (permit.halted) return { mode: "hold", why: "the permit is halted" };',
     replace: "",
   },
   {
@@ -194,8 +162,7 @@ export const PLANTED: readonly Planted[] = [
     name: "what a crash left running is never taken up again",
     file: "src/runner/runner.ts",
     find: "const ids = await requeueOrphans(tx, { bootEpoch, nowMs: clock.now() });",
-    replace:
-      "const ids = await requeueOrphans(tx, { bootEpoch, nowMs: clock.now() }).then(() => [] as number[]).catch(() => []); await tx.run(\"update jobs set state = 'running' where state = 'queued' and attempt > 0\", []);",
+    replace: "const ids: number[] = tx === null ? await requeueOrphans(tx, { bootEpoch, nowMs: 0 }) : [];",
   },
   {
     name: "two jobs of one permit at a time",
@@ -223,21 +190,66 @@ export const PLANTED: readonly Planted[] = [
     replace: "return made.obstacles.length > 0;",
   },
   {
-    name: "a write that lost its answer is taken for refused for good",
-    file: "src/core/retry.ts",
-    find: `if (fault.disposition === "stalled" && !takesAway) return { next: "fail" };`,
-    replace: `if (fault.disposition === "stalled" || fault.reason === "timeout") return { next: "fail" };`,
+    name: "an open network is not cut",
+    file: "src/core/plan_taking.ts",
+    find: 'network.state === "open" || (network.state === "breached" && power === "running")',
+    replace: 'network.state === "breached" && power === "running"',
   },
   {
-    name: "a late event undoes a newer one",
-    file: "src/core/verdict.ts",
-    find: 'if (revision < last) return { verdict: "stale",',
-    replace: 'if (revision < -last) return { verdict: "stale",',
+    name: "a proof is not kept",
+    file: "src/runner/step_rows.ts",
+    find: 'if (step.action.kind !== "prove-isolation" || result?.evidence === undefined) continue;',
+    replace:
+      'if (step.action.kind !== "consolidate" || result?.evidence === undefined) continue;\n    if (step.action.kind === "consolidate") continue;',
   },
   {
-    name: "deletion ends before everything is gone",
-    file: "src/core/plan_destroy.ts",
-    find: "const volumeKeys = observed.volumes.map(({ key }) => key);",
-    replace: "const volumeKeys: string[] = [];",
+    name: "a claim whose answer was lost is nobody's",
+    file: "src/store/job_claims.ts",
+    find:
+      'const isStray = "orphaned.boot_epoch = ?2 and orphaned.id not in (select value from json_each(?3))";',
+    replace:
+      'const isStray = "orphaned.boot_epoch = ?2 and orphaned.id in (select value from json_each(?3)) and false";',
+  },
+  {
+    name: "late objects of a deleted permit stay",
+    file: "src/runner/drift_look.ts",
+    find: 'if (permit.deletion !== "done" || await openJob(tx, permitId) !== null) return "open";',
+    replace: 'if (permit.deletion === "done" || await openJob(tx, permitId) !== null) return "open";',
+  },
+  {
+    name: "a failed job of a permit that is right stays failed",
+    file: "src/runner/drift_look.ts",
+    find: 'return before?.state === "failed" ? await queueRepair',
+    replace: 'return before?.state === "running" ? await queueRepair',
+  },
+  {
+    name: "a consolidation that no phase names is left",
+    file: "src/core/plan_data.ts",
+    find: 'return isWanted ? [] : [removeTaskStep(task, "the phase does not name it")];',
+    replace: 'return isWanted ? [removeTaskStep(task, "the phase does not name it")].slice(1) : [];',
+  },
+  {
+    name: "a consolidation without a gate",
+    file: "src/core/plan_data.ts",
+    find: "const isFresh = areCanariesFresh(observed);",
+    replace: "const isFresh = true;",
+  },
+  {
+    name: "the pod that came after is let in by its predecessor's rules",
+    file: "src/core/plan_reach.ts",
+    find: 'const opening = settled.filter(({ network }) => network.state !== "open");',
+    replace: 'const opening = settled.filter(({ network }) => network.state === "breached");',
+  },
+  {
+    name: "a workspace that is off is not started again",
+    file: "src/core/plan_give.ts",
+    find: 'return existing.power !== "running" || existing.specHash !== specHash(workspace);',
+    replace: "return existing.specHash !== specHash(workspace);",
+  },
+  {
+    name: "the expiry is overlooked",
+    file: "src/core/desired.ts",
+    find: '    return { mode: "hold", why: `the permit expired at ${permit.expiresAt}` };',
+    replace: "",
   },
 ];

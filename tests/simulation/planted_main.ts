@@ -1,4 +1,4 @@
-// deno task sim --planted: writes each bug into a copy of the sources, and lets the simulation find it.
+// deno task sim --planted: writes each bug into a copy of the sources, and lets the simulation find it. Ends the process.
 import { FAULT_KINDS } from "./faults.ts";
 import { hunt, type Verdict } from "./plant.ts";
 import { PLANTED } from "./planted.ts";

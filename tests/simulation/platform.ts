@@ -107,7 +107,7 @@ export class SimulatedPlatform implements Driver {
     if (isWrite) {
       // A request that a dead process had not sent yet does not arrive; one that was on its way does.
       if (life.isDead) return failBefore("timeout", "the process is dead");
-      if (faults.strikes("crash-before-write")) life.kill();
+      if (faults.strikes("crash-before-write") || faults.dies("before a write")) life.kill();
       if (life.isDead) return failBefore("timeout", "the process is dead");
     }
     if (faults.strikes("timeout")) return failBefore("timeout", "no answer within 30 s");
@@ -117,7 +117,8 @@ export class SimulatedPlatform implements Driver {
       return failBefore("conflict", "the server says 409: somebody else was faster");
     }
     if (isWrite) {
-      if (life.isAlive && faults.strikes("crash-after-write")) life.kill();
+      const dies = life.isAlive && (faults.strikes("crash-after-write") || faults.dies("after a write"));
+      if (dies) life.kill();
       if (faults.strikes("lost-reply")) {
         return { kind: "fail-after", fault: new Fault("retry", "timeout", "Cannot write: no answer came") };
       }

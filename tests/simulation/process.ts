@@ -12,8 +12,11 @@ import type { PhaseSet } from "../../src/core/phase.ts";
 import type { LabCluster } from "../../src/drivers/lab/cluster.ts";
 import type { Broker } from "../../src/intake/broker.ts";
 import { createLog } from "../../src/log.ts";
-import { openDb } from "../../src/store/db.ts";
+import { goOn } from "../../src/api/uploads.ts";
+import { type Db, openDb } from "../../src/store/db.ts";
 import { openStore, type Store } from "../../src/store/open.ts";
+import { getPermit } from "../../src/store/permits.ts";
+import { acceptRefused, refusedUploads } from "../../src/store/refused_uploads.ts";
 import type { Sealer } from "../../src/store/seal.ts";
 import { type Disk, SimulatedDb } from "./disk.ts";
 import type { Faults } from "./faults.ts";
@@ -44,6 +47,8 @@ export interface Process {
   readonly bootEpoch: string;
   readonly life: Life;
   readonly clock: ProcessClock;
+  /** What `wps uploads accept` does, for each newest list that waits; the keys of the uploads. */
+  acceptUploads(permitId: string): Promise<string[]>;
   /** SIGTERM, and wait. */
   stop(): Promise<void>;
   /** What a kernel does after SIGKILL: files are closed. */
@@ -70,6 +75,7 @@ export async function startProcess(parts: ProcessParts): Promise<Process> {
   const driver = new SimulatedPlatform({ cluster, timeline, life, faults, beforeAction });
   const releases = new Releases(log);
   releases.add("store", () => store.close());
+  let wake = (_permitId: string): void => {};
   const started = (async (): Promise<void> => {
     const selfCheck = await startSelfCheck({ driver, clock, random, log });
     releases.add("self-check", () => selfCheck.stop());
@@ -85,6 +91,7 @@ export async function startProcess(parts: ProcessParts): Promise<Process> {
     };
     const { alarm, arm } = createAlarm(foundation);
     const work = await startWork(foundation, releases, alarm);
+    wake = work.wake;
     const accepted = (permitIds: string[]): void => permitIds.forEach(work.wake);
     const broker = await startBroker({ ...common, messages: parts.brokerFor(life), accepted });
     releases.add("broker", () => broker.stop());
@@ -99,7 +106,34 @@ export async function startProcess(parts: ProcessParts): Promise<Process> {
     await store.close();
     throw thrown;
   }
-  return { bootEpoch, life, clock, stop: () => releases.run(), release: () => store.close() };
+  return {
+    bootEpoch,
+    life,
+    clock,
+    acceptUploads: (permitId) => acceptUploads(store.db, permitId, clock.now(), wake),
+    stop: () => releases.run(),
+    release: () => store.close(),
+  };
+}
+
+/** The order's own transaction; that it is answered once is the API's matter. */
+async function acceptUploads(
+  db: Db,
+  permitId: string,
+  nowMs: number,
+  wake: (permitId: string) => void,
+): Promise<string[]> {
+  const refused = (await refusedUploads(db, permitId)).filter(({ acceptedAtMs }) => acceptedAtMs === null);
+  const permit = await getPermit(db, permitId);
+  if (refused.length === 0 || permit === null || permit.deletion !== "none") return [];
+  await db.write(async (tx) => {
+    for (const { key, listHash } of refused) {
+      await acceptRefused(tx, permitId, key, listHash, { kind: "operator", id: "somebody" }, nowMs);
+    }
+    await goOn(tx, permitId, permit.version, nowMs);
+  });
+  wake(permitId);
+  return refused.map(({ key }) => key);
 }
 
 /** Without patience for a rival's lock: SQLite would stop all of simulated time. */

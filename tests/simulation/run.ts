@@ -138,7 +138,10 @@ async function settle(world: World, permitIds: string[]): Promise<string[]> {
     const wrong = await complaints(world, permitIds);
     if (timeline.now() >= endMs || world.failure !== null) return wrong;
     const before = world.broker.open;
-    for (const permitId of permitIds) await world.resumeBreached(permitId);
+    for (const permitId of permitIds) {
+      await world.resumeBreached(permitId);
+      await world.acceptUploads(permitId);
+    }
     if (wrong.length === 0 && world.broker.open === before) return wrong;
     await timeline.run(timeline.now() + pauseMs);
   }

@@ -23,6 +23,8 @@ const RESUMED_SERIALS = 1_000_000;
 const LOG_MAX = 4_000;
 /** A pod that had a way out has its connections until it is gone. */
 const AFTER_SABOTAGE_MS = 120_000;
+/** How late policies are enforced while nobody does; longer than a gate tries. */
+export const UNENFORCED_MS = 90_000;
 /** systemd starts a service again after this long; a machine takes longer. */
 const RESTART_MIN_MS = 100, RESTART_MAX_MS = 20_000;
 
@@ -46,6 +48,8 @@ export class World {
   readonly parts: WorldParts;
   /** Permits whose deletion the service has accepted, so that their data may go. */
   readonly deleted = new Set<string>();
+  /** Permit and uploads of which an operator has agreed to leave something out. */
+  readonly accepted = new Set<string>();
   /** Actions that reached the platform without their rows (invariant 6). */
   readonly unrecorded: string[] = [];
   readonly log: string[] = [];
@@ -123,7 +127,10 @@ export class World {
    */
   sabotage(permitId: string, act: () => void, undo: () => void, lastsMs: number): void {
     const fromMs = this.timeline.now();
-    this.#sabotages.push({ permitId, fromMs, untilMs: fromMs + lastsMs + AFTER_SABOTAGE_MS });
+    // Where nobody enforces policies for a while, what was taken back still stands on the node.
+    const isLazy = this.parts.faults.kinds.includes("policy-never");
+    const afterMs = AFTER_SABOTAGE_MS + (isLazy ? 2 * UNENFORCED_MS : 0);
+    this.#sabotages.push({ permitId, fromMs, untilMs: fromMs + lastsMs + afterMs });
     act();
     this.timeline.at(lastsMs, undo);
   }
@@ -141,6 +148,14 @@ export class World {
     const body = new TextEncoder().encode(JSON.stringify({ id, type: "permit.resumed", permitId, data: {} }));
     const serial = RESUMED_SERIALS + this.#resumed;
     this.broker.publish({ serial, routingKey: "permit.resumed", messageId: id, body });
+  }
+
+  /** An operator agrees to leave out what uploads hold beside files and folders. */
+  async acceptUploads(permitId: string): Promise<void> {
+    const { serving } = this;
+    if (serving === undefined) return;
+    const keys = await this.timeline.during(() => serving.acceptUploads(permitId));
+    for (const key of keys) this.accepted.add(`${permitId} ${key}`);
   }
 
   /** What the judge saw and nobody else is to blame for. */
