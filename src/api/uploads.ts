@@ -122,7 +122,7 @@ function chosen(
 }
 
 /** The job that consolidates: one that waits for its next attempt or failed runs at once, one that runs looks again. */
-async function goOn(tx: Tx, permitId: string, version: number, nowMs: number): Promise<number> {
+export async function goOn(tx: Tx, permitId: string, version: number, nowMs: number): Promise<number> {
   const open = await openJob(tx, permitId);
   if (open !== null) return open.state === "queued" ? await retryNow(tx, open.id, nowMs) : open.id;
   const latest = await latestWish(tx, permitId);
