@@ -55,6 +55,19 @@ ${broker}${spec.sections}`;
     return await response.json() as T;
   }
 
+  /** Posts JSON over the socket and parses the answer's; throws when it is no success. */
+  async post<T>(path: string, body: unknown): Promise<T> {
+    const response = await callService(`${this.spec.folder}/wps.sock`, {
+      method: "POST",
+      path,
+      headers: { "Content-Type": "application/json" },
+      body: new TextEncoder().encode(JSON.stringify(body)),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`);
+    return JSON.parse(text) as T; // as get
+  }
+
   /** Until `/readyz` answers; the time that took, in milliseconds. */
   async ready(): Promise<number> {
     const begin = performance.now();

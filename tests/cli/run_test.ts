@@ -11,7 +11,7 @@ const BRANCHES: Record<string, string[]> = {
 };
 /** DESIGN 10, as far as this release has them. */
 const PROMISED = [
-  ...["serve", "status", "permits", "events", "plan", "jobs", "drift", "phases"],
+  ...["serve", "status", "permits", "events", "plan", "jobs", "drift", "phases", "halt", "resume"],
   ...["connection", "config", "demo", "completion", "version"],
 ];
 

@@ -13,8 +13,8 @@ export const command: CommandParser = serviceCommand(
       "Ends a halt, whoever ordered it: the permit becomes what its events say by now. Where WPS itself found a way " +
       "out, it halts again if that stands. Ends with 1 for a permit that is not halted. Needs the running service.",
     examples: [
-      ["wps status permit-001", "first: who halted it, and why"],
       ["wps resume permit-001 --reason 'policy removed' --follow", "and watch it come back"],
+      ["wps status permit-001", "before: who halted it, and why"],
     ],
   },
   object({

@@ -1,0 +1,144 @@
+/** How fast a halt takes hold on the real node while a hundred other permits' jobs are under way. */
+import { permitName } from "../src/core/names.ts";
+import type { AuditEntry, Cluster } from "../tests/cluster/harness.ts";
+import { until } from "../tests/services/until.ts";
+import { endedJob, type Publisher } from "./provision.ts";
+import type { Service } from "./service.ts";
+import { type Row, spread } from "./table.ts";
+
+const REPETITIONS = 10;
+/** Permits with an event each, just sent. Nobody is named, so their jobs wait for a person once they had their turn. */
+const OTHERS = 100;
+const OTHER_STATUSES = ["DATA_PREPARATION_PENDING", "DATA_PREPARATION_REVIEW_PENDING"] as const;
+const RESEARCHERS = 2;
+const SETTLE_MS = 180_000;
+const SECTION = `halt by REST, ${OTHERS} jobs of other permits queued`;
+
+/** Halts a running permit again and again, each time behind fresh events of all others. */
+export async function benchHalt(cluster: Cluster, service: Service, publisher: Publisher): Promise<Row[]> {
+  const permitId = `bench-${Deno.pid}-halt`;
+  const others = Array.from({ length: OTHERS }, (_, i) => `bench-${Deno.pid}-other-${i}`);
+  const found: Halted[] = [];
+  const sentMs = await publisher.status(permitId, "WORKSPACE_SETUP_PENDING", RESEARCHERS);
+  await endedJob(service, permitId, sentMs);
+  for (let turn = 0; turn < REPETITIONS; turn++) {
+    await until("the permit to run", async () => await statusOf(service, permitId) === "RUNNING", SETTLE_MS);
+    const status = OTHER_STATUSES[turn % 2] ?? OTHER_STATUSES[0];
+    await Promise.all(others.map((id) => publisher.status(id, status, 0)));
+    await until("all events to have their job", async () => {
+      const { queued, running } = await health(service);
+      return queued + running >= OTHERS;
+    }, 60_000);
+    found.push(await haltOnce(cluster, service, permitId));
+    await until("the halt to be seen", async () => await statusOf(service, permitId) === "HALTED", SETTLE_MS);
+    await service.post(`/api/v1/permits/${permitId}/resume`, {});
+  }
+  for (const id of [permitId, ...others]) await publisher.deleted(id);
+  await until(
+    "all deletions to be over",
+    async () => {
+      const { items } = await service.get<{ items: unknown[] }>("/api/v1/permits?deletion=requested&limit=1");
+      return items.length === 0;
+    },
+    SETTLE_MS,
+  );
+  const row = (what: string, value: string): Row => ({ section: SECTION, what, value, ratio: null });
+  return [
+    row("the request answered", spread(found.map(({ answeredMs }) => answeredMs))),
+    row("its policies' cut acknowledged by the API server", spread(found.map(({ cutMs }) => cutMs))),
+    row(`its last pod gone (${RESEARCHERS} pods, 1 s of grace)`, spread(found.map(({ goneMs }) => goneMs))),
+    row(
+      "jobs open then, of these not begun",
+      found.map(({ open, queued }) => `${open}/${queued}`).join(", "),
+    ),
+  ];
+}
+
+interface Halted {
+  /** Jobs that had not ended, and those of them that had not begun. */
+  open: number;
+  queued: number;
+  /** Since the request was sent. */
+  answeredMs: number;
+  cutMs: number;
+  goneMs: number;
+}
+
+async function haltOnce(cluster: Cluster, service: Service, permitId: string): Promise<Halted> {
+  const namespace = permitName(permitId);
+  const pods = await watchPods(cluster, namespace);
+  const { next } = cluster.readAudit();
+  const { queued, running } = await health(service);
+  const beginMs = Date.now();
+  const { jobId } = await service.post<{ jobId: number }>(`/api/v1/permits/${permitId}/halt`, {
+    reason: "benchmark",
+  });
+  const answeredMs = Date.now() - beginMs;
+  const goneMs = await pods.allGone() - beginMs;
+  const job = await until("the halt's job", async () => {
+    const job = await service.get<{ state: string }>(`/api/v1/jobs/${jobId}`);
+    return job.state === "succeeded" || job.state === "superseded" ? job : undefined;
+  }, SETTLE_MS);
+  if (job.state !== "succeeded") throw new Error(`the halt's job ${jobId} was ${job.state}`);
+  const writes = cluster.readAudit(next).entries.filter((entry) => isPolicyWrite(entry, namespace));
+  if (writes.length < RESEARCHERS) throw new Error(`only ${writes.length} policies were written`);
+  const cutMs = Math.max(...writes.map(({ stageTimestamp }) => Date.parse(stageTimestamp))) - beginMs;
+  return { open: queued + running, queued, answeredMs, cutMs, goneMs };
+}
+
+function isPolicyWrite({ verb, objectRef, responseStatus, stage }: AuditEntry, namespace: string): boolean {
+  return objectRef?.resource === "networkpolicies" && objectRef.namespace === namespace &&
+    stage === "ResponseComplete" && (responseStatus?.code ?? 0) < 300 &&
+    ["create", "update", "patch", "delete"].includes(verb);
+}
+
+/** A watch that is open before the halt is asked for; `allGone` gives when the last of the pods was deleted. */
+async function watchPods(cluster: Cluster, namespace: string): Promise<{ allGone(): Promise<number> }> {
+  const { connection } = cluster;
+  // Of its own: the harness reads an answer whole, and a watch does not end.
+  const client = Deno.createHttpClient({
+    caCerts: connection.caCert === undefined ? [] : [connection.caCert],
+  });
+  const over = new AbortController();
+  const ask = (query: string): Promise<Response> =>
+    fetch(`${connection.server}/api/v1/namespaces/${namespace}/pods${query}`, {
+      client,
+      headers: { authorization: `Bearer ${connection.token}` },
+      signal: over.signal,
+    });
+  const list: { metadata: { resourceVersion: string }; items: { metadata: { uid: string } }[] } =
+    await (await ask("")).json();
+  const alive = new Set(list.items.map(({ metadata }) => metadata.uid));
+  if (alive.size !== RESEARCHERS) throw new Error(`${alive.size} pods run in ${namespace}`);
+  const response = await ask(`?watch=1&resourceVersion=${list.metadata.resourceVersion}`);
+  if (response.body === null) throw new Error("no watch came");
+  const lines = response.body.pipeThrough(new TextDecoderStream());
+  const gone = (async () => {
+    let rest = "";
+    for await (const chunk of lines) {
+      const parts = (rest + chunk).split("\n");
+      rest = parts.pop() ?? "";
+      for (const line of parts) {
+        const { type, object }: { type: string; object: { metadata: { uid: string } } } = JSON.parse(line);
+        if (type === "DELETED") alive.delete(object.metadata.uid);
+        if (alive.size === 0) return Date.now();
+      }
+    }
+    throw new Error(`the watch of ${namespace} ended with ${alive.size} pods left`);
+  })();
+  return {
+    allGone: () =>
+      gone.finally(() => {
+        over.abort();
+        client.close();
+      }),
+  };
+}
+
+async function health(service: Service): Promise<{ queued: number; running: number }> {
+  return (await service.get<{ jobs: { queued: number; running: number } }>("/api/v1/health")).jobs;
+}
+
+async function statusOf(service: Service, permitId: string): Promise<string> {
+  return (await service.get<{ status: string }>(`/api/v1/workspaces/${permitId}/status`)).status;
+}
