@@ -6,12 +6,26 @@ import { ESC, wps } from "./capture.ts";
 const BRANCHES: Record<string, string[]> = {
   events: ["send", "list", "show"],
   jobs: ["list", "show", "retry", "cancel"],
+  uploads: ["show", "accept"],
   phases: ["check", "show"],
   config: ["check", "show"],
 };
 /** DESIGN 10, as far as this release has them. */
 const PROMISED = [
-  ...["serve", "status", "permits", "events", "plan", "jobs", "drift", "phases", "halt", "resume"],
+  ...[
+    "serve",
+    "status",
+    "permits",
+    "events",
+    "plan",
+    "jobs",
+    "drift",
+    "phases",
+    "halt",
+    "resume",
+    "uploads",
+    "certificate",
+  ],
   ...["connection", "config", "demo", "completion", "version"],
 ];
 
