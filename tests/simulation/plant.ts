@@ -53,15 +53,18 @@ export async function hunt(
   }
 }
 
-/** Writes the bug into a copy of the sources. */
-async function plant({ name, file, find, replace }: Planted, folder: string): Promise<void> {
-  const path = `${folder}/${file}`;
-  const text = await Deno.readTextFile(path);
+/** The text of a bug's file with the bug in it. Throws an Error when what it changes does not stand there exactly once. */
+export function planted({ name, file, find, replace }: Planted, text: string): string {
   const times = text.split(find).length - 1;
   if (times !== 1) {
     throw new Error(`Cannot plant "${name}": its text stands ${times} times in ${file}, expected once`);
   }
-  await Deno.writeTextFile(path, text.replace(find, () => replace));
+  return text.replace(find, () => replace);
+}
+
+async function plant(bug: Planted, folder: string): Promise<void> {
+  const path = `${folder}/${bug.file}`;
+  await Deno.writeTextFile(path, planted(bug, await Deno.readTextFile(path)));
 }
 
 async function copySources(root: string, folder: string): Promise<void> {
