@@ -21,7 +21,8 @@ export function realBackend(cluster: Cluster, world: RunningWorld): Backend {
     outside: new RealOutside(api, world),
     clock: machineClock,
     pollMs: 100,
-    limitMs: 60_000,
+    // A consolidation that fails is tried three times, 10 and 20 s apart, each time behind its gate.
+    limitMs: 120_000,
     holderCidr: HOST_CIDR,
     ...sources,
     permitId: (label) => {
