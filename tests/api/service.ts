@@ -178,7 +178,9 @@ async function serviceOn(db: Db, options: ServiceOptions, stopping: AbortSignal)
     await db.write(async (tx) => {
       await saveWorkspaces(tx, PERMIT, sighting.rows);
       for (const volume of sighting.volumes) await upsertVolume(tx, PERMIT, volume, clock.now());
-      for (const { key, refused } of sighting.refused) await saveRefused(tx, PERMIT, key, refused, clock.now());
+      for (const { key, refused } of sighting.refused) {
+        await saveRefused(tx, PERMIT, key, refused, clock.now());
+      }
       for (const { key, instanceUid } of sighting.rows) {
         if (instanceUid === null) continue;
         await saveEvidence(tx, {

@@ -25,6 +25,7 @@ Deno.test("wps completion: commands, subcommands, options and their values", asy
   await has(["st"], ["status"], "commands");
   await has([""], ["status", "jobs", "serve", "completion"], "every command");
   await has(["jobs", ""], ["list", "show", "retry", "cancel"], "subcommands");
+  await has(["uploads", ""], ["show", "accept"], "subcommands about a permit");
   await has(["jobs", "list", "--st"], ["--state"], "options");
   await has(["jobs", "list", "--state", ""], ["queued", "failed"], "values of an option");
   await has(["completion", ""], ["bash", "zsh", "fish"], "shells");

@@ -63,6 +63,10 @@ Deno.test("uploads: shown, accepted by name, and then copied without them", asyn
     const json = JSON.parse((await site.wps(["uploads", "show", "permit-001", "--json"])).stdout);
     assert.deepEqual([json[0].holder, json[0].count, json[0].acceptedAt], ["hospital-a", 1, null]);
   });
+  await t.step("completion: the permit's id", async () => {
+    const { stdout } = await site.wps(["completion", "bash", "uploads", "accept", "perm"]);
+    assert.match(stdout, /^permit-001/m);
+  });
   await t.step("accept: another list, another holder, an unknown permit", async () => {
     const wrong = [...command.slice(0, -1), "0".repeat(64)];
     assert.equal((await site.wps(wrong)).code, 1);
