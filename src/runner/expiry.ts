@@ -13,7 +13,7 @@ import type { Log } from "../log.ts";
 import { appendAudit } from "../store/audit.ts";
 import type { Db, Tx } from "../store/db.ts";
 import { dueExpiries, keepExpiry, nextExpiry, noteWarning, rearmExpiries } from "../store/expiry.ts";
-import { enqueueJob } from "../store/jobs.ts";
+import { enqueueJob, openJob } from "../store/jobs.ts";
 import { appendOutbox } from "../store/outbox.ts";
 import { getPermit } from "../store/permits.ts";
 import { type Bell, CLAIM_LOOP } from "./bell.ts";
@@ -161,7 +161,10 @@ async function warn(
  */
 async function end(tx: Tx, deps: ExpiryDeps, permit: Permit, nowMs: number): Promise<void> {
   const { permitId, version, halted } = permit;
-  const job = permit.halted ? null : await enqueueJob(tx, {
+  const open = await openJob(tx, permitId);
+  // A date that had passed when its event came: that event's own job holds the permit.
+  const isHeld = halted || (open?.kind === "halt" && open.version === version);
+  const job = isHeld ? null : await enqueueJob(tx, {
     permitId,
     kind: "halt",
     priority: JOB_PRIORITY.stop,
@@ -170,7 +173,7 @@ async function end(tx: Tx, deps: ExpiryDeps, permit: Permit, nowMs: number): Pro
     runAtMs: nowMs,
     nowMs,
   });
-  await tell(tx, deps, permit, "permit.expired", { halted }, nowMs, job?.jobId ?? null);
+  await tell(tx, deps, permit, "permit.expired", { halted }, nowMs, job?.jobId ?? open?.id ?? null);
 }
 
 async function tell(

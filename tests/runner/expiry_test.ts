@@ -191,6 +191,7 @@ Deno.test("expiry: many at once are all ended, and a date in the first event run
     await active(stage, iso(stage.clock.now() - DAY_MS));
     const first = await stage.latest("succeeded");
     assert.deepEqual([first.kind, pods(stage), (await stage.snapshot()).expired], ["halt", 0, true]);
+    assert.ok(first.eventSeq !== null, "the event's own job, not a second one");
     await rest(stage, endMs + 10 * 60_000);
     const rows = await stage.db.read(
       "select count(*) as ended from permits where expired = 1",

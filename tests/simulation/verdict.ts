@@ -17,6 +17,7 @@ export async function complaints(world: World, permitIds: readonly string[]): Pr
     const expected = expectedAfter(events, world.timeline.now());
     found.push(...await jobComplaints(world, permitId, expected));
     found.push(...await expiryComplaints(world, permitId));
+    if (expected.end === "nothing") found.push(...await certificateComplaints(world, permitId));
     if (events.length === 0) {
       if (seen.scope !== "absent" || seen.volumes.length > 0) {
         found.push(`${permitId}: exists without an event`);
@@ -111,6 +112,21 @@ async function expiryComplaints({ store, timeline }: World, permitId: string): P
     Date.parse(expiresAt) <= timeline.now() ? expired === 0 || told === 0 : expired === 1
   ).map(({ expiresAt, expired, told }) =>
     `${permitId}: ends at ${expiresAt}, and its row says ${expired}, told ${told} times`
+  );
+}
+
+/** A deletion that was proven has a certificate, in which nothing that was ever seen is still there. */
+async function certificateComplaints({ store }: World, permitId: string): Promise<string[]> {
+  const rows = await store.read(
+    `select serial, body ->> 'complete' as complete, (select count(*) from objects where objects.permit_id = ?1
+       and (gone_at_ms is null or objects.certificate is null)) as open
+     from certificates where permit_id = ?1`,
+    [permitId],
+    z.object({ serial: z.number(), complete: z.number(), open: z.number() }),
+  );
+  if (rows.length === 0) return [`${permitId}: is deleted, and nothing certifies it`];
+  return rows.filter(({ complete, open }) => complete !== 1 || open > 0).map(({ serial, open }) =>
+    `${permitId}: certificate ${serial} is not complete, ${open} objects are not certified to be gone`
   );
 }
 

@@ -1,5 +1,8 @@
 /** One permit as a test leads it: what it sends, what should exist, how it ends. */
 import assert from "node:assert/strict";
+import { CertificateAnswer } from "../../../src/api/schemas/certificates.ts";
+import { certificateFaults, type SignedCertificate } from "../../../src/core/certificate.ts";
+import { publicKeyOf } from "../../../src/store/site_key.ts";
 import { until } from "../../services/until.ts";
 import { type PermitView, readView, viewOf } from "./cluster_view.ts";
 import type { Expected } from "./expected.ts";
@@ -42,6 +45,26 @@ export class Life {
     await until(`${this.permitId} is gone`, gone, GONE_MS);
     await assertGone(this.stage, this.permitId, had);
     await until("the service says so", async () => await this.says() === "DESTROYED");
+    await this.#assertCertified(had);
+  }
+
+  /** The service's signed word for it: each object that the cluster had at the end is named as seen to be gone. */
+  async #assertCertified(had: PermitView): Promise<void> {
+    const path = `/api/v1/permits/${encodeURIComponent(this.permitId)}/certificate`;
+    const { publicKey, items } = CertificateAnswer.parse((await this.stage.service.get(path)).body);
+    assert.ok(publicKey !== null && items.every(({ verdict }) => verdict === "valid"));
+    const signed = items.map(({ verdict: _, ...one }) => one as SignedCertificate); // as the schema says
+    assert.deepEqual(certificateFaults(signed, publicKeyOf(publicKey.pem, "the service")), []);
+    const told = new Map(
+      items.flatMap(({ certificate }) => certificate.objects).map((one) => [one.uid, one]),
+    );
+    const { namespaces, statefulsets, pods, jobs, persistentvolumeclaims, persistentvolumes } = had;
+    for (
+      const { metadata } of [namespaces, statefulsets, pods, jobs, persistentvolumeclaims, persistentvolumes]
+        .flat()
+    ) {
+      assert.ok(told.get(metadata.uid)?.absent, `${metadata.name} (${metadata.uid}) is certified to be gone`);
+    }
   }
 
   /** The service's own word; what is judged is the cluster. */
