@@ -37,10 +37,10 @@ export interface Permit {
   tier: string | null;
   /** ISO instant, or null: no end. */
   expiresAt: string | null;
-  /** How many times an ingress was opened; uploads volumes carry it as generation. */
-  ingressBatch: number;
   /** That this date has passed is on record: it stays so whatever the clock says, until another date (or none) comes. */
   expired: boolean;
+  /** How many times an ingress was opened; uploads volumes carry it as generation. */
+  ingressBatch: number;
   ingressOpen: boolean;
   stopRequested: boolean;
   halted: boolean;
@@ -64,9 +64,9 @@ export function newPermit(permitId: string): Permit {
     fsGroup: 0,
     tier: null,
     expiresAt: null,
+    expired: false,
     ingressBatch: 0,
     ingressOpen: false,
-    expired: false,
     stopRequested: false,
     halted: false,
     deletion: "none",
