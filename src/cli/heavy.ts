@@ -11,6 +11,7 @@ interface Heavy {
   "./serve.ts": typeof import("./serve.ts");
   "./setup.ts": typeof import("./setup.ts");
   "../phases/describe.ts": typeof import("../phases/describe.ts");
+  "../store/site_key.ts": typeof import("../store/site_key.ts");
 }
 
 /** Loads one of them. */
@@ -26,6 +27,7 @@ const FILES: Record<keyof Heavy, string> = {
   "./serve.ts": "src/cli/serve.ts",
   "./setup.ts": "src/cli/setup.ts",
   "../phases/describe.ts": "src/phases/describe.ts",
+  "../store/site_key.ts": "src/store/site_key.ts",
 };
 
 /** All of them from the repository's folder, for `deno compile --include`. */

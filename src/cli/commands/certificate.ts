@@ -15,6 +15,7 @@ import { choiceOption, type CommandParser, serviceCommand } from "../args.ts";
 import { segment } from "../client.ts";
 import type { Context } from "../context.ts";
 import { CliError, EXIT, type ExitCode } from "../exit.ts";
+import { loadHeavy } from "../heavy.ts";
 
 /** A certificate of ten thousand objects has some 5 MB. */
 const FILE_BYTES_MAX = 64 * 1024 * 1024;
@@ -128,7 +129,7 @@ function notOne(file: string): CliError {
 }
 
 async function trusted(file: string): Promise<TrustedKey> {
-  const { publicKeyOf } = await import("../../store/site_key.ts");
+  const { publicKeyOf } = await loadHeavy("../store/site_key.ts");
   return publicKeyOf(await readText(file), file);
 }
 
