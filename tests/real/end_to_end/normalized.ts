@@ -14,9 +14,9 @@ const FILLED_IN = [
   "nodeName",
   "resourceVersion",
 ];
-/** Labels and annotations that carry a version, an account's fingerprint, or another party's word. */
+/** Labels and annotations that carry a version, an account's fingerprint, a time, or another party's word. */
 const PASSING =
-  /-after$|identity-hash$|controller-revision-hash$|^cni\.projectcalico\.org\/|^(pv|volume)\.kubernetes\.io\//;
+  /-after$|identity-hash$|controller-revision-hash$|^spe\.wps\/canaries$|^cni\.projectcalico\.org\/|^(pv|volume)\.kubernetes\.io\//;
 /** What a phase says of an object beyond its spec. */
 const STATUS: Partial<Record<Kind, string>> = { persistentvolumeclaims: "phase", persistentvolumes: "phase" };
 
