@@ -7,7 +7,7 @@ export type Component = "cluster" | "rabbitmq" | "redis";
 
 /** What a run did without, and what would change that. */
 export interface LeftOut {
-  component: Component;
+  component: Component | "deno compile";
   why: string;
   remedy: string;
 }
@@ -104,7 +104,8 @@ function packageAbsence(component: Component, name: string): LeftOut {
   };
 }
 
-function report(leftOut: LeftOut): void {
+/** Notes that something was left out: at once for whoever looks on, and for the end of the run. */
+export function report(leftOut: LeftOut): void {
   const file = Deno.env.get(LEFT_OUT_FILE);
   if (file !== undefined) Deno.writeTextFileSync(file, JSON.stringify(leftOut) + "\n", { append: true });
   console.error(describeLeftOut(leftOut));
@@ -112,7 +113,7 @@ function report(leftOut: LeftOut): void {
 
 /** One left-out component in words for the person at the terminal. */
 export function describeLeftOut({ component, why, remedy }: LeftOut): string {
-  return `LEFT OUT: tests that need ${component}\n  why:    ${
+  return `LEFT OUT: what needs ${component}\n  why:    ${
     why.replaceAll("\n", "\n          ")
   }\n  to run: ${remedy}`;
 }
