@@ -3,6 +3,7 @@ import type { Db } from "../../src/store/db.ts";
 import { getPermit } from "../../src/store/permits.ts";
 import { requireOrReport } from "../cluster/availability.ts";
 import { RabbitMq } from "../services/rabbitmq.ts";
+import { builtInPhases } from "../core/plan_fixture.ts";
 import { until } from "../services/until.ts";
 import { withDirectory } from "../store/fixture.ts";
 import { openTlsDoor } from "./tls_door.ts";
@@ -109,9 +110,11 @@ Deno.test("RabbitMQ: a rejected message becomes a dead letter with everything it
       "application/json",
       "abc",
     ]);
+    const known = [...(await builtInPhases()).statuses.keys()].join(", ");
     assert.deepEqual(headers["x-wps-reasons"], [
       { path: "data.researchers[0].username", message: '"root" is a reserved name' },
       { path: "data.researchers[0].uid", message: "0 is below 1000" },
+      { path: "data.status", message: `no phase is named PAUSED; known: ${known}` },
     ]);
     assert.deepEqual([headers["x-wps-routing-key"], headers["x-wps-exchange"], headers["x-wps-event"]], [
       STATUS,
