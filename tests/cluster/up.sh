@@ -176,7 +176,7 @@ start_control_plane() {
     --kubelet-client-certificate certs/kubelet-client.crt --kubelet-client-key certs/kubelet-client.key --kubelet-preferred-address-types InternalIP \
     --service-account-key-file certs/accounts.pub --service-account-signing-key-file certs/accounts.key --service-account-issuer https://kubernetes.default.svc \
     --token-auth-file certs/tokens.csv --authorization-mode RBAC --service-cluster-ip-range $SERVICE_NET --allow-privileged=true \
-    --audit-policy-file "$HERE/audit-policy.yaml" --audit-log-path "$RUN/audit.log"
+    --audit-policy-file "$HERE/audit-policy.yaml" --audit-log-path "$RUN/audit.log" --audit-log-maxsize 8192
   start controllers "$CACHE/kube" controllers --kubeconfig controllers.kubeconfig --controllers '*,-service-lb-controller,-node-route-controller' \
     --allocate-node-cidrs --cluster-cidr $POD_NET --node-cidr-mask-size 24 --root-ca-file certs/ca.crt --service-account-private-key-file certs/accounts.key \
     --use-service-account-credentials=false --leader-elect=false --bind-address 127.0.0.1 --kube-api-qps=200 --kube-api-burst=400
