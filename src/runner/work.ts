@@ -74,7 +74,7 @@ function attemptDeps(deps: WorkDeps, job: Job, ledger: Ledger): AttemptDeps {
     ...deps,
     ledger,
     rereadMs: deps.limits.rereadMs,
-    makePlan: (permit, records, observed, trials) =>
+    makePlan: ({ permit, records, passwords }, observed, trials) =>
       plan({
         permit,
         records,
@@ -82,8 +82,8 @@ function attemptDeps(deps: WorkDeps, job: Job, ledger: Ledger): AttemptDeps {
         phases,
         site,
         takingOnly,
+        passwords,
         uncut: trials.uncut,
-        passwords: trials.passwords,
         insist: trials.insist && job.kind === "halt",
         closing: job.kind === "stop",
       }),
@@ -122,7 +122,7 @@ async function takeBack(
   const end = await runAttempt(
     {
       ...attempt,
-      makePlan: (permit, _records, observed, { uncut }) => ({
+      makePlan: ({ permit }, observed, { uncut }) => ({
         permitId: permit.permitId,
         version: permit.version,
         steps: planRollback(observed, uncut),
