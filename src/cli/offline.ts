@@ -7,8 +7,8 @@ import type { Environment } from "./terminal.ts";
 import { loadHeavy } from "./heavy.ts";
 
 /**
- * Opens the stopped service's database; phases that cannot be used do not stand in the way. `down` says how the service is known to be down; CliError with exit code 4
- * when the database cannot be read either. `warn` gets lines of a log.
+ * Opens the stopped service's database; phases that cannot be used do not stand in the way. `down` says how the service
+ * is known to be down; CliError with exit code 4 when the database cannot be read either. `warn` gets lines of a log.
  */
 export async function openStopped(
   options: ServiceOptions,

@@ -58,8 +58,10 @@ export type Action =
   | { kind: "remove-task"; task: ObservedTask }
   /** Destroy for good: only uploads after consolidation, or everything of a deleted permit (invariant 4). */
   | { kind: "destroy-volume"; volume: ObservedVolume }
-  /** Secret (password, passwd, group, keys) and Service. `rotate`: a new password is made; a start follows, or none is kept. */
-  /** `seen`: the Secret, which lets people in (invariant 9); absent: whatever stands there, as long as it is ours. */
+  /**
+   * Secret (password, passwd, group, keys) and Service. `rotate`: a new password is made; a start follows, or none is
+   * kept. `seen`: the Secret, which lets people in (invariant 9); absent: whatever stands there, as long as it is ours.
+   */
   | { kind: "ensure-identity"; workspace: DesiredWorkspace; rotate: boolean; seen?: Seen }
   /** Write the compute object with power on, conditional on `seen` (invariant 9). */
   | { kind: "start"; workspace: DesiredWorkspace; seen: Seen }

@@ -77,7 +77,6 @@ async function rounds(walk: Walk): Promise<AttemptEnd> {
       insist: stretches === 0,
       uncut: trials.uncut,
       tried: trials.tried,
-      passwords: view.passwords,
     });
     tally.planned(made.steps);
     ledger.observed(sight(view.permit, view.records, observed), tally.progress());
@@ -147,7 +146,7 @@ interface Trials {
   tried: Set<string>;
   /** Workspaces whose cut ended with a fault. */
   uncut: Set<string>;
-  /** Cuts and stops that stretches with a fault contained, by step id. */
+  /** What only takes access away of stretches with a fault, by step id: see isTaking. */
   taken: Set<string>;
 }
 
@@ -191,7 +190,7 @@ async function advance(
   return trials.conflicts === 1 ? null : await pause(walk, pauseMs, pauseMs);
 }
 
-/** Beside a fault: as long as cuts and stops come that were not tried yet, taking away goes on before the attempt ends. */
+/** Beside a fault: as long as steps come that take access away and were not tried yet, that goes on before the attempt ends. */
 function hasNewTakings({ waves }: Stretch, { taken }: Trials): boolean {
   const before = taken.size;
   for (const step of waves.flat()) if (isTaking(step)) taken.add(step.id);

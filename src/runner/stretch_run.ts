@@ -36,7 +36,7 @@ export type StretchEnd =
   | { kind: "fault"; fault: Fault; step: ApplyStep };
 
 /**
- * Applies wave after wave. After a fault nothing is given any more, but what only cuts and stops still goes: a guard
+ * Applies wave after wave. After a fault nothing is given any more, but what only takes access away still goes: a guard
  * or a volume that cannot be mended, or one workspace that cannot be cut, leaves nobody else with access.
  */
 export async function applyStretch(

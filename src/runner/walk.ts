@@ -5,6 +5,7 @@ import type { Fault } from "../core/fault.ts";
 import type { Job } from "../core/job.ts";
 import type { Observed } from "../core/observed.ts";
 import type { Permit, VolumeRecord } from "../core/permit.ts";
+import type { PlanInput } from "../core/plan_input.ts";
 import type { Site } from "../core/site.ts";
 import type { Plan } from "../core/step.ts";
 import type { Alarm } from "./breach.ts";
@@ -26,18 +27,12 @@ export interface AttemptDeps {
   site: Site;
   /**
    * The plan for this job: what the permit should be, or the way back of a failed one. `insist` until a stretch of
-   * this attempt was acknowledged, `uncut` what it could not cut, `tried` what it began to consolidate, `passwords` those
-   * that are kept: see PlanInput.
+   * this attempt was acknowledged, `uncut` what it could not cut, `tried` what it began to consolidate: see PlanInput.
    */
   makePlan(
-    wish: { permit: Permit; records: VolumeRecord[]; proven: ReadonlySet<string> },
+    view: Pick<PlanInput, "permit" | "records" | "proven" | "passwords">,
     observed: Observed,
-    trials: {
-      insist: boolean;
-      uncut: ReadonlySet<string>;
-      tried: ReadonlySet<string>;
-      passwords: ReadonlySet<string>;
-    },
+    trials: { insist: boolean; uncut: ReadonlySet<string>; tried: ReadonlySet<string> },
   ): Plan;
   /** What to keep of an observation. */
   sight(permit: Permit, records: VolumeRecord[], observed: Observed): Seeing;
@@ -49,8 +44,8 @@ export interface AttemptDeps {
 }
 
 /**
- * How an attempt ended. `succeeded`: nothing differs from what this version of the permit asks for. `lost`: somebody else holds the
- * claim, nothing may be written.
+ * How an attempt ended. `succeeded`: nothing differs from what this version of the permit asks for. `lost`: somebody
+ * else holds the claim, nothing may be written.
  */
 export type AttemptEnd =
   | { kind: "succeeded"; version: number }

@@ -82,7 +82,7 @@ function attemptDeps(deps: WorkDeps, job: Job, ledger: Ledger): AttemptDeps {
     ledger,
     guard: createGuard(deps),
     rereadMs: deps.limits.rereadMs,
-    makePlan: ({ permit, records, proven }, observed, trials) =>
+    makePlan: ({ permit, records, proven, passwords }, observed, trials) =>
       plan({
         permit,
         records,
@@ -92,9 +92,9 @@ function attemptDeps(deps: WorkDeps, job: Job, ledger: Ledger): AttemptDeps {
         site,
         nowMs: deps.clock.now(),
         takingOnly,
+        passwords,
         uncut: trials.uncut,
         tried: trials.tried,
-        passwords: trials.passwords,
         insist: trials.insist && job.kind === "halt",
         closing: job.kind === "stop",
       }),

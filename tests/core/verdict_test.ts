@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { PermitEvent } from "../../src/core/event.ts";
+import { EVENT_TYPES, type PermitEvent } from "../../src/core/event.ts";
 import { newPermit, type Permit } from "../../src/core/permit.ts";
 import { canonicalJson } from "../../src/core/sha256.ts";
 import { decideEvent, type Decision, type DecisionInput } from "../../src/core/verdict.ts";
@@ -333,16 +333,7 @@ class Inbox {
 
 const statuses = fc.constantFrom(...PHASES.statuses.keys());
 const researchers = fc.subarray(MEMBERS.researchers);
-const types = fc.constantFrom(
-  "permit.status.updated",
-  "permit.ingress.initiated",
-  "permit.workspace.stop_requested",
-  "permit.workspace.start_requested",
-  "permit.halted",
-  "permit.resumed",
-  "permit.deleted",
-  "permit.analysis.approved",
-);
+const types = fc.constantFrom(...EVENT_TYPES, "permit.analysis.approved");
 const anyEvent = fc.record({
   id: fc.option(fc.constantFrom("a", "b", "c", "d"), { nil: null }),
   type: types,

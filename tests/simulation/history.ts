@@ -1,4 +1,5 @@
 /** What the Permit Manager publishes in a run: each permit's way through its phases, as a seed draws it. */
+import { EVENT_TYPES } from "../../src/core/event.ts";
 import type { Faults } from "./faults.ts";
 import { START_MS } from "./timeline.ts";
 import type { SeededRandom } from "../seeded_random.ts";
@@ -17,14 +18,7 @@ export const STATUSES = [
 ] as const;
 
 /** Events that are no statuses. */
-export const FLAGS = [
-  "permit.ingress.initiated",
-  "permit.workspace.stop_requested",
-  "permit.workspace.start_requested",
-  "permit.halted",
-  "permit.resumed",
-  "permit.deleted",
-] as const;
+export const FLAGS = EVENT_TYPES.filter((type) => type !== "permit.status.updated");
 
 /** One of either, or a change of people. */
 export type Move = typeof STATUSES[number] | typeof FLAGS[number] | "people";

@@ -20,11 +20,6 @@ export interface WireResult {
   simulatedMs: number;
 }
 
-/** A spec as it travels. */
-export function toWire({ seed, faults, without }: RunSpec): WireSpec {
-  return { seed, faults: [...faults], without: [...without] };
-}
-
 /** A spec as it is played. Throws an Error for a kind that does not exist. */
 export function fromWire({ seed, faults, without }: WireSpec): RunSpec {
   for (const kind of faults) {

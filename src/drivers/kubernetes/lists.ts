@@ -15,11 +15,6 @@ export interface ListQuery {
   namespace?: string;
   labels?: string;
   fields?: string;
-  /**
-   * Whatever the API server has at hand, at once. Else the list is as of now, for which the API server's cache of a kind
-   * that nobody wrote lately waits up to 100 ms after writes to other kinds (measured on 1.36). Never for an observation.
-   */
-  mayBeOld?: boolean;
 }
 
 /** A list and the version it stands for: where a watch goes on. */
@@ -47,8 +42,7 @@ export async function readPages(
       query: {
         ...selectors(query),
         limit: `${PAGE_LIMIT}`,
-        // What continues has a version already.
-        ...(next === undefined ? atVersion(query) : { continue: next }),
+        ...(next === undefined ? {} : { continue: next }),
       },
       accept,
       asked: what,
@@ -70,10 +64,6 @@ export async function readPages(
     target: what.target,
     advice: "Find out what makes so many of them",
   });
-}
-
-function atVersion({ mayBeOld = false }: ListQuery): Record<string, string> {
-  return mayBeOld ? { resourceVersion: "0" } : {};
 }
 
 /** A query's selectors as the API's parameters. */

@@ -247,16 +247,3 @@ Deno.test("Transport: a connection that is closed on arrival is tried again, as 
   listener.close();
   await serving;
 });
-
-Deno.test("Client.list: as of now, unless what is at hand will do; a next page names no version", async () => {
-  const seen: (string | null)[] = [];
-  await using server = startDouble((request) => {
-    const { searchParams } = new URL(request.url);
-    seen.push(searchParams.get("resourceVersion"));
-    const more = searchParams.get("continue") === null ? { continue: "page-2" } : {};
-    return Response.json({ kind: "PodList", metadata: { resourceVersion: "5", ...more }, items: [] });
-  });
-  await server.client.list("persistentvolumes", {}, signal);
-  await server.client.list("persistentvolumes", { mayBeOld: true }, signal);
-  assert.deepEqual(seen, [null, null, "0", null]);
-});

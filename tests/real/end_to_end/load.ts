@@ -3,7 +3,6 @@ import { V8_FLAGS } from "../../../deploy/compile.ts";
 import { type AuditEntry, type Cluster, NET, startCluster, STORAGE } from "../../cluster/harness.ts";
 import { FakeNodes, POOL } from "../../cluster/fake_nodes.ts";
 import { RabbitMq } from "../../services/rabbitmq.ts";
-import { until } from "../../services/until.ts";
 import { Api } from "../kubernetes/api.ts";
 import { ClusterHistory } from "./history.ts";
 import type { SiteRules } from "./invariants.ts";
@@ -54,48 +53,55 @@ export interface LoadStage {
 
 /** Starts all parts; only the frail node takes pods at first. What was started ends when a later part fails. */
 export async function startLoadStage(): Promise<LoadStage> {
-  const ends: (() => Promise<void> | void)[] = [];
-  const close = async (): Promise<void> => {
-    for (let end = ends.pop(); end !== undefined; end = ends.pop()) await end();
-  };
+  const ends = new AsyncDisposableStack();
   try {
-    const rabbitStarts = RabbitMq.start();
-    ends.push(async () => await (await rabbitStarts).stop());
-    const cluster = await startCluster();
-    ends.push(() => cluster.stop());
-    const pool = `load-${crypto.randomUUID().slice(0, 8)}`;
-    const add = async (name: string): Promise<FakeNodes> => {
-      const nodes = await FakeNodes.start(cluster, { pool, names: [`${pool}-${name}`], stages: STUCK_STAGE });
-      ends.push(() => nodes[Symbol.asyncDispose]());
-      return nodes;
-    };
-    const [frail, leaving, staying] = [await add("frail"), await add("leaving"), await add("staying")];
-    for (const nodes of [leaving, staying]) await nodes.schedulable(false);
-    const history = await ClusterHistory.start(cluster);
-    ends.push(() => history.close());
-    ends.push(() => sweep(cluster, pool));
-    const rabbit = await rabbitStarts;
-    const folder = await Deno.makeTempDir({ prefix: "wps-load-" });
-    ends.push(() => Deno.remove(folder, { recursive: true }));
-    const service = new ServiceProcess(folder, siteYaml(cluster, pool, rabbit.url), [V8_FLAGS]);
-    ends.push(() => service.stop());
-    await service.start();
-    await until("the service consumes", async () => {
-      const { body } = await service.get("/api/v1/health");
-      return JSON.stringify(body).includes('"broker":{"state":"ok"');
-    });
-    const manager = PermitManager.start(rabbit.url);
-    ends.push(() => manager.close());
-    const setUp = async (permitId: string, username: string, uid: number): Promise<void> => {
-      const data = { researchers: [{ username, uid, gid: uid }] };
-      const body = { status: "WORKSPACE_SETUP_PENDING", data };
-      await manager.publish({ type: "permit.status.updated", permitId, body });
-    };
-    return { cluster, service, manager, history, frail, leaving, staying, setUp, close };
+    return await build(ends);
   } catch (thrown) {
-    await close();
+    await ends.disposeAsync();
     throw thrown;
   }
+}
+
+async function build(ends: AsyncDisposableStack): Promise<LoadStage> {
+  const rabbitStarts = RabbitMq.start();
+  ends.defer(async () => await (await rabbitStarts).stop());
+  const cluster = await startCluster();
+  ends.defer(() => cluster.stop());
+  const pool = `load-${crypto.randomUUID().slice(0, 8)}`;
+  const add = async (name: string): Promise<FakeNodes> => {
+    const nodes = await FakeNodes.start(cluster, { pool, names: [`${pool}-${name}`], stages: STUCK_STAGE });
+    return ends.use(nodes);
+  };
+  const [frail, leaving, staying] = [await add("frail"), await add("leaving"), await add("staying")];
+  for (const nodes of [leaving, staying]) await nodes.schedulable(false);
+  const history = await ClusterHistory.start(cluster);
+  ends.defer(() => history.close());
+  ends.defer(() => sweep(cluster, pool));
+  const rabbit = await rabbitStarts;
+  const folder = await Deno.makeTempDir({ prefix: "wps-load-" });
+  ends.defer(() => Deno.remove(folder, { recursive: true }));
+  const service = new ServiceProcess(folder, siteYaml(cluster, pool, rabbit.url), [V8_FLAGS]);
+  ends.defer(() => service.stop());
+  await service.start();
+  await service.consumes();
+  const manager = PermitManager.start(rabbit.url);
+  ends.defer(() => manager.close());
+  const setUp = async (permitId: string, username: string, uid: number): Promise<void> => {
+    const data = { researchers: [{ username, uid, gid: uid }] };
+    const body = { status: "WORKSPACE_SETUP_PENDING", data };
+    await manager.publish({ type: "permit.status.updated", permitId, body });
+  };
+  return {
+    cluster,
+    service,
+    manager,
+    history,
+    frail,
+    leaving,
+    staying,
+    setUp,
+    close: () => ends.disposeAsync(),
+  };
 }
 
 const PROXY = { cidr: "10.200.0.9/32", port: 3128 };

@@ -67,6 +67,14 @@ export class ServiceProcess {
     if (isEnded) throw new Error(`The service ended:\n${this.lastWords()}`);
   }
 
+  /** Waits until it consumes the broker's queue, so that what is published from now on has somewhere to go. */
+  async consumes(): Promise<void> {
+    await until("the service consumes", async () => {
+      const { body } = await this.get("/api/v1/health");
+      return JSON.stringify(body).includes('"broker":{"state":"ok"');
+    });
+  }
+
   /** Whether its process runs. */
   get running(): boolean {
     return this.#daemon?.alive() ?? false;

@@ -32,51 +32,46 @@ export interface Stage {
 
 /** Starts all parts; the service consumes when this returns. What was started ends when a later part fails. */
 export async function startStage(): Promise<Stage> {
-  const ends: (() => Promise<void> | void)[] = [];
-  const close = async (): Promise<void> => {
-    for (let end = ends.pop(); end !== undefined; end = ends.pop()) await end();
-  };
+  const ends = new AsyncDisposableStack();
   try {
-    return await build(ends, close);
+    return await build(ends);
   } catch (thrown) {
-    await close();
+    await ends.disposeAsync();
     throw thrown;
   }
 }
 
-async function build(ends: (() => Promise<void> | void)[], close: () => Promise<void>): Promise<Stage> {
+async function build(ends: AsyncDisposableStack): Promise<Stage> {
   const rabbitStarts = RabbitMq.start();
-  ends.push(async () => await (await rabbitStarts).stop());
+  ends.defer(async () => await (await rabbitStarts).stop());
   const cluster = await startCluster();
-  ends.push(() => cluster.stop());
+  ends.defer(() => cluster.stop());
   const world = await startWorld(cluster);
-  ends.push(() => world.close());
+  ends.defer(() => world.close());
   const proxyAddress = await startProxy(cluster, world);
   const host = answerPods();
-  ends.push(() => host.close());
+  ends.defer(() => host.close());
   const rabbit = await rabbitStarts;
 
   const folder = await Deno.makeTempDir({ prefix: "wps-end-to-end-" });
-  ends.push(() => Deno.remove(folder, { recursive: true }));
+  ends.defer(() => Deno.remove(folder, { recursive: true }));
   const { port } = host.addr;
   const hostAddress = `${NET.host}:${port}`;
   const canaries = [`${world.addresses["internet"]}:443`, hostAddress];
   const places = { namespace: world.namespace, proxyAddress, canaries, amqpUrl: rabbit.url };
   const service = new ServiceProcess(folder, siteYaml(cluster, places));
   const history = await ClusterHistory.start(cluster);
-  ends.push(() => history.close());
+  ends.defer(() => history.close());
   const permits: string[] = [];
-  ends.push(() => sweepAll(cluster, permits));
-  ends.push(() => service.stop());
+  ends.defer(() => sweepAll(cluster, permits));
+  ends.defer(() => service.stop());
   await service.start();
-  await until("the service consumes", async () => {
-    const { body } = await service.get("/api/v1/health");
-    return JSON.stringify(body).includes('"broker":{"state":"ok"');
-  });
+  await service.consumes();
   const manager = PermitManager.start(rabbit.url);
-  ends.push(() => manager.close());
+  ends.defer(() => manager.close());
   return {
-    ...{ cluster, world, proxyAddress, hostAddress, rabbit, service, manager, history, close },
+    ...{ cluster, world, proxyAddress, hostAddress, rabbit, service, manager, history },
+    close: () => ends.disposeAsync(),
     site: siteRules(places),
     newPermit: (label) => {
       const permitId = `${label} ${crypto.randomUUID().slice(0, 8)}`;

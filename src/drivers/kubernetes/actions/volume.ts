@@ -5,7 +5,6 @@ import { permitName, volumeName } from "../../../core/names.ts";
 import type { Seen } from "../../../core/observed.ts";
 import type { Action } from "../../../core/step.ts";
 import { foreignFault } from "../faults.ts";
-import type { ListQuery } from "../lists.ts";
 import { claimManifest, volumeMarks } from "../manifests/claim.ts";
 import { isOurs, LABEL, MANAGER, NOTE, note, whyForeign } from "../marks.ts";
 import type { KubernetesSite } from "../settings.ts";
@@ -41,12 +40,9 @@ export async function ensureVolume(
   return { detail: "claim kept" };
 }
 
-/**
- * A known volume is never replaced by an empty one (invariant 4): data that lost its claim is rebound instead. The
- * observation, which was as of its moment, saw none; this look finds what came to be known since, and costs no wait.
- */
+/** A known volume is never replaced by an empty one (invariant 4): data that lost its claim is rebound instead. */
 async function refuseBesideData(writing: Writing, key: string): Promise<void> {
-  const [backing] = await backingsOf(writing, key, { mayBeOld: true });
+  const [backing] = await backingsOf(writing, key);
   if (backing !== undefined) throw changedFault(`the volume of ${key}`);
 }
 
@@ -203,13 +199,9 @@ async function findBacking(writing: Writing, key: string, seen: Seen): Promise<B
 }
 
 /** Everything that is marked as backing a key of this permit; more than one only after a loss. */
-async function backingsOf(
-  { client, permitId, signal }: Writing,
-  key: string,
-  how: Pick<ListQuery, "mayBeOld"> = {},
-): Promise<Backing[]> {
+async function backingsOf({ client, permitId, signal }: Writing, key: string): Promise<Backing[]> {
   const labels = `${LABEL.permit}=${permitName(permitId)},${LABEL.volume}=${volumeName(key)}`;
-  const marked = await client.list("persistentvolumes", { labels, ...how }, signal);
+  const marked = await client.list("persistentvolumes", { labels }, signal);
   return marked.filter((backing) => isOurs(backing, permitId) && note(backing, NOTE.volumeKey) === key);
 }
 
