@@ -2,7 +2,7 @@
 import { toFault } from "../../core/fault.ts";
 import { areCanariesFresh, CANARIES_ALIVE_MIN } from "../../core/isolation.ts";
 import type { ObservedCanaries } from "../../core/observed.ts";
-import { askControl, type ControlAnswer, type ControlParts } from "./control.ts";
+import { askControl, type ControlAnswer, type ControlParts, resumeControl } from "./control.ts";
 
 /** Between two control pods while too few canaries answer: what is down is not tried without pause. */
 const PAUSE_MS = 5_000;
@@ -32,6 +32,10 @@ export class Canaries {
   #current: string[] = [];
   #detail: string | null = null;
   #rounds = 0;
+  /** What an earlier service asked is looked for once. */
+  #hasLookedBack = false;
+  /** Somebody wants an answer that is asked for later than his wish, so an earlier service's is of no use to him. */
+  #isNewWanted = false;
   #nameservers: string[] = [];
   #running: Promise<void> | null = null;
   #answered = Promise.withResolvers<void>();
@@ -83,6 +87,7 @@ export class Canaries {
     const least = this.#rounds + 1;
     const { clock } = this.parts;
     const endMs = clock.now() + limitMs;
+    this.#isNewWanted = true;
     this.ask([], "");
     const over = AbortSignal.any([signal, this.#closing.signal]);
     while (!over.aborted && clock.now() < endMs) {
@@ -117,6 +122,7 @@ export class Canaries {
   /** Until nobody wants an answer any more: each asking takes everybody who came before it. */
   async #run(): Promise<void> {
     const { signal } = this.#closing;
+    await this.#resume(signal);
     for (let failures = 0; this.#wanted !== null && !signal.aborted;) {
       this.#current = [...new Set([...this.#current, ...this.#wanted])];
       this.#wanted = null;
@@ -135,19 +141,37 @@ export class Canaries {
     this.#running = null; // in the same turn: who asks from now on begins anew
   }
 
+  /** Takes over what a service that has ended asked; whom that serves need not be asked for. */
+  async #resume(signal: AbortSignal): Promise<void> {
+    if (this.#hasLookedBack || this.#isNewWanted) return;
+    this.#hasLookedBack = true;
+    try {
+      const found = await resumeControl(this.parts, (detail) => this.#detail = detail, signal);
+      this.#detail = null;
+      if (found === null) return;
+      this.#nameservers = found.nameservers;
+      this.#answer = { ...found, round: this.#rounds };
+      const left = [...this.#wanted ?? []].filter((uid) => !found.after.includes(uid));
+      if (left.length === 0 && this.fresh !== null && !this.#isNewWanted) this.#wanted = null;
+      this.#tell();
+    } catch (thrown) {
+      if (!signal.aborted) this.#detail = toFault(thrown).message; // the asking that follows says the same, or it is over
+    }
+  }
+
   /** One asking. True: enough canaries are alive. */
   async #round(signal: AbortSignal): Promise<boolean> {
     const round = ++this.#rounds;
     try {
+      const after = [...new Set([...this.#answer?.after ?? [], ...this.#current])].slice(-AFTER_MAX);
       const found = await askControl(
         this.parts,
-        this.#nameservers,
+        { nameservers: this.#nameservers, after, previous: this.#answer?.pod ?? null },
         (detail) => this.#detail = detail,
         signal,
       );
       this.#detail = null;
       this.#nameservers = found.nameservers;
-      const after = [...new Set([...this.#answer?.after ?? [], ...this.#current])].slice(-AFTER_MAX);
       this.#answer = { ...found, after, round };
       this.#tell();
       return found.evidence.alive.length >= CANARIES_ALIVE_MIN;

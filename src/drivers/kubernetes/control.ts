@@ -1,13 +1,14 @@
 /** One time that a control pod tries the canaries, from the namespace that it needs to the pod's end. */
 import { type Clock, type Random, toInstant } from "../../core/clock.ts";
 import { Fault } from "../../core/fault.ts";
-import type { ControlEvidence } from "../../core/isolation.ts";
+import { CANARIES_FRESH_MS, type ControlEvidence } from "../../core/isolation.ts";
 import type { Client } from "./client.ts";
 import { ensureCanaries, type ListenerParts } from "./listener.ts";
-import { CONTROL_SELECTOR, controlManifest, LISTENER_PORT } from "./manifests/canaries.ts";
+import { newestControl, sweepControls } from "./control_pods.ts";
+import { type ControlAsking, controlManifest, LISTENER_PORT } from "./manifests/canaries.ts";
 import { containersOf, refusalOf, said } from "./observe/trouble.ts";
 import { type ControlReport, parseControlReport, REACHED } from "./report.ts";
-import type { Manifest, MetadataOnly, Stored } from "./wire.ts";
+import type { Stored } from "./wire.ts";
 import { NEVER_A_VERSION } from "./write.ts";
 
 /** Cloud platforms serve credentials there; no workspace has any business with it. */
@@ -18,8 +19,6 @@ const CONTROL_MAX_MS = 30_000;
 const LOOK_MS = 300;
 /** What takes longer than this is told to whoever waits. */
 const SILENT_MS = 5_000;
-/** Control pods that are this much older than ours are nobody's any more: theirs lasts 30 s. */
-const LEFTOVER_MS = 120_000;
 
 /** What asking needs. */
 export interface ControlParts extends ListenerParts {
@@ -31,6 +30,8 @@ export interface ControlParts extends ListenerParts {
 
 /** What a control pod found. */
 export interface ControlAnswer {
+  /** Its name. */
+  pod: string;
   askedAtMs: number;
   evidence: ControlEvidence;
   /** For the next gate: every canary by address. */
@@ -39,32 +40,89 @@ export interface ControlAnswer {
   nameservers: string[];
 }
 
+/** What an asking builds on. */
+export interface ControlBasis {
+  /** DNS servers that an earlier one found. */
+  nameservers: string[];
+  /** Uids of the pods that are through their gates; kept on the control pod for {@link resumeControl}. */
+  after: string[];
+  /** The control pod before, which this one replaces. */
+  previous: string | null;
+}
+
 /**
  * Asks once. `tell` hears what it takes so long. A Fault leaves when the platform refuses, and when no report comes within
- * {@link CONTROL_MAX_MS}; the pod is removed in any case.
+ * {@link CONTROL_MAX_MS}. A pod that has reported stays until the next one has, and one that an abort leaves ends by
+ * itself: a service that is started again reads it.
  */
 export async function askControl(
   parts: ControlParts,
-  nameservers: string[],
+  { nameservers, after, previous }: ControlBasis,
   tell: (detail: string) => void,
   signal: AbortSignal,
 ): Promise<ControlAnswer> {
   const { client, site, clock, random } = parts;
   const script = await parts.script();
   const askedAtMs = clock.now();
-  const fixed = await fixedLines(parts, script, signal);
-  const named = site.canaries.map(({ host, port }) => `${isAddress(host) ? "tcp" : "name"} ${host} ${port}`);
-  const lines = unique([...named, ...fixed, ...nameservers.map(dnsLine)]);
-  const name = `control-${random.bytes(4).toHex()}`;
-  const manifest = controlManifest(name, lines, script, site);
+  const lines = unique([...await knownLines(parts, script, signal), ...nameservers.map(dnsLine)]);
+  const asking = { askedAtMs, lines, after };
+  const pod = `control-${random.bytes(4).toHex()}`;
+  const manifest = controlManifest(pod, asking, script, site);
+  const metadata = { ...manifest.metadata, resourceVersion: NEVER_A_VERSION };
+  const over = previous === null ? [] : [previous];
   try {
-    const report = await reportOf(parts, manifest, tell, signal);
-    const seen = reading(lines, report);
-    return { askedAtMs, evidence: { at: toInstant(askedAtMs), ...seen.evidence }, ...seen.next };
+    await client.apply("pods", { ...manifest, metadata }, signal);
+    return await answerOf(parts, pod, asking, tell, signal);
+  } catch (thrown) {
+    over.push(pod); // it says nothing
+    throw thrown;
   } finally {
-    // Not the caller's signal: what is left behind by an abort would try the canaries once more for nobody.
-    await sweepControls(client, site.settings.canaryNamespace, name, new AbortController().signal);
+    if (!signal.aborted) {
+      await sweepControls(client, site.settings.canaryNamespace, { newest: pod, over }, signal);
+    }
   }
+}
+
+/**
+ * Goes on with the asking that a service began before it ended: its control pod runs without it, and what it says is worth
+ * as much. Null: there is none that asks for all that would be asked for now, or it says nothing of use.
+ */
+export async function resumeControl(
+  parts: ControlParts,
+  tell: (detail: string) => void,
+  signal: AbortSignal,
+): Promise<ControlAnswer & { after: string[] } | null> {
+  const { client, site, clock } = parts;
+  const script = await parts.script();
+  const newest = await newestControl(client, site.settings.canaryNamespace, script, signal);
+  if (newest === null || clock.now() - newest.askedAtMs > CANARIES_FRESH_MS) return null;
+  const known = await knownLines(parts, script, signal);
+  if (!known.every((line) => newest.lines.includes(line))) return null;
+  try {
+    return { ...await answerOf(parts, newest.pod, newest, tell, signal), after: newest.after };
+  } catch (thrown) {
+    if (thrown instanceof Fault && thrown.reason === "canaries-silent") return null; // a new one may say more
+    throw thrown;
+  }
+}
+
+async function answerOf(
+  parts: ControlParts,
+  pod: string,
+  { askedAtMs, lines }: ControlAsking,
+  tell: (detail: string) => void,
+  signal: AbortSignal,
+): Promise<ControlAnswer> {
+  const seen = reading(lines, await reportOf(parts, pod, tell, signal));
+  return { pod, askedAtMs, evidence: { at: toInstant(askedAtMs), ...seen.evidence }, ...seen.next };
+}
+
+/** What is tried whatever an earlier control pod learned: what the site configures, and what no site needs to. */
+async function knownLines(parts: ControlParts, script: string, signal: AbortSignal): Promise<string[]> {
+  const named = parts.site.canaries.map(({ host, port }) =>
+    `${isAddress(host) ? "tcp" : "name"} ${host} ${port}`
+  );
+  return unique([...named, ...await fixedLines(parts, script, signal)]);
 }
 
 /** The canaries that no site needs to configure. */
@@ -97,16 +155,14 @@ async function addressOf(
 }
 
 async function reportOf(
-  { client, clock }: ControlParts,
-  manifest: Manifest<"pods">,
+  { client, clock, site }: ControlParts,
+  name: string,
   tell: (detail: string) => void,
   signal: AbortSignal,
 ): Promise<ControlReport> {
-  const place = { namespace: manifest.metadata.namespace, name: manifest.metadata.name };
+  const place = { namespace: site.settings.canaryNamespace, name };
   const target = `control pod ${place.namespace}/${place.name}`;
   const beganMs = clock.now();
-  const metadata = { ...manifest.metadata, resourceVersion: NEVER_A_VERSION };
-  await client.apply("pods", { ...manifest, metadata }, signal);
   for (let detail = `${target}: Pending`;;) {
     const pod = await client.get("pods", place, signal);
     if (pod === null) throw failed(target, "it was removed before it ended");
@@ -147,31 +203,6 @@ export function describePending(pod: Stored<"pods">): string {
   const refusal = refusalOf(pod);
   return said(refusal?.reason, refusal?.message) ?? said(pod.status?.reason, pod.status?.message) ??
     pod.status?.phase ?? "Pending";
-}
-
-/** Removes our pod and what crashes left; nobody waits for their ends. A pod that stays ends by its own deadline. */
-async function sweepControls(
-  client: Client,
-  namespace: string,
-  own: string,
-  signal: AbortSignal,
-): Promise<void> {
-  try {
-    const { items } = await client.listMetadata("pods", { namespace, labels: CONTROL_SELECTOR }, signal);
-    const ownMs = createdMs(items.find(({ metadata }) => metadata.name === own));
-    const leavers = items.filter((pod) => pod.metadata.name === own || createdMs(pod) < ownMs - LEFTOVER_MS);
-    await Promise.all(
-      leavers.map(({ metadata: { name, uid } }) =>
-        client.remove("pods", { namespace, name }, { uid }, signal)
-      ),
-    );
-  } catch (thrown) {
-    if (!(thrown instanceof Fault)) throw thrown;
-  }
-}
-
-function createdMs(pod: MetadataOnly | undefined): number {
-  return Date.parse(pod?.metadata.creationTimestamp ?? "") || 0;
 }
 
 /** The report in the core's words, and what the next gate and the next control should try. */

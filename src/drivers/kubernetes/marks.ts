@@ -42,6 +42,8 @@ export const NOTE = {
   gateHash: "spe.wps/gate-hash",
   /** On a pod with an isolation gate: what the control pod had reached before it was started, as JSON. */
   canaries: "spe.wps/canaries",
+  /** On a control pod: when it was asked, and after which pods' gates, as JSON. */
+  asking: "spe.wps/asking",
   /** On an opened policy: what it was rendered from, as JSON. */
   rules: "spe.wps/rules",
   /** On a shut policy: the version that the cut saw. Each cut is a write, so that whoever saw an older one is refused. */

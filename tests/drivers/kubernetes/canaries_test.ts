@@ -5,6 +5,10 @@ import { until } from "../../services/until.ts";
 import { type Double, startDouble, status, stored } from "./double.ts";
 import { site, TRAITS } from "./fixtures.ts";
 
+/** A pod as this driver wrote it. */
+// deno-lint-ignore no-explicit-any
+type Stored = any;
+
 const NAMESPACE = "/api/v1/namespaces/wps-canaries";
 const MARKED = { "app.kubernetes.io/managed-by": "wps", "app.kubernetes.io/component": "canaries" };
 const BEGAN_MS = Date.parse("2026-11-22T10:00:00Z");
@@ -110,19 +114,20 @@ function untilAbort(signal: AbortSignal | undefined): Promise<void> {
 }
 
 /** Short sleeps pass at once; the pause between two rounds lasts. */
-function pausingClock(): Clock {
+function pausingClock(spentMs = 0): Clock {
   const quick = quickClock();
+  quick.passedMs = spentMs;
   return {
     now: quick.now,
     sleep: (ms, signal) => ms < 5_000 ? quick.sleep(ms, signal) : untilAbort(signal),
   };
 }
 
-function canariesOf(server: Server, clock: Clock = quickClock()): Canaries {
-  let serial = 0;
+function canariesOf(server: Server, clock: Clock = quickClock(), config = site(), first = 1): Canaries {
+  let serial = first - 1;
   return new Canaries({
     client: server.double.client,
-    site: site(),
+    site: config,
     clock,
     random: { next: () => 0, bytes: (length) => new Uint8Array(length).fill(++serial) },
     script: () => Promise.resolve("echo gate"),
@@ -132,7 +137,7 @@ function canariesOf(server: Server, clock: Clock = quickClock()): Canaries {
 
 const idle = (canaries: Canaries) => (): boolean => canaries.observed("").asking === null;
 
-Deno.test("Canaries: an asking makes namespace and listener, tries everything, and leaves no pod", async () => {
+Deno.test("Canaries: an asking makes namespace and listener, tries everything, and keeps no pod but the last", async () => {
   await using server = startServer();
   const canaries = canariesOf(server);
   const told: string[] = [];
@@ -167,6 +172,7 @@ Deno.test("Canaries: an asking makes namespace and listener, tries everything, a
   const left = [...server.objects.keys()].filter((path) => path.startsWith(NAMESPACE));
   assert.deepEqual(left.sort(), [
     NAMESPACE,
+    `${NAMESPACE}/pods/control-01010101`,
     `${NAMESPACE}/serviceaccounts/canary`,
     `${NAMESPACE}/services/listener`,
   ]);
@@ -177,8 +183,11 @@ Deno.test("Canaries: an asking makes namespace and listener, tries everything, a
 Deno.test("Canaries: who asks meanwhile is served by one more asking, and earlier pods stay confirmed", async () => {
   await using server = startServer();
   const canaries = canariesOf(server);
+  server.says = () => {
+    if (server.asked.length === 1) { for (let pod = 2; pod <= 9; pod++) canaries.ask([`pod-${pod}`], "b"); }
+    return report(ALIVE);
+  };
   canaries.ask(["pod-1"], "a");
-  for (let pod = 2; pod <= 9; pod++) canaries.ask([`pod-${pod}`], "b");
   await until("the answers", idle(canaries));
   assert.equal(server.asked.length, 2);
   assert.equal(canaries.observed("a").answer?.after.length, 9);
@@ -286,9 +295,99 @@ Deno.test("Canaries: what a crash left long ago is removed, what another WPS has
   canaries.ask([], "a");
   await until("the answer", idle(canaries));
   const left = [...server.objects.keys()].filter((path) => path.includes("/pods/"));
-  assert.deepEqual(left, [`${NAMESPACE}/pods/control-new`]);
+  assert.deepEqual(left, [`${NAMESPACE}/pods/control-new`, `${NAMESPACE}/pods/control-01010101`]);
   await canaries.close();
 });
+
+/** A service asks after `pod-1`, and ends. What it says and when comes after the setting up of the case. */
+async function afterAnotherService(
+  server: Server,
+  act: (next: Canaries) => void | Promise<void>,
+  { spentMs = 0, config = site() }: { spentMs?: number; config?: ReturnType<typeof site> } = {},
+): Promise<Canaries> {
+  const before = canariesOf(server);
+  before.ask(["pod-1"], "a");
+  await until("its answer", idle(before));
+  await before.close();
+  const clock = pausingClock(spentMs);
+  const next = canariesOf(server, clock, config, 7);
+  await act(next);
+  await until("the answer", idle(next));
+  return next;
+}
+
+for (
+  const { why, askings, after, act, given } of [
+    {
+      why: "whom it speaks for is not made to wait for another",
+      askings: 1,
+      after: ["pod-1"],
+      act: (next: Canaries) => next.ask(["pod-1"], "a"),
+    },
+    {
+      why: "a start needs no more than a fresh one",
+      askings: 1,
+      after: ["pod-1"],
+      act: (next: Canaries) => next.ask([], "a"),
+    },
+    {
+      why: "a pod that passed its gate later needs a later one",
+      askings: 2,
+      after: ["pod-1", "pod-2"],
+      act: (next: Canaries) => next.ask(["pod-1", "pod-2"], "a"),
+    },
+    {
+      why: "old news confirm a pod, but no start",
+      askings: 2,
+      after: [],
+      act: (next: Canaries) => next.ask([], "a"),
+      given: { spentMs: 61_000 },
+    },
+    {
+      why: "a canary that was configured since has not been tried",
+      askings: 2,
+      after: [],
+      act: (next: Canaries) => next.ask([], "a"),
+      given: { config: site({ canaries: [{ host: "192.0.2.99", port: 1 }] }) },
+    },
+    {
+      why: "a probe needs one that is asked for after its call",
+      askings: 2,
+      after: [],
+      act: async (next: Canaries) => {
+        assert.notEqual(await next.next(60_000, new AbortController().signal), null);
+      },
+    },
+  ]
+) {
+  Deno.test(`Canaries: what a service that has ended asked goes on: ${why}`, async () => {
+    await using server = startServer();
+    const next = await afterAnotherService(server, act, given);
+    assert.equal(server.asked.length, askings);
+    assert.deepEqual(next.observed("a").answer?.after, after);
+    await next.close();
+  });
+}
+
+for (
+  const [why, alter] of [
+    ["another script", (pod: Stored) => pod.spec.containers[0].command[2] = "exit 0"],
+    ["no asking on it", (pod: Stored) => delete pod.metadata.annotations["spe.wps/asking"]],
+    ["an asking that cannot be read", (pod: Stored) => pod.metadata.annotations["spe.wps/asking"] = "{}"],
+    ["its end decided", (pod: Stored) => pod.metadata.deletionTimestamp = "2026-11-22T10:00:01Z"],
+    ["no report", (pod: Stored) => pod.status.containerStatuses[0].state.terminated.message = "Killed"],
+  ] as const
+) {
+  Deno.test(`Canaries: an earlier control pod with ${why} is no answer`, async () => {
+    await using server = startServer();
+    const next = await afterAnotherService(server, (next) => {
+      alter(server.objects.get(`${NAMESPACE}/pods/control-01010101`));
+      next.ask(["pod-1"], "a");
+    });
+    assert.equal(server.asked.length, 2);
+    await next.close();
+  });
+}
 
 Deno.test("Canaries.next: an answer that was asked for after the call", async () => {
   await using server = startServer();

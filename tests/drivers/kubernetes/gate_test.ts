@@ -372,8 +372,14 @@ Deno.test("probeManifest: judged by the policies of its neighbour, taken by neit
 });
 
 Deno.test("controlManifest: no permit's, no policy's, and gone by itself", () => {
-  const { metadata, spec } = controlManifest("control-1", ["name gw.site 443"], "echo", site());
-  assert.deepEqual([metadata.namespace, metadata.annotations], ["wps-canaries", undefined]);
+  const { metadata, spec } = controlManifest(
+    "control-1",
+    { askedAtMs: 0, lines: ["name gw.site 443"], after: [] },
+    "echo",
+    site(),
+  );
+  assert.equal(metadata.namespace, "wps-canaries");
+  assert.deepEqual(Object.keys(metadata.annotations ?? {}), ["spe.wps/asking"], "of no permit");
   assert.deepEqual(Object.keys(metadata.labels ?? {}).filter((key) => key.startsWith("spe.wps/")), []);
   assert.ok((spec?.activeDeadlineSeconds ?? 0) > 0);
   assert.equal(spec?.dnsPolicy, undefined, "it resolves names as the cluster's pods do");

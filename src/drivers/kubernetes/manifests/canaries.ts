@@ -1,10 +1,11 @@
 /** What WPS has outside of permits: a namespace in which a control pod shows that the canaries are alive. */
 import type { V1PodSpec } from "@kubernetes/client-node";
+import { z } from "zod";
 import { fingerprint } from "../../../core/sha256.ts";
-import { LABEL, MANAGER, NOTE } from "../marks.ts";
+import { LABEL, MANAGER, NOTE, note } from "../marks.ts";
 import type { ClusterTraits, KubernetesSite } from "../settings.ts";
-import type { Manifest, MetadataOnly, Wire } from "../wire.ts";
-import { gateContainer } from "./gate.ts";
+import type { Manifest, MetadataOnly, Stored, Wire } from "../wire.ts";
+import { gateContainer, linesOf, runsScript } from "./gate.ts";
 import { placement, podSecurity } from "./pod.ts";
 import { podSecurityLabels } from "./scope.ts";
 
@@ -95,15 +96,33 @@ export function canaryManifests(
   };
 }
 
+/** What a control pod is made for. */
+export interface ControlAsking {
+  /** On the clock of the service that asks. */
+  askedAtMs: number;
+  /** One line per canary. */
+  lines: string[];
+  /** Uids of the pods that were through their gates by then. */
+  after: string[];
+}
+
+const askingSchema = z.strictObject({ askedAtMs: z.int(), after: z.array(z.string()) });
+
 /** A pod that no policy binds, tries every canary once, and ends. */
 export function controlManifest(
   name: string,
-  lines: string[],
+  { askedAtMs, lines, after }: ControlAsking,
   script: string,
   site: CanarySite,
 ): Manifest<"pods"> {
+  const said: z.infer<typeof askingSchema> = { askedAtMs, after };
   return {
-    metadata: { name, namespace: site.settings.canaryNamespace, labels: labels(CONTROL) },
+    metadata: {
+      name,
+      namespace: site.settings.canaryNamespace,
+      labels: labels(CONTROL),
+      annotations: { [NOTE.asking]: JSON.stringify(said) },
+    },
     spec: {
       ...podBase(site),
       restartPolicy: "Never",
@@ -111,6 +130,18 @@ export function controlManifest(
       containers: [gateContainer(CONTROL, script, { mode: "control", lines }, site)],
     },
   };
+}
+
+/** What a stored control pod was made for; null: it does not run this very script, or its annotation cannot be read. */
+export function askingOf(pod: Stored<"pods">, script: string): ControlAsking | null {
+  const container = pod.spec?.containers[0];
+  if (!runsScript(container, script)) return null;
+  try {
+    const said = askingSchema.parse(JSON.parse(note(pod, NOTE.asking) ?? ""));
+    return { ...said, lines: linesOf(container) };
+  } catch {
+    return null;
+  }
 }
 
 function podBase({ settings }: CanarySite): Omit<Wire<V1PodSpec>, "containers"> {

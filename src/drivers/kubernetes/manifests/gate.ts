@@ -99,6 +99,11 @@ export function runsScript(container: Wire<V1Container> | undefined, script: str
   return container?.command?.[2] === script;
 }
 
+/** The canaries that a container tries. */
+export function linesOf(container: Wire<V1Container> | undefined): string[] {
+  return container?.env?.find(({ name }) => name === "CANARIES")?.value?.split("\n") ?? [];
+}
+
 /** What decides about a gate: what runs with which settings, and how it may fail. */
 function gateHash({ command, args, env, restartPolicy, lifecycle }: Wire<V1Container>): string {
   return fingerprint({
