@@ -30,7 +30,12 @@ export function unmet(condition: Condition, observed: Observed): string[] {
         return [`network of ${key} is ${network.state === "open" ? "open" : `opened by ${network.by}`}`];
       });
     case "instances-gone":
-      return condition.workspaces.flatMap((key) => find(key)?.instances.map(describeInstance) ?? []);
+      return condition.workspaces.flatMap((key) => {
+        const found = find(key);
+        if (found === undefined) return [];
+        if (found.instances.length > 0) return found.instances.map(describeInstance);
+        return found.unsettled === null ? [] : [found.unsettled];
+      });
     case "workspaces-gone":
       return condition.workspaces.flatMap((key) => {
         const found = find(key);

@@ -72,6 +72,11 @@ export interface ObservedWorkspace {
   endpoint: Endpoint | null;
   /** Compute object (StatefulSet, VM). */
   compute: Seen;
+  /**
+   * What makes its instances has not read yet what the compute object asks for, so one of an older wish may still come;
+   * text says so. Null: it has.
+   */
+  unsettled: string | null;
   /** Anything of the workspace is being deleted; text names it. */
   terminating: string | null;
 }

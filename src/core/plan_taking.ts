@@ -57,7 +57,7 @@ export function takeAway(takings: Taking[], uncut: ReadonlySet<string> = new Set
   );
   // Whose power is off needs no second stop: its pods end by themselves, or are waited for by name.
   const stopping = takings.filter(({ workspace, why }) => why.stop && workspace.power === "running");
-  const leaving = takings.filter(({ workspace, why }) => why.stop && workspace.instances.length > 0);
+  const leaving = takings.filter(({ workspace, why }) => why.stop && mayHaveInstances(workspace));
   const gone = [...new Set([...keysOf(stopping), ...keysOf(leaving)])];
   const stops = (list: Taking[]): StepDraft[] =>
     list.map((taking) => {
@@ -102,6 +102,11 @@ export function endTasks(
   return [[...first, ...ending.map((task) => removeTaskStep(task, why))], ...rest, [gone]];
 }
 
+/** Whether a pod is there, or one may still come of an older wish. */
+function mayHaveInstances({ instances, unsettled }: ObservedWorkspace): boolean {
+  return instances.length > 0 || unsettled !== null;
+}
+
 function keysOf(takings: Taking[]): string[] {
   return takings.map(({ workspace }) => workspace.key);
 }
@@ -120,7 +125,7 @@ function reasonToTake(
   proven: ReadonlySet<string>,
 ): Taking["why"] | null {
   const { network, power, instances } = workspace;
-  if (power !== "running" && instances.length === 0 && network.state !== "open") return null;
+  if (power !== "running" && !mayHaveInstances(workspace) && network.state !== "open") return null;
   if (desired.mode === "hold") return { text: desired.why, stop: true };
   if (desired.mode === "destroy") return { text: "the permit is deleted", stop: true };
   if (desired.mode === "doubt") return reasonInDoubt(workspace, desired, closing);
@@ -130,8 +135,13 @@ function reasonToTake(
   const difference = reasonToReplace(workspace, wanted);
   if (difference !== null) return { text: difference, stop: true };
   // A start must find nothing of it, nor of whoever shares a volume with it: also what ends already is waited for.
-  if (instances.length > 0 && (power !== "running" || workspace.specHash !== specHash(wanted))) {
+  if (mayHaveInstances(workspace) && power !== "running") {
     return { text: "its old pod has not ended yet", stop: true };
+  }
+  if (power === "running" && workspace.specHash !== specHash(wanted)) {
+    return instances.length > 0
+      ? { text: "its old pod has not ended yet", stop: true }
+      : { text: "a pod of its old template may come at any moment", stop: true };
   }
   if (workspace.network.state !== "open") return null;
   const live = liveInstance(workspace);
@@ -174,7 +184,5 @@ function reasonToReplace(workspace: ObservedWorkspace, wanted: DesiredWorkspace)
   }
   if (network.state === "open" && network.hash !== networkHash(wanted)) return "its network rules change";
   const stale = workspace.instances.find((i) => i.state !== "terminating" && i.specHash !== hash);
-  if (stale !== undefined) return `network, mounts or account of ${stale.name} change`;
-  // A template that is not what we want yet without a pod of its own is simply written anew by start.
-  return null;
+  return stale === undefined ? null : `network, mounts or account of ${stale.name} change`;
 }

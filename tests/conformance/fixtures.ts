@@ -90,6 +90,7 @@ export function neverSeen(key: string): ObservedWorkspace {
     instances: [],
     endpoint: null,
     compute: null,
+    unsettled: null,
     terminating: null,
   };
 }

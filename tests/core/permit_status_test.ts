@@ -66,6 +66,7 @@ function seen(
     instances,
     endpoint: null,
     compute: null,
+    unsettled: null,
     terminating: null,
   };
 }

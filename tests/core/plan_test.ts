@@ -203,10 +203,48 @@ Deno.test("plan: an old pod that still ends is waited for by all who share a vol
     const kinds = steps.map(({ kind }) => kind);
     assert.ok(kinds.indexOf("await-gone") >= 0, `${power}: ${kinds.join(" ")}`);
     const early = steps.slice(0, kinds.indexOf("await-gone")).map(({ id }) => id);
-    assert.deepEqual(early, power === "running" ? ["stop research/l.maes"] : [], power);
+    const stops = ["stop research/j.virtanen", "stop research/l.maes"];
+    assert.deepEqual(early, power === "running" ? stops : [], power);
     const waits = steps.filter(({ kind }) => kind === "await-gone").map(({ after }) => after);
-    assert.deepEqual(waits, [[{ is: "instances-gone", workspaces: ["research/l.maes"] }]], power);
+    const workspaces = power === "running" ? ["research/j.virtanen", "research/l.maes"] : ["research/l.maes"];
+    assert.deepEqual(waits, [[{ is: "instances-gone", workspaces }]], power);
   }
+});
+
+Deno.test("plan: what a controller has not read may still bring a pod, so nothing is given before it has", () => {
+  const setup = permitOf({ status: "WORKSPACE_SETUP_PENDING" });
+  const cases: { why: string; power: "running" | "stopped"; unsettled: string | null; first: RegExp[] }[] = [
+    {
+      why: "a pod of the old template may come beside data at any moment",
+      power: "running",
+      unsettled: null,
+      first: [/^stop research\//, /^await-gone /],
+    },
+    {
+      why: "the stop is written, and its controller still acts on the start before it",
+      power: "stopped",
+      unsettled: "its controller has not read it",
+      first: [/^await-gone /],
+    },
+  ];
+  for (const { why, power, unsettled, first } of cases) {
+    const trip = journey(phases);
+    trip.reach(setup);
+    for (const workspace of trip.platform.state.workspaces.values()) {
+      Object.assign(workspace, { power, unsettled, instances: [], network: { state: "shut", seen: null } });
+    }
+    const steps = trip.planFor(permitOf({ status: "ANALYSIS_ACTIVE" })).steps;
+    const taint = steps.findIndex(({ kind }) => kind === "taint-volume");
+    const early = [...new Set(steps.slice(0, taint).map(({ kind, target }) => `${kind} ${target}`))];
+    for (const [index, pattern] of first.entries()) {
+      const found = steps.filter(({ wave }) => wave === index + 1).map(({ id }) => id);
+      assert.ok(found.length > 0 && found.every((id) => pattern.test(id)), `${why}: ${early.join(", ")}`);
+    }
+  }
+  const trip = journey(phases);
+  trip.reach(setup);
+  for (const workspace of trip.platform.state.workspaces.values()) workspace.unsettled = "just written";
+  assert.deepEqual(trip.planFor(setup).steps, [], "whoever runs as it should is left alone");
 });
 
 Deno.test("plan: what is lost, released or held is named or mended, never worked around or done again for ever", () => {

@@ -3,15 +3,18 @@ import assert from "node:assert/strict";
 import { areCanariesFresh } from "../../src/core/isolation.ts";
 import { workspaceName } from "../../src/core/names.ts";
 import { KubernetesDriver } from "../../src/drivers/kubernetes/driver.ts";
-import {
-  CLUSTER_PERMISSIONS,
-  type Permission,
-  SECRET_PERMISSIONS,
-} from "../../src/drivers/kubernetes/check/permissions.ts";
 import { kubernetesSettings, type KubernetesSite } from "../../src/drivers/kubernetes/settings.ts";
-import { type AuditEntry, type Cluster, requireOrReport, startCluster, STORAGE } from "../cluster/harness.ts";
+import { type Cluster, requireOrReport, startCluster, STORAGE } from "../cluster/harness.ts";
 import { consolidation, mount, volume, workspace } from "../conformance/fixtures.ts";
 import { until } from "../services/until.ts";
+import {
+  ACCOUNT,
+  type Account,
+  grantedRules,
+  refusals,
+  usedRules,
+  writeAccount,
+} from "./kubernetes/account.ts";
 import { Api } from "./kubernetes/api.ts";
 import { sweep } from "./kubernetes/backend.ts";
 import { Permit } from "./kubernetes/permit.ts";
@@ -23,31 +26,11 @@ const noAudit = ignore || isSites;
 if (isSites && !ignore) {
   console.log("left out: which rules of the role are used: a site's audit log is out of reach");
 }
-const DEPLOY = new URL("../../deploy/kubernetes/", import.meta.url).pathname;
-const ACCOUNT = "system:serviceaccount:wps:wps";
-/** The self-check asks, as a dry run, for what must be refused. */
-const ASKED_IN_VAIN = "not-of-wps-self-check";
 const WORLD = { namespace: "nowhere", proxy: null };
 
-/** A kubeconfig of the account whose token lies in a file, as a site renews it. */
-async function accountFolder(
-  cluster: Cluster,
-): Promise<{ folder: string; kubeconfig: string; token: string }> {
-  await cluster.kubectl(["apply", "--server-side", "-f", DEPLOY]);
-  const token = (await cluster.kubectl(["create", "token", "wps", "-n", "wps"])).trim();
+async function accountFolder(cluster: Cluster): Promise<Account & { folder: string }> {
   const folder = await Deno.makeTempDir({ prefix: "wps-account-" });
-  await Deno.writeTextFile(`${folder}/token`, token);
-  await Deno.writeTextFile(`${folder}/ca.crt`, cluster.connection.caCert ?? "");
-  const kubeconfig = `${folder}/kubeconfig`;
-  await Deno.writeTextFile(
-    kubeconfig,
-    `clusters: [{ name: c, cluster: { server: "${cluster.connection.server}", certificate-authority: ca.crt } }]
-users: [{ name: wps, user: { tokenFile: token } }]
-contexts: [{ name: wps, context: { cluster: c, user: wps } }]
-current-context: wps
-`,
-  );
-  return { folder, kubeconfig, token };
+  return { folder, ...await writeAccount(cluster, folder) };
 }
 
 function accountSite(cluster: Cluster, kubeconfig: string): KubernetesSite {
@@ -172,27 +155,6 @@ async function rebind(permit: Permit, api: Api): Promise<void> {
   await permit.volumeIn("project", "bound");
 }
 
-/** "group/resource verb" for what the account was granted and did; a server-side apply that creates needs both verbs. */
-function usedVerbs(entries: AuditEntry[]): Set<string> {
-  return new Set(entries.flatMap(({ verb, objectRef, responseStatus }) => {
-    const code = responseStatus?.code ?? 0;
-    if (
-      objectRef?.resource === undefined || objectRef.subresource !== undefined ||
-      code >= 400 && code !== 404 && code !== 409
-    ) return [];
-    const resource = `${objectRef.apiGroup ?? ""}/${objectRef.resource}`;
-    return verb === "patch" && code === 201
-      ? [`${resource} patch`, `${resource} create`]
-      : [`${resource} ${verb}`];
-  }));
-}
-
-function verbsOf(permissions: readonly Permission[]): string[] {
-  return permissions.flatMap(({ group, resource, verbs }) =>
-    verbs.map((verb) => `${group}/${resource} ${verb}`)
-  );
-}
-
 Deno.test("deploy/kubernetes: a permit's whole life uses each rule of the role, and lacks none", {
   ignore: noAudit,
 }, async () => {
@@ -219,18 +181,8 @@ Deno.test("deploy/kubernetes: a permit's whole life uses each rule of the role, 
       const watched = mine.filter(({ verb, stage }) => verb === "watch" && stage === "ResponseComplete");
       return ended && watched.length >= 7 && mine;
     });
-    const refused = entries.filter(({ responseStatus, objectRef }) =>
-      (responseStatus?.code === 401 || responseStatus?.code === 403) && objectRef?.name !== ASKED_IN_VAIN &&
-      // Until the namespace's RoleBinding is known, and after it is gone, there are no Secrets for WPS.
-      objectRef?.resource !== "secrets"
-    );
-    assert.deepEqual(
-      refused.map(({ verb, requestURI, responseStatus }) => [verb, requestURI, responseStatus]),
-      [],
-    );
-    const reviews = /^(authentication|authorization)\.k8s\.io\//;
-    const used = [...usedVerbs(entries)].filter((rule) => !reviews.test(rule)).sort();
-    assert.deepEqual(used, verbsOf([...CLUSTER_PERMISSIONS, ...SECRET_PERMISSIONS]).sort());
+    assert.deepEqual(refusals(entries), []);
+    assert.deepEqual(usedRules(entries), grantedRules());
   } finally {
     stop.abort();
     await driver.close();

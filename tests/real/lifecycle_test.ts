@@ -23,6 +23,7 @@ import { MARK, markOf } from "./end_to_end/objects.ts";
 import { assertAlive, judgeProxy } from "./end_to_end/reachability.ts";
 import { HOLDERS, PEOPLE, RESEARCHERS } from "./end_to_end/site.ts";
 import { startStage } from "./end_to_end/stage.ts";
+import { grantedRules, refusals, usedRules } from "./kubernetes/account.ts";
 import { FIRST_BATCH, judgeBatch, upload } from "./end_to_end/uploads.ts";
 
 const ignore = !(await requireOrReport("cluster") && await requireOrReport("rabbitmq"));
@@ -41,6 +42,8 @@ Deno.test({
         if (!await t.step({ name, fn, ...PHASE })) throw new Error(`What follows needs ${name}`);
       };
       await assertAlive(stage);
+      const hasAudit = !Deno.env.has("WPS_TEST_KUBECONFIG");
+      const auditBegun = hasAudit ? stage.cluster.readAudit().next : 0;
       await ingress(life, phase);
       await preparation(life, phase);
       const held = await setup(life, phase);
@@ -50,6 +53,18 @@ Deno.test({
       await t.step({
         name: "no instant broke an invariant",
         fn: () => assertInvariants(stage, [life]),
+        ...PHASE,
+      });
+      await t.step({
+        name: "the service's own account was refused nothing, and used nothing beyond its role",
+        ignore: !hasAudit, // a site's audit log is out of reach
+        fn: () => {
+          const { entries } = stage.cluster.readAudit(auditBegun);
+          assert.deepEqual(refusals(entries), []);
+          const used = usedRules(entries);
+          assert.ok(used.length > 30, "the log has the whole life");
+          assert.deepEqual(used.filter((rule) => !grantedRules().includes(rule)), []);
+        },
         ...PHASE,
       });
       console.log(`${life.permitId}: ${Date.now() - began} ms`);

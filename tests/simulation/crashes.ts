@@ -53,6 +53,7 @@ const PERMIT = "permit-1";
 const QUICK: Partial<LabSettings> = {
   latencyMs: 1,
   bindMs: 20,
+  syncMs: 4,
   startMs: 30,
   readyMs: 20,
   stopMs: 40,

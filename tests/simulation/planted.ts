@@ -22,6 +22,18 @@ export const PLANTED: readonly Planted[] = [
     replace: "...(gone.length >= 0",
   },
   {
+    name: "what a controller has not read yet counts as gone",
+    file: "src/core/plan_taking.ts",
+    find: "return instances.length > 0 || unsettled !== null;",
+    replace: "return instances.length > 0;",
+  },
+  {
+    name: "a start over an older one is not stopped first",
+    file: "src/core/plan_taking.ts",
+    find: ': { text: "a pod of its old template may come at any moment", stop: true };',
+    replace: ": null;",
+  },
+  {
     name: "a network opened for a pod that went is kept",
     file: "src/core/plan_taking.ts",
     find: "if (live !== null && workspace.network.openedFor === live.uid) {",

@@ -165,5 +165,6 @@ function drawSettings(random: SeededRandom, faults: Faults): Partial<LabSettings
     reclaimMs: random.between(0, 2_000),
     namespaceMs: random.between(0, 6_000),
     nodeLossMs: random.between(1_000, 40_000),
+    syncMs: random.between(0, slow ? 10_000 : 200),
   };
 }

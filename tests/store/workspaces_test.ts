@@ -37,6 +37,7 @@ const workspace = (key: string, change: Partial<WorkspaceObservation> = {}): Wor
     instances: [],
     endpoint: null,
     compute: { uid: "u", version: "7" },
+    unsettled: null,
     terminating: null,
   },
   observedAtMs: 500,

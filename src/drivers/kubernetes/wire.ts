@@ -63,6 +63,8 @@ export interface StoredMetadata {
   namespace?: string;
   uid: string;
   resourceVersion: string;
+  /** Counts the changes of what is asked for. */
+  generation?: number;
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
   finalizers?: string[];

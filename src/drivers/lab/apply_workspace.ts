@@ -139,6 +139,8 @@ function newCompute(world: World, workspace: DesiredWorkspace, control: LabContr
     owner: workspace.owner,
     replicas: 1,
     template: templateOf(world, workspace, isGated(workspace) ? control : null),
+    acted: null,
+    unread: [],
     stoppedAfter: null,
     readyReplicas: 0,
   };

@@ -46,6 +46,10 @@ const compute = z.strictObject({
   owner: z.string(),
   replicas: z.union([z.literal(0), z.literal(1)]),
   template,
+  /** What its controller acts on; null: it has not read anything yet. */
+  acted: z.strictObject({ replicas: z.union([z.literal(0), z.literal(1)]), template }).nullable(),
+  /** What it has yet to read, oldest first. */
+  unread: z.array(z.strictObject({ replicas: z.union([z.literal(0), z.literal(1)]), template })),
   /** The version that the last stop had seen: a stop moves the version also where power was off already. */
   stoppedAfter: z.string().nullable(),
   /** How many of its pods were ready when its status was last written: a status write moves the version. */
@@ -209,7 +213,19 @@ const timer = z.strictObject({
   atMs: z.number(),
   /** Among timers of one instant the earlier made goes first. */
   order: z.int(),
-  kind: z.enum(["bind", "run", "ready", "gone", "finish", "reclaim", "enforce", "gate", "vanish", "node"]),
+  kind: z.enum([
+    "bind",
+    "sync",
+    "run",
+    "ready",
+    "gone",
+    "finish",
+    "reclaim",
+    "enforce",
+    "gate",
+    "vanish",
+    "node",
+  ]),
   /** Namespace, or "" for a cluster-wide object. */
   scope: z.string(),
   /** The object meant; a timer whose object is gone does nothing. */

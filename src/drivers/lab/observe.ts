@@ -98,6 +98,9 @@ function observeWorkspace(world: World, scope: LabScope, key: string, pods: LabP
       port: portOf(identity.protocol),
     },
     compute: seenOf(compute),
+    unsettled: compute === undefined || compute.unread.length === 0
+      ? null
+      : `statefulset ${scope.name}/${name}: its controller has not acted on it yet`,
     terminating: compute?.deletedAtMs == null
       ? null
       : `statefulset ${scope.name}/${name}: finalizer ${compute.finalizers.join(", ")}`,

@@ -124,6 +124,8 @@ export class LabOperator {
             gated: false,
             control: null,
           },
+          acted: null,
+          unread: [],
           stoppedAfter: null,
           readyReplicas: 0,
         };

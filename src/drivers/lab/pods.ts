@@ -20,12 +20,14 @@ function settleCompute(world: World, scope: LabScope, compute: LabCompute): void
     world.moved();
     return;
   }
+  if (compute.owned) settleWish(world, scope, compute);
   const pod = scope.pods[podName(compute)];
-  const wanted = compute.replicas === 1 && compute.deletedAtMs === null && scope.deletedAtMs === null &&
+  const { acted } = compute;
+  const wanted = acted?.replicas === 1 && compute.deletedAtMs === null && scope.deletedAtMs === null &&
     compute.owned;
   if (wanted && pod === undefined) {
     const belongs = { to: "workspace", key: compute.key, uid: compute.uid } as const;
-    addPod(world, scope, podName(compute), belongs, compute.template);
+    addPod(world, scope, podName(compute), belongs, acted.template);
   }
   if (pod !== undefined && (!wanted || pod.phase === "failed" || pod.phase === "succeeded")) {
     endPod(world, pod);
@@ -35,6 +37,26 @@ function settleCompute(world: World, scope: LabScope, compute: LabCompute): void
     compute.readyReplicas = ready;
     world.bump(compute);
   }
+}
+
+/** Lets the controller read what is asked for now, after its delay; until then it acts on what it read before. */
+function settleWish(
+  world: World,
+  scope: LabScope,
+  { uid, replicas, template, acted, unread }: LabCompute,
+): void {
+  const wish = { replicas, template: structuredClone(template) };
+  if (JSON.stringify(unread.at(-1) ?? acted) === JSON.stringify(wish)) return;
+  unread.push(wish);
+  world.schedule("sync", scope.name, uid, world.settings.syncMs);
+}
+
+function readWish(world: World, scope: LabScope, uid: string): void {
+  const compute = Object.values(scope.computes).find((one) => one.uid === uid);
+  const next = compute?.unread.shift();
+  if (compute === undefined || next === undefined) return;
+  compute.acted = next;
+  world.bump(compute); // its status
 }
 
 /** A pod that nothing has happened to yet. It keeps the template of its making. */
@@ -166,6 +188,7 @@ function chooseNode(world: World): string | null {
 /** A pod's timer has come: it runs, is ready, or its grace period is over. */
 export function podTimer(world: World, scope: LabScope, timer: LabTimer): void {
   if (timer.kind === "gate") return gateTimer(world, scope, timer);
+  if (timer.kind === "sync") return readWish(world, scope, timer.uid);
   const pod = Object.values(scope.pods).find(({ uid }) => uid === timer.uid);
   if (pod === undefined) return;
   const reachable = world.isReachable(pod.node);

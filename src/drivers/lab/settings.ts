@@ -31,6 +31,7 @@ export const labSection = section({
   template: text(/^[\w.-]{1,40}$/, "a short word such as v1").default("v1"),
   delays: section({
     bind: delay("80ms"),
+    sync: delay("5ms"),
     start: delay("150ms"),
     ready: delay("150ms"),
     stop: delay("200ms"),
@@ -53,6 +54,8 @@ export interface LabSettings {
   template: string;
   /** Claim made → bound. */
   bindMs: number;
+  /** StatefulSet written → its controller makes or ends pods. */
+  syncMs: number;
   /** Pod has all it needs → its container runs. */
   startMs: number;
   /** Container runs → ready. */
@@ -85,6 +88,7 @@ export function labSettings(parsed: z.output<typeof labSection>): LabSettings {
     brokenKinds,
     template,
     bindMs: delays.bind,
+    syncMs: delays.sync,
     startMs: delays.start,
     readyMs: delays.ready,
     stopMs: delays.stop,

@@ -81,6 +81,7 @@ export const WORKSPACE_CASES: readonly DriverCase[] = [
         endpoint: null,
         compute: null,
         terminating: null,
+        unsettled: null,
       });
       assert.ok(observed.compute !== null && identity != null);
       assert.equal(observed.network.state, "shut", "nothing opens a network but open-network");

@@ -293,7 +293,7 @@ Deno.test("instanceOf: what only an event says is the last resort", () => {
   assert.equal(instance.reason, 'FailedMount: secret "x" not found');
 });
 
-function whole(): Parameters<typeof snapshot>[0] {
+function whole(): NonNullable<Parameters<typeof snapshot>[0]> {
   return {
     statefulSets: [asStored(SET)],
     services: [asStored(serviceManifest(PERMIT, WORKSPACE, site()))],
@@ -320,8 +320,39 @@ Deno.test("workspacesOf: everything of a workspace is gathered by its key", () =
     endpoint: { protocol: "rdp", host: `${NAME}.${NAMESPACE}.svc.cluster.local`, port: 3389 },
     compute: { uid: `uid-${NAME}`, version: "7" },
     terminating: null,
+    unsettled: null,
   });
 });
+
+const GENERATIONS: { why: string; generation: number; status: object | undefined; unsettled: boolean }[] = [
+  { why: "just made: nobody has read it", generation: 1, status: undefined, unsettled: true },
+  {
+    why: "its controller has made its pods",
+    generation: 1,
+    status: { observedGeneration: 1 },
+    unsettled: false,
+  },
+  {
+    why: "stopped, and its controller still acts on the start",
+    generation: 2,
+    status: { observedGeneration: 1 },
+    unsettled: true,
+  },
+];
+
+for (const { why, generation, status, unsettled } of GENERATIONS) {
+  Deno.test(`workspacesOf: a StatefulSet is settled once its controller has acted on it: ${why}`, () => {
+    const given = whole();
+    for (const statefulSet of given.statefulSets ?? []) {
+      statefulSet.metadata.generation = generation;
+      statefulSet.status = status as typeof statefulSet.status; // as the API server writes it
+    }
+    const said = workspacesOf(snapshot(given), site())[0]?.unsettled ?? null;
+    const text = /^StatefulSet .*research-j-virtanen.*: its controller has not acted on it yet$/;
+    if (unsettled) assert.match(said ?? "", text);
+    else assert.equal(said, null);
+  });
+}
 
 const OPENINGS: { why: string; label: string | undefined; podUid: string; openedFor: string | null }[] = [
   { why: "the pod that carries its own uid", label: "pod-uid", podUid: "pod-uid", openedFor: "pod-uid" },

@@ -46,6 +46,23 @@ for (const { why, stood, exists, requests } of READS) {
   });
 }
 
+Deno.test("readSnapshot: pods are read after the StatefulSets whose controller may have made them", async () => {
+  let computesAnswered = false;
+  let podsAskedLater = false;
+  await using double = startDouble(async ({ url }) => {
+    const { pathname } = new URL(url);
+    if (pathname.endsWith(`/namespaces/${NAMESPACE}`)) return Response.json(stored("Namespace", NAMESPACE));
+    if (pathname.endsWith("/pods")) podsAskedLater = computesAnswered;
+    if (pathname.endsWith("/statefulsets")) {
+      await Promise.resolve();
+      computesAnswered = true;
+    }
+    return Response.json({ kind: "List", metadata: { resourceVersion: "1" }, items: [] });
+  });
+  await readSnapshot(double.client, { permitId: PERMIT, atMs: 0, stood: true }, SIGNAL);
+  assert.ok(podsAskedLater);
+});
+
 const AGES: { why: string; nowMs: number; asked: boolean }[] = [
   { why: "pending since a moment ago is only new", nowMs: 1_000_500, asked: false },
   { why: "pending for longer has a reason", nowMs: 1_010_000, asked: true },

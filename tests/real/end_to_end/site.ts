@@ -10,6 +10,8 @@ export interface SitePlaces {
   /** `address:port` of things that are alive and that nobody isolated may reach. */
   canaries: string[];
   amqpUrl: string;
+  /** Path of the service's credentials. */
+  kubeconfig: string;
 }
 
 /** Port of the proxy. */
@@ -23,13 +25,13 @@ const KINDS = ["research", "preprocessing", "preparation-review", "setup-review"
 /** The configuration without what {@link ServiceProcess} writes itself. */
 export function siteYaml(
   cluster: Cluster,
-  { namespace, proxyAddress, canaries, amqpUrl }: SitePlaces,
+  { namespace, proxyAddress, canaries, amqpUrl, kubeconfig }: SitePlaces,
 ): string {
   const images = KINDS.map((kind) => `${kind}: "${cluster.images.box}"`).join(", ");
   return `broker: { url: "${amqpUrl}", reconnectMax: 500ms }
 drivers:
   kubernetes:
-    kubeconfig: ${cluster.kubeconfigPath}
+    kubeconfig: ${kubeconfig}
     podGraceSeconds: 1
     storageClasses: { default: ${STORAGE.standard} }
 network:
@@ -46,7 +48,9 @@ runner: { parallelPermits: 16 }
 }
 
 /** What that configuration allows, in the judge's words. */
-export function siteRules({ namespace, proxyAddress }: SitePlaces): SiteRules {
+export function siteRules(
+  { namespace, proxyAddress }: Pick<SitePlaces, "namespace" | "proxyAddress">,
+): SiteRules {
   return {
     gateway: {
       namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": namespace } },

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { type Cluster, NET, startCluster } from "../../cluster/harness.ts";
 import { RabbitMq } from "../../services/rabbitmq.ts";
 import { until } from "../../services/until.ts";
+import { writeAccount } from "../kubernetes/account.ts";
 import { Api } from "../kubernetes/api.ts";
 import { type RunningWorld, startWorld } from "../kubernetes/world.ts";
 import { ClusterHistory } from "./history.ts";
@@ -58,7 +59,8 @@ async function build(ends: AsyncDisposableStack): Promise<Stage> {
   const { port } = host.addr;
   const hostAddress = `${NET.host}:${port}`;
   const canaries = [`${world.addresses["internet"]}:443`, hostAddress];
-  const places = { namespace: world.namespace, proxyAddress, canaries, amqpUrl: rabbit.url };
+  const { kubeconfig } = await writeAccount(cluster, folder); // it has what a site gives it, and no more
+  const places = { namespace: world.namespace, proxyAddress, canaries, amqpUrl: rabbit.url, kubeconfig };
   const service = new ServiceProcess(folder, siteYaml(cluster, places));
   const history = await ClusterHistory.start(cluster);
   ends.defer(() => history.close());

@@ -129,6 +129,7 @@ async function readAll(
 async function readInside(client: Client, namespace: string, signal: AbortSignal): Promise<Inside> {
   const list = <R extends Resource>(resource: R): Promise<Stored<R>[]> =>
     client.list(resource, { namespace }, signal);
+  const computes = list("statefulsets");
   const [quotas, limits, accounts, bindings, policies, claims, secrets, services, statefulSets, pods, jobs] =
     await Promise.all([
       list("resourcequotas"),
@@ -139,8 +140,9 @@ async function readInside(client: Client, namespace: string, signal: AbortSignal
       list("persistentvolumeclaims"),
       listSecrets(client, namespace, signal),
       list("services"),
-      list("statefulsets"),
-      list("pods"),
+      computes,
+      // What a controller had acted on by then shows in a later list of pods, not in an earlier one.
+      computes.then(() => list("pods")),
       list("jobs"),
     ]);
   return {

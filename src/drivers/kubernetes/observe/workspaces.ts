@@ -6,7 +6,7 @@ import { templateHash, templateOf } from "../manifests/template.ts";
 import { CONTAINER } from "../manifests/workspace.ts";
 import { isOurs, LABEL, NOTE, note } from "../marks.ts";
 import type { KubernetesSite } from "../settings.ts";
-import type { MetadataOnly, Stored } from "../wire.ts";
+import { describePlace, type MetadataOnly, type Stored } from "../wire.ts";
 import { gateOf } from "./gate.ts";
 import { networkOf } from "./network.ts";
 import { readPodSpec } from "./pod_spec.ts";
@@ -65,6 +65,7 @@ function workspaceOf(snapshot: Snapshot, key: string, site: KubernetesSite): Obs
     instances: pods.map((pod) => instanceOf(pod, snapshot)),
     endpoint: service === null ? null : endpointOf(service, pods, site),
     compute: statefulSet === null ? null : seenOf(statefulSet),
+    unsettled: statefulSet === null ? null : unsettledText(statefulSet),
     terminating: terminatingText([
       ["StatefulSet", statefulSet],
       ["Service", service],
@@ -81,6 +82,14 @@ function asLabelled(network: ObservedNetwork, pods: Stored<"pods">[]): ObservedN
   return pod === undefined || pod.metadata.labels?.[LABEL.opened] === pod.metadata.uid
     ? network
     : { ...network, openedFor: null };
+}
+
+/** "status.observedGeneration": the controller writes it once it has made and ended pods as that generation asks. */
+function unsettledText({ metadata, status }: Stored<"statefulsets">): string | null {
+  const { namespace, name, generation = 0 } = metadata;
+  return (status?.observedGeneration ?? 0) >= generation
+    ? null
+    : `${describePlace("statefulsets", { namespace, name })}: its controller has not acted on it yet`;
 }
 
 /** Whether image, tier or template are not what this WPS would write today; a missing setting is a difference. */
