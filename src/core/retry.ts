@@ -52,7 +52,9 @@ export function afterFault(
 ): AfterFault {
   if (fault.disposition === "cancelled") return { next: "cancel" };
   const takesAway = job.kind === "halt" || job.kind === "delete" || takesOnly(job);
-  if (fault.disposition === "stalled" && !takesAway) return { next: "fail" };
+  // An API server that has just started answers 403 until it has read its roles: a refusal is only believed in the end.
+  const isCertain = fault.disposition === "stalled" && fault.reason !== "denied";
+  if (isCertain && !takesAway) return { next: "fail" };
   if (!takesAway && job.attempt >= limits.attemptMax) return { next: "fail" };
   return { next: "retry", runAtMs: nowMs + backoffMs(job.attempt, limits, chance, fault.retryAfterMs) };
 }

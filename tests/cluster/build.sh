@@ -7,7 +7,7 @@ set -euo pipefail
 
 # What the test cluster runs on, then the two servers that the tests start themselves.
 PACKAGES="containerd runc containernetworking-plugins iptables nftables ipset conntrack iproute2 busybox-static
-  openssl util-linux procps curl ca-certificates rabbitmq-server redis-server"
+  openssl util-linux procps curl ca-certificates rabbitmq-server redis-server strace"
 K8S=v1.36.3
 
 say() { echo "[build] $*"; }

@@ -238,6 +238,15 @@ export async function folders(): Promise<{ cache: string; run: string }> {
   return { cache, run: folder };
 }
 
+/** Lets a part of the running cluster fail or come back; see part.sh. Throws for a site's own cluster. */
+export async function disturb(
+  how: "kill" | "start" | "freeze" | "thaw",
+  part: "apiserver" | "etcd",
+): Promise<void> {
+  if (Deno.env.has("WPS_TEST_KUBECONFIG")) throw new Error("A site's own cluster is not disturbed");
+  await script("part.sh", [how, part], UP_MS);
+}
+
 async function script(name: string, args: string[], timeoutMs: number): Promise<void> {
   const result = await run([`${HERE}/${name}`, ...args], { timeoutMs });
   if (result.code !== 0) throw new Error(`tests/cluster/${name} failed:\n${result.stdout}${result.stderr}`);

@@ -54,13 +54,25 @@ Deno.test("backoffMs: a server's Retry-After is obeyed within reason", () => {
   assert.equal(backoffMs(1, LIMITS, 0, 10 * 86_400_000), 3_600_000, "nor park a permit for days");
 });
 
-const fault = (disposition: Fault["disposition"], retryAfterMs?: number): Fault =>
-  new Fault(disposition, "unavailable", "Cannot", { retryAfterMs });
+const fault = (disposition: Fault["disposition"], reason: Fault["reason"] = "unavailable"): Fault =>
+  new Fault(disposition, reason, "Cannot");
 
 const CASES: { why: string; job: Job; fault: Fault; next: string }[] = [
   { why: "may pass", job: job("reconcile", 1), fault: fault("retry"), next: "retry" },
   { why: "is not there yet", job: job("reconcile", 1), fault: fault("wait"), next: "retry" },
   { why: "needs a person", job: job("reconcile", 1), fault: fault("stalled"), next: "fail" },
+  {
+    why: "a server that has not read its roles yet refuses, too",
+    job: job("reconcile", 1),
+    fault: fault("stalled", "denied"),
+    next: "retry",
+  },
+  {
+    why: "who is refused eight times lacks the grant",
+    job: job("reconcile", 8),
+    fault: fault("stalled", "denied"),
+    next: "fail",
+  },
   { why: "nobody wants it", job: job("reconcile", 1), fault: fault("cancelled"), next: "cancel" },
   { why: "the last attempt but one", job: job("reconcile", 7), fault: fault("retry"), next: "retry" },
   { why: "the last attempt", job: job("reconcile", 8), fault: fault("retry"), next: "fail" },

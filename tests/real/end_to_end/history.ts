@@ -3,6 +3,7 @@
  * one sequence (the revision of etcd). So a judge sees each instant, not samples of them.
  */
 import type { Cluster } from "../../cluster/harness.ts";
+import { until } from "../../services/until.ts";
 import { type Kind, KINDS, type KubeObject } from "./objects.ts";
 
 /** One write, as the API server tells it. */
@@ -19,7 +20,13 @@ export interface Change {
 
 type Watched =
   | { type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK"; object: KubeObject }
-  | { type: "ERROR"; object: { message: string } };
+  | { type: "ERROR"; object: { code: number; message: string } };
+
+/** An API server that is away for longer has more lost than a test can judge. */
+const OUTAGE_MAX_MS = 60_000;
+
+/** The HTTP status for a version that is not remembered. */
+const EXPIRED = 410;
 
 /** A running record of one cluster. */
 export class ClusterHistory {
@@ -79,11 +86,37 @@ export class ClusterHistory {
   }
 
   async #begin(kind: Kind): Promise<void> {
+    const { version, items } = await this.#list(kind);
+    for (const object of items) this.#now.set(`${kind}/${object.metadata.uid}`, object);
+    this.#watches.push(this.#follow(kind, version));
+  }
+
+  async #list(kind: Kind): Promise<{ version: string; items: KubeObject[] }> {
     const response = await this.#ask(KINDS[kind]);
     const list: { metadata: { resourceVersion: string }; items: KubeObject[] } = await response.json();
     if (!response.ok) throw new Error(`Cannot list ${kind}: ${response.status}`);
-    for (const object of list.items) this.#now.set(`${kind}/${object.metadata.uid}`, object);
-    this.#watches.push(this.#follow(kind, list.metadata.resourceVersion));
+    return { version: list.metadata.resourceVersion, items: list.items };
+  }
+
+  /**
+   * What a new API server no longer tells: it remembers nothing from before its start, when nobody could write. Several
+   * writes between that and this list look like one.
+   */
+  async #catchUp(kind: Kind): Promise<string> {
+    const { version, items } = await this.#list(kind);
+    const before = this.list(kind);
+    for (const object of items) {
+      const known = before.find(({ metadata }) => metadata.uid === object.metadata.uid);
+      if (known?.metadata.resourceVersion !== object.metadata.resourceVersion) {
+        this.#note(kind, object, false);
+      }
+    }
+    for (
+      const object of before.filter((one) => items.every(({ metadata }) => metadata.uid !== one.metadata.uid))
+    ) {
+      this.#note(kind, { ...object, metadata: { ...object.metadata, resourceVersion: version } }, true);
+    }
+    return version;
   }
 
   /** Watches until closed; a watch that the server ends goes on where it ended. */
@@ -92,13 +125,25 @@ export class ClusterHistory {
     try {
       while (!this.#closing.signal.aborted) {
         const query = `?watch=1&allowWatchBookmarks=true&resourceVersion=${version}`;
-        const response = await this.#ask(`${KINDS[kind]}${query}`);
+        const response = await this.#answer(`${KINDS[kind]}${query}`);
+        if (response === null) return;
+        if (response.status === EXPIRED) {
+          await response.body?.cancel();
+          version = await this.#catchUp(kind);
+          continue;
+        }
         if (!response.ok || response.body === null) {
           throw new Error(`Cannot watch ${kind}: ${response.status}`);
         }
         for await (const line of linesOf(response.body, this.#closing.signal)) {
           const watched: Watched = JSON.parse(line);
-          if (watched.type === "ERROR") throw new Error(`Watch of ${kind}: ${watched.object.message}`);
+          if (watched.type === "ERROR") {
+            if (watched.object.code !== EXPIRED) {
+              throw new Error(`Watch of ${kind}: ${watched.object.message}`);
+            }
+            version = await this.#catchUp(kind);
+            break;
+          }
           version = watched.object.metadata.resourceVersion;
           if (watched.type !== "BOOKMARK") this.#note(kind, watched.object, watched.type === "DELETED");
         }
@@ -106,6 +151,17 @@ export class ClusterHistory {
     } catch (thrown) {
       if (!this.#closing.signal.aborted) this.#failure ??= thrown as Error; // fetch and JSON.parse throw Errors
     }
+  }
+
+  /** Asks until the API server answers and is well, which tests kill; null: it need not be asked any more. */
+  async #answer(path: string): Promise<Response | null> {
+    return await until("the API server answers a watch", async () => {
+      if (this.#closing.signal.aborted) return null;
+      const response = await this.#ask(path);
+      if (response.status < 500 && response.status !== 401 && response.status !== 403) return response;
+      await response.body?.cancel(); // one that has just started does not know its accounts yet
+      return false;
+    }, OUTAGE_MAX_MS);
   }
 
   #note(kind: Kind, object: KubeObject, isDeleted: boolean): void {
@@ -135,7 +191,7 @@ async function* linesOf(
   signal.addEventListener("abort", () => reader.cancel().catch(() => {}), { once: true });
   let rest = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch(() => ({ done: true, value: undefined })); // the server died
     if (done || signal.aborted) return;
     const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
     rest = lines.pop() ?? "";

@@ -18,31 +18,28 @@ export interface Published extends Message {
 export class PermitManager {
   /** In the order of publication. */
   readonly published: Published[] = [];
-  readonly #child: Deno.ChildProcess;
-  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #output: ReadableStreamDefaultReader<string>;
+  #child: Deno.ChildProcess;
+  #input: WritableStreamDefaultWriter<Uint8Array>;
+  #output: ReadableStreamDefaultReader<string>;
   #turn: Promise<void> = Promise.resolve();
   #rest = "";
   #count = 0;
 
-  private constructor(child: Deno.ChildProcess) {
-    this.#child = child;
-    this.#input = child.stdin.getWriter();
-    this.#output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  private constructor(private readonly amqpUrl: string) {
+    [this.#child, this.#input, this.#output] = spawn(amqpUrl);
   }
 
   /** Starts the publisher; it connects before it reads its first message. */
   static start(amqpUrl: string): PermitManager {
-    const script = new URL("./publisher.ts", import.meta.url).pathname;
-    return new PermitManager(
-      new Deno.Command(Deno.execPath(), {
-        args: ["run", "-A", "--no-check", script],
-        env: { AMQP_URL: amqpUrl },
-        stdin: "piped",
-        stdout: "piped",
-        stderr: "inherit",
-      }).spawn(),
-    );
+    return new PermitManager(amqpUrl);
+  }
+
+  /** Starts another publisher where the broker's end has ended this one. */
+  async reconnect(): Promise<void> {
+    await this.#output.cancel();
+    await this.#input.abort().catch(() => {}); // its reader may be gone
+    await this.#child.status;
+    [this.#child, this.#input, this.#output] = spawn(this.amqpUrl);
   }
 
   /** Publishes in order; resolves once the broker has confirmed each. Fails where no queue took one. */
@@ -83,4 +80,17 @@ export class PermitManager {
     const { success } = await this.#child.status;
     assert.ok(success, "the publisher failed");
   }
+}
+
+function spawn(
+  amqpUrl: string,
+): [Deno.ChildProcess, WritableStreamDefaultWriter<Uint8Array>, ReadableStreamDefaultReader<string>] {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", new URL("./publisher.ts", import.meta.url).pathname],
+    env: { AMQP_URL: amqpUrl },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  return [child, child.stdin.getWriter(), child.stdout.pipeThrough(new TextDecoderStream()).getReader()];
 }

@@ -87,6 +87,22 @@ export class ServiceProcess {
     return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? NaN) / 1024;
   }
 
+  /** Its process id. Throws while it does not run. */
+  get pid(): number {
+    if (this.#daemon === undefined) throw new Error("The service does not run");
+    return this.#daemon.pid;
+  }
+
+  /** SIGSTOP: its connections stay open and nothing of it moves. */
+  freeze(): void {
+    this.#daemon?.signal("SIGSTOP");
+  }
+
+  /** Lets a frozen one go on. */
+  thaw(): void {
+    this.#daemon?.signal("SIGCONT");
+  }
+
   /** SIGKILL, as a crash; returns once the process is gone. */
   async kill(): Promise<void> {
     await this.#daemon?.end("SIGKILL");

@@ -10,6 +10,8 @@ export interface SitePlaces {
   /** `address:port` of things that are alive and that nobody isolated may reach. */
   canaries: string[];
   amqpUrl: string;
+  /** Absent: the configuration's own. */
+  heartbeat?: string | undefined;
   /** Path of the service's credentials. */
   kubeconfig: string;
 }
@@ -25,10 +27,10 @@ const KINDS = ["research", "preprocessing", "preparation-review", "setup-review"
 /** The configuration without what {@link ServiceProcess} writes itself. */
 export function siteYaml(
   cluster: Cluster,
-  { namespace, proxyAddress, canaries, amqpUrl, kubeconfig }: SitePlaces,
+  { namespace, proxyAddress, canaries, amqpUrl, heartbeat = "60s", kubeconfig }: SitePlaces,
 ): string {
   const images = KINDS.map((kind) => `${kind}: "${cluster.images.box}"`).join(", ");
-  return `broker: { url: "${amqpUrl}", reconnectMax: 500ms }
+  return `broker: { url: "${amqpUrl}", heartbeat: ${heartbeat}, reconnectMax: 500ms }
 drivers:
   kubernetes:
     kubeconfig: ${kubeconfig}

@@ -26,23 +26,33 @@ export interface Stage {
   manager: PermitManager;
   history: ClusterHistory;
   site: SiteRules;
+  /** Where the service keeps its state. */
+  stateFolder: string;
   /** A permit id that nobody had before; what is left of it goes when the stage closes. */
   newPermit(label: string): string;
   close(): Promise<void>;
 }
 
+/** What a stage may have that others have not. */
+export interface StageWish {
+  /** The service's state lies on a file system of its own, of so many MiB. */
+  stateMib?: number;
+  /** How often service and broker tell each other that they live. */
+  heartbeat?: string;
+}
+
 /** Starts all parts; the service consumes when this returns. What was started ends when a later part fails. */
-export async function startStage(): Promise<Stage> {
+export async function startStage(wish: StageWish = {}): Promise<Stage> {
   const ends = new AsyncDisposableStack();
   try {
-    return await build(ends);
+    return await build(ends, wish);
   } catch (thrown) {
     await ends.disposeAsync();
     throw thrown;
   }
 }
 
-async function build(ends: AsyncDisposableStack): Promise<Stage> {
+async function build(ends: AsyncDisposableStack, { stateMib, heartbeat }: StageWish): Promise<Stage> {
   const rabbitStarts = RabbitMq.start();
   ends.defer(async () => await (await rabbitStarts).stop());
   const cluster = await startCluster();
@@ -60,7 +70,15 @@ async function build(ends: AsyncDisposableStack): Promise<Stage> {
   const hostAddress = `${NET.host}:${port}`;
   const canaries = [`${world.addresses["internet"]}:443`, hostAddress];
   const { kubeconfig } = await writeAccount(cluster, folder); // it has what a site gives it, and no more
-  const places = { namespace: world.namespace, proxyAddress, canaries, amqpUrl: rabbit.url, kubeconfig };
+  const places = {
+    namespace: world.namespace,
+    proxyAddress,
+    canaries,
+    amqpUrl: rabbit.url,
+    heartbeat,
+    kubeconfig,
+  };
+  if (stateMib !== undefined) ends.use(await mountMemory(`${folder}/state`, stateMib));
   const service = new ServiceProcess(folder, siteYaml(cluster, places));
   const history = await ClusterHistory.start(cluster);
   ends.defer(() => history.close());
@@ -75,12 +93,24 @@ async function build(ends: AsyncDisposableStack): Promise<Stage> {
     ...{ cluster, world, proxyAddress, hostAddress, rabbit, service, manager, history },
     close: () => ends.disposeAsync(),
     site: siteRules(places),
+    stateFolder: `${folder}/state`,
     newPermit: (label) => {
       const permitId = `${label} ${crypto.randomUUID().slice(0, 8)}`;
       permits.push(permitId);
       return permitId;
     },
   };
+}
+
+/** A file system in memory, until it is disposed of. */
+async function mountMemory(path: string, mib: number): Promise<AsyncDisposable> {
+  const run = async (command: string, ...args: string[]): Promise<void> => {
+    const { success, stderr } = await new Deno.Command(command, { args }).output();
+    assert.ok(success, `${command}: ${new TextDecoder().decode(stderr)}`);
+  };
+  await Deno.mkdir(path, { mode: 0o700 });
+  await run("mount", "-t", "tmpfs", "-o", `size=${mib}m,mode=0700`, "tmpfs", path);
+  return { [Symbol.asyncDispose]: () => run("umount", "-l", path) };
 }
 
 /** An HTTP proxy that lets through to one host. */
