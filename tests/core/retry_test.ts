@@ -98,10 +98,19 @@ Deno.test("afterFault: the next attempt is due after the delay", () => {
     next: "retry",
     runAtMs: NOW_MS + 3_000,
   });
-  assert.deepEqual(afterFault(job("reconcile", 2), fault("retry", 60_000), NOW_MS, LIMITS, 0.5), {
-    next: "retry",
-    runAtMs: NOW_MS + 60_000,
-  });
+  assert.deepEqual(
+    afterFault(
+      job("reconcile", 2),
+      new Fault("retry", "unavailable", "Cannot", { retryAfterMs: 60_000 }),
+      NOW_MS,
+      LIMITS,
+      0.5,
+    ),
+    {
+      next: "retry",
+      runAtMs: NOW_MS + 60_000,
+    },
+  );
 });
 
 Deno.test("jitteredMs: a tenth around the interval", () => {
