@@ -45,6 +45,9 @@ export async function benchHalt(cluster: Cluster, service: Service, publisher: P
   const row = (what: string, value: string): Row => ({ section: SECTION, what, value, ratio: null });
   return [
     row("the request answered", spread(found.map(({ answeredMs }) => answeredMs))),
+    row("its first read came to the API server", spread(found.map(({ readMs }) => readMs))),
+    row("its reads were answered", spread(found.map(({ lookedMs }) => lookedMs))),
+    row("the first policy to cut came to the API server", spread(found.map(({ cuttingMs }) => cuttingMs))),
     row("its policies' cut acknowledged by the API server", spread(found.map(({ cutMs }) => cutMs))),
     row(`its last pod gone (${RESEARCHERS} pods, 1 s of grace)`, spread(found.map(({ goneMs }) => goneMs))),
     row(
@@ -60,6 +63,10 @@ interface Halted {
   queued: number;
   /** Since the request was sent. */
   answeredMs: number;
+  /** By the API server's own clock, which is this machine's. */
+  readMs: number;
+  lookedMs: number;
+  cuttingMs: number;
   cutMs: number;
   goneMs: number;
 }
@@ -80,15 +87,31 @@ async function haltOnce(cluster: Cluster, service: Service, permitId: string): P
     return job.state === "succeeded" || job.state === "superseded" ? job : undefined;
   }, SETTLE_MS);
   if (job.state !== "succeeded") throw new Error(`the halt's job ${jobId} was ${job.state}`);
-  const writes = cluster.readAudit(next).entries.filter((entry) => isPolicyWrite(entry, namespace));
+  const asked = cluster.readAudit(next).entries.filter(({ objectRef, userAgent, requestReceivedTimestamp }) =>
+    objectRef?.namespace === namespace && userAgent?.startsWith("wps") === true &&
+    Date.parse(requestReceivedTimestamp) >= beginMs
+  );
+  const writes = asked.filter((entry) => isPolicyWrite(entry));
   if (writes.length < RESEARCHERS) throw new Error(`only ${writes.length} policies were written`);
-  const cutMs = Math.max(...writes.map(({ stageTimestamp }) => Date.parse(stageTimestamp))) - beginMs;
-  return { open: queued + running, queued, answeredMs, cutMs, goneMs };
+  const receivedMs = (entry: AuditEntry): number => Date.parse(entry.requestReceivedTimestamp) - beginMs;
+  const stageMs = (entry: AuditEntry): number => Date.parse(entry.stageTimestamp) - beginMs;
+  const cuttingMs = Math.min(...writes.map(receivedMs));
+  const reads = asked.filter((entry) => entry.verb === "list" && stageMs(entry) <= cuttingMs);
+  return {
+    open: queued + running,
+    queued,
+    answeredMs,
+    readMs: Math.min(...reads.map(receivedMs)),
+    lookedMs: Math.max(...reads.map(stageMs)),
+    cuttingMs,
+    cutMs: Math.max(...writes.map(stageMs)),
+    goneMs,
+  };
 }
 
-function isPolicyWrite({ verb, objectRef, responseStatus, stage }: AuditEntry, namespace: string): boolean {
-  return objectRef?.resource === "networkpolicies" && objectRef.namespace === namespace &&
-    stage === "ResponseComplete" && (responseStatus?.code ?? 0) < 300 &&
+function isPolicyWrite({ verb, objectRef, responseStatus, stage }: AuditEntry): boolean {
+  return objectRef?.resource === "networkpolicies" && stage === "ResponseComplete" &&
+    (responseStatus?.code ?? 0) < 300 &&
     ["create", "update", "patch", "delete"].includes(verb);
 }
 

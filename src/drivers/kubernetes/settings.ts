@@ -56,6 +56,11 @@ export const kubernetesSettings = section({
   requestTimeoutMs: count(500, 120_000).default(10_000),
   /** HTTP/2 connections for requests; watches have one of their own. */
   connections: count(1, 16).default(4),
+  /**
+   * Requests under way at once, watches and what only takes access away not counted. 24 permits at work ask for 300 at
+   * once, which an API server answers no sooner than 32 after 32, and then whatever is urgent would wait for all.
+   */
+  parallelRequests: count(4, 512).default(32),
 }).check((context) => {
   const { kubeconfig, inCluster } = context.value;
   if ((kubeconfig === undefined) === inCluster) return;
