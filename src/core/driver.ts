@@ -1,5 +1,5 @@
 /** The one interface between WPS and a platform (Kubernetes, Proxmox, lab). */
-import type { IsolationEvidence } from "./isolation.ts";
+import type { IsolationEvidence } from "./evidence.ts";
 import type { Observed } from "./observed.ts";
 import type { Action } from "./step.ts";
 

@@ -54,7 +54,13 @@ async function run(
   };
   const vault: Vault = { password: () => Promise.resolve("secret"), hostKey: () => Promise.resolve("key") };
   const begun = steps.map((each, index) => ({ recordId: index, step: each }));
-  return await applyWave({ driver, clock: new FakeClock(), vault }, { permitId: "p", priority: 10 }, begun, OBSERVED, never);
+  return await applyWave(
+    { driver, clock: new FakeClock(), vault },
+    { permitId: "p", priority: 10 },
+    begun,
+    OBSERVED,
+    never,
+  );
 }
 
 Deno.test("wave: a step whose condition does not hold never reaches the platform", async () => {
