@@ -26,10 +26,8 @@ export async function benchHalt(cluster: Cluster, service: Service, publisher: P
   for (let turn = 0; turn < REPETITIONS; turn++) {
     await until("the permit to run", async () => await statusOf(service, permitId) === "RUNNING", SETTLE_MS);
     const status = OTHER_STATUSES[turn % 2] ?? OTHER_STATUSES[0];
-    const sent = Promise.all(others.map((id) => publisher.status(id, status, 0)));
-    await until("their jobs to queue", async () => (await health(service)).queued >= QUEUED_MIN, 60_000);
-    found.push(await haltOnce(cluster, service, permitId));
-    await sent;
+    const send = (): Promise<unknown> => Promise.all(others.map((id) => publisher.status(id, status, 0)));
+    found.push(await haltOnce(cluster, service, permitId, send));
     await until("the halt to be seen", async () => await statusOf(service, permitId) === "HALTED", SETTLE_MS);
     await service.post(`/api/v1/permits/${permitId}/resume`, {});
   }
@@ -71,17 +69,28 @@ interface Halted {
   goneMs: number;
 }
 
-async function haltOnce(cluster: Cluster, service: Service, permitId: string): Promise<Halted> {
+/** `send` gives all others work; the halt is asked for while most of that queues. */
+async function haltOnce(
+  cluster: Cluster,
+  service: Service,
+  permitId: string,
+  send: () => Promise<unknown>,
+): Promise<Halted> {
   const namespace = permitName(permitId);
   const pods = await watchPods(cluster, namespace);
   const { next } = cluster.readAudit();
-  const { queued, running } = await health(service);
+  const sent = send();
+  const { queued, running } = await until("their jobs to queue", async () => {
+    const jobs = await health(service);
+    return jobs.queued >= QUEUED_MIN && jobs;
+  }, 60_000);
   const beginMs = Date.now();
   const { jobId } = await service.post<{ jobId: number }>(`/api/v1/permits/${permitId}/halt`, {
     reason: "benchmark",
   });
   const answeredMs = Date.now() - beginMs;
   const goneMs = await pods.allGone() - beginMs;
+  await sent;
   const job = await until("the halt's job", async () => {
     const job = await service.get<{ state: string }>(`/api/v1/jobs/${jobId}`);
     return job.state === "succeeded" || job.state === "superseded" ? job : undefined;
