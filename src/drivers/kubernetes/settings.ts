@@ -58,7 +58,7 @@ export const kubernetesSettings = section({
   connections: count(1, 16).default(4),
   /**
    * Requests under way at once, watches and what only takes access away not counted. 24 permits at work ask for 300 at
-   * once, which an API server answers no sooner than 32 after 32, and then whatever is urgent would wait for all.
+   * once, more than an API server's fairness lets through of one user by default: what is urgent would queue there.
    */
   parallelRequests: count(4, 512).default(32),
 }).check((context) => {
