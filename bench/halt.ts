@@ -10,6 +10,8 @@ const REPETITIONS = 10;
 /** Permits with an event each, just sent. Nobody is named, so their jobs wait for a person once they had their turn. */
 const OTHERS = 100;
 const OTHER_STATUSES = ["DATA_PREPARATION_PENDING", "DATA_PREPARATION_REVIEW_PENDING"] as const;
+/** So many of the fresh jobs wait for a slot when the halt is asked for; those before them are being worked on. */
+const QUEUED_MIN = 30;
 const RESEARCHERS = 2;
 const SETTLE_MS = 180_000;
 const SECTION = `halt by REST, ${OTHERS} jobs of other permits queued`;
@@ -24,12 +26,8 @@ export async function benchHalt(cluster: Cluster, service: Service, publisher: P
   for (let turn = 0; turn < REPETITIONS; turn++) {
     await until("the permit to run", async () => await statusOf(service, permitId) === "RUNNING", SETTLE_MS);
     const status = OTHER_STATUSES[turn % 2] ?? OTHER_STATUSES[0];
-    await Promise.all(others.map((id) => publisher.status(id, status, 0)));
-    await until("all events to have their job", async () => {
-      const { queued, running } = await health(service);
-      return queued + running >= OTHERS;
-    }, 60_000);
-    found.push(await haltOnce(cluster, service, permitId));
+    const send = (): Promise<unknown> => Promise.all(others.map((id) => publisher.status(id, status, 0)));
+    found.push(await haltOnce(cluster, service, permitId, send));
     await until("the halt to be seen", async () => await statusOf(service, permitId) === "HALTED", SETTLE_MS);
     await service.post(`/api/v1/permits/${permitId}/resume`, {});
   }
@@ -45,6 +43,9 @@ export async function benchHalt(cluster: Cluster, service: Service, publisher: P
   const row = (what: string, value: string): Row => ({ section: SECTION, what, value, ratio: null });
   return [
     row("the request answered", spread(found.map(({ answeredMs }) => answeredMs))),
+    row("its first read came to the API server", spread(found.map(({ readMs }) => readMs))),
+    row("its reads were answered", spread(found.map(({ lookedMs }) => lookedMs))),
+    row("the first policy to cut came to the API server", spread(found.map(({ cuttingMs }) => cuttingMs))),
     row("its policies' cut acknowledged by the API server", spread(found.map(({ cutMs }) => cutMs))),
     row(`its last pod gone (${RESEARCHERS} pods, 1 s of grace)`, spread(found.map(({ goneMs }) => goneMs))),
     row(
@@ -60,35 +61,66 @@ interface Halted {
   queued: number;
   /** Since the request was sent. */
   answeredMs: number;
+  /** By the API server's own clock, which is this machine's. */
+  readMs: number;
+  lookedMs: number;
+  cuttingMs: number;
   cutMs: number;
   goneMs: number;
 }
 
-async function haltOnce(cluster: Cluster, service: Service, permitId: string): Promise<Halted> {
+/** `send` gives all others work; the halt is asked for while most of that queues. */
+async function haltOnce(
+  cluster: Cluster,
+  service: Service,
+  permitId: string,
+  send: () => Promise<unknown>,
+): Promise<Halted> {
   const namespace = permitName(permitId);
   const pods = await watchPods(cluster, namespace);
   const { next } = cluster.readAudit();
-  const { queued, running } = await health(service);
+  const sent = send();
+  const { queued, running } = await until("their jobs to queue", async () => {
+    const jobs = await health(service);
+    return jobs.queued >= QUEUED_MIN && jobs;
+  }, 60_000);
   const beginMs = Date.now();
   const { jobId } = await service.post<{ jobId: number }>(`/api/v1/permits/${permitId}/halt`, {
     reason: "benchmark",
   });
   const answeredMs = Date.now() - beginMs;
   const goneMs = await pods.allGone() - beginMs;
+  await sent;
   const job = await until("the halt's job", async () => {
     const job = await service.get<{ state: string }>(`/api/v1/jobs/${jobId}`);
     return job.state === "succeeded" || job.state === "superseded" ? job : undefined;
   }, SETTLE_MS);
   if (job.state !== "succeeded") throw new Error(`the halt's job ${jobId} was ${job.state}`);
-  const writes = cluster.readAudit(next).entries.filter((entry) => isPolicyWrite(entry, namespace));
+  const asked = cluster.readAudit(next).entries.filter(({ objectRef, userAgent, requestReceivedTimestamp }) =>
+    objectRef?.namespace === namespace && userAgent?.startsWith("wps") === true &&
+    Date.parse(requestReceivedTimestamp) >= beginMs
+  );
+  const writes = asked.filter((entry) => isPolicyWrite(entry));
   if (writes.length < RESEARCHERS) throw new Error(`only ${writes.length} policies were written`);
-  const cutMs = Math.max(...writes.map(({ stageTimestamp }) => Date.parse(stageTimestamp))) - beginMs;
-  return { open: queued + running, queued, answeredMs, cutMs, goneMs };
+  const receivedMs = (entry: AuditEntry): number => Date.parse(entry.requestReceivedTimestamp) - beginMs;
+  const stageMs = (entry: AuditEntry): number => Date.parse(entry.stageTimestamp) - beginMs;
+  const cuttingMs = Math.min(...writes.map(receivedMs));
+  const reads = asked.filter((entry) => entry.verb === "list" && stageMs(entry) <= cuttingMs);
+  return {
+    open: queued + running,
+    queued,
+    answeredMs,
+    readMs: Math.min(...reads.map(receivedMs)),
+    lookedMs: Math.max(...reads.map(stageMs)),
+    cuttingMs,
+    cutMs: Math.max(...writes.map(stageMs)),
+    goneMs,
+  };
 }
 
-function isPolicyWrite({ verb, objectRef, responseStatus, stage }: AuditEntry, namespace: string): boolean {
-  return objectRef?.resource === "networkpolicies" && objectRef.namespace === namespace &&
-    stage === "ResponseComplete" && (responseStatus?.code ?? 0) < 300 &&
+function isPolicyWrite({ verb, objectRef, responseStatus, stage }: AuditEntry): boolean {
+  return objectRef?.resource === "networkpolicies" && stage === "ResponseComplete" &&
+    (responseStatus?.code ?? 0) < 300 &&
     ["create", "update", "patch", "delete"].includes(verb);
 }
 

@@ -1,5 +1,5 @@
 /** A proof of isolation as a driver leaves it, for tests that only keep or show one. */
-import type { IsolationEvidence } from "../src/core/isolation.ts";
+import type { IsolationEvidence } from "../src/core/evidence.ts";
 
 const alive = ["tcp 192.0.2.10:443", "tcp 192.0.2.53:53"];
 

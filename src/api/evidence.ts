@@ -14,7 +14,7 @@ const listRoute = route("workspaces:read", {
   method: "get",
   path: "/workspaces/{permitId}/evidence",
   tags: ["workspaces"],
-  summary: "The proofs of isolation of a permit's workspaces, newest first",
+  summary: "The proofs of isolation of a permit's workspaces and consolidations, newest first",
   request: { params: PermitPath, query: EvidenceQuery },
   responses: { 200: json(EvidencePage, "A page"), ...problems },
 });

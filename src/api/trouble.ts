@@ -30,7 +30,7 @@ export function troublesOf(
     ...fromDesired(snapshot),
     ...fromJob(snapshot),
     ...fromHalt(snapshot, halt),
-    ...fromPermit(snapshot),
+    ...fromPermit(snapshot, workspaces),
   ];
 }
 
@@ -110,15 +110,24 @@ function fromInvariants({ permit }: Snapshot, broken: readonly BreachRow[]): Tro
   }));
 }
 
-/** Loud, because whoever halts must know what still stands open. */
-function uncut({ permit, status }: Snapshot, workspaces: WorkspaceView[]): TroubleView[] {
-  if (!permit.halted || permit.deletion === "done" || status === "HALTED") return [];
+/** Loud, because whoever ends access must know what still stands open. */
+function uncut(snapshot: Snapshot, workspaces: WorkspaceView[]): TroubleView[] {
+  const { permit, status } = snapshot;
+  const reason = whyHeld(snapshot);
+  if (reason === null || permit.deletion === "done" || status === "HALTED") return [];
   return workspaces.filter(({ network }) => network === "open").map(({ key }) => ({
-    reason: "halted",
+    reason,
     target: key,
     message: `The network of ${key} was not yet seen to be cut`,
     advice: "WPS tries without end; if it lasts, take its pod or its node from the network on the platform",
   }));
+}
+
+/** Why nobody may reach anything of the permit; null: somebody may. */
+function whyHeld({ permit, expired }: Snapshot): TroubleView["reason"] | null {
+  if (permit.halted) return "halted";
+  if (expired) return "deadline";
+  return permit.deletion === "requested" ? "terminating" : null;
 }
 
 function fromHalt({ permit, status }: Snapshot, halt: HaltView | null): TroubleView[] {
@@ -151,14 +160,15 @@ function orderText({ by, reason, breached }: HaltView["orders"][number]): string
   return `by ${who}${what === null ? "" : `: ${what}`}`;
 }
 
-function fromPermit({ permit, status, expired }: Snapshot): TroubleView[] {
+function fromPermit({ permit, status, expired }: Snapshot, workspaces: WorkspaceView[]): TroubleView[] {
   const troubles: TroubleView[] = [];
   if (expired) {
+    const cut = workspaces.some(({ network }) => network === "open") ? "is being cut" : "is cut";
     const state = status === "STOPPING" ? "are being stopped" : "are stopped";
     troubles.push({
       reason: "deadline",
       target: "permit",
-      message: `The permit expired at ${permit.expiresAt}: its network is cut and its workspaces ${state}`,
+      message: `The permit expired at ${permit.expiresAt}: its network ${cut} and its workspaces ${state}`,
       advice: "Send an event with a new expiresAt, or null for no end; the volumes are kept meanwhile",
     });
   }

@@ -7,6 +7,7 @@ import type { Probing } from "../runner/probing.ts";
 import type { Runner } from "../runner/runner.ts";
 import { permitsInBreach } from "../store/breaches.ts";
 import type { Reader } from "../store/db.ts";
+import { listUncut, type Uncut } from "../store/uncut.ts";
 import { type SelfCheck, worstOf } from "./self_check.ts";
 
 /** One part's word. */
@@ -61,6 +62,14 @@ async function brokenText(db: Reader): Promise<string> {
   return `; an invariant is broken in ${broken.slice(0, SHOWN_MAX).join(", ")}${more}`;
 }
 
+async function uncutText(db: Reader): Promise<string> {
+  const uncut = await listUncut(db, SHOWN_MAX + 1).catch((): Uncut[] => []);
+  if (uncut.length === 0) return "";
+  const more = uncut.length > SHOWN_MAX ? " and more" : "";
+  const names = uncut.slice(0, SHOWN_MAX).map(({ permitId, key }) => `${key} of ${permitId}`).join(", ");
+  return `; NOT CUT although access must go: ${names}${more}`;
+}
+
 async function runnerHealth({ runner, drift, probing, db }: HealthParts): Promise<PartHealth> {
   const { state, open, working, lastError } = runner.health();
   const { lastPassAtMs, differing, orphans } = drift.health();
@@ -72,11 +81,11 @@ async function runnerHealth({ runner, drift, probing, db }: HealthParts): Promis
   const unshown = unknown.length === 0
     ? ""
     : `; isolation could not be shown again: ${unknown.slice(0, SHOWN_MAX).join("; ")}`;
-  const broken = await brokenText(db);
+  const [broken, uncut] = await Promise.all([brokenText(db), uncutText(db)]);
   const detail = `${permits(working)} worked on, ${
     open - working
-  } waiting; ${pass}${strays}${unshown}${broken}`;
-  const isWell = orphans.length + unknown.length === 0 && broken === "";
+  } waiting; ${pass}${strays}${unshown}${broken}${uncut}`;
+  const isWell = orphans.length + unknown.length === 0 && broken === "" && uncut === "";
   if (state === "failing") return { state: "down", detail: lastError ?? detail, since: null };
   if (state === "stopped") return { state: "down", detail: "stopping", since: null };
   return { state: isWell ? "ok" : "degraded", detail, since: null };

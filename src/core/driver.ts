@@ -1,5 +1,5 @@
 /** The one interface between WPS and a platform (Kubernetes, Proxmox, lab). */
-import type { IsolationEvidence } from "./isolation.ts";
+import type { IsolationEvidence } from "./evidence.ts";
 import type { Observed } from "./observed.ts";
 import type { Action } from "./step.ts";
 
@@ -7,6 +7,8 @@ import type { Action } from "./step.ts";
 export interface ApplyContext {
   permitId: string;
   signal: AbortSignal;
+  /** Of the job: where calls queue, the lower goes ahead. Absent: as a reconcile. */
+  priority?: number;
   /** The connection password of a workspace; `rotate` makes and stores a new one first. */
   password(workspaceKey: string, rotate: boolean): Promise<string>;
   /** A holder's SFTP host key, made once and sealed (DESIGN 4). OpenSSH private key format (PEM). */
@@ -14,7 +16,7 @@ export interface ApplyContext {
 }
 
 /** What a probe may need. */
-export type ProbeContext = Pick<ApplyContext, "permitId" | "signal">;
+export type ProbeContext = Pick<ApplyContext, "permitId" | "signal" | "priority">;
 
 /** What an action leaves for audit and evidence; plain text, no secrets. */
 export interface ApplyResult {
@@ -51,8 +53,8 @@ export interface CheckLine {
  */
 export interface Driver {
   readonly name: string;
-  /** Everything of one permit, read from the platform itself, never from a cache. */
-  observe(permitId: string, signal: AbortSignal): Promise<Observed>;
+  /** Everything of one permit, read from the platform itself, never from a cache. `priority` as {@link ApplyContext}'s. */
+  observe(permitId: string, signal: AbortSignal, priority?: number): Promise<Observed>;
   apply(action: Action, context: ApplyContext): Promise<ApplyResult>;
   /**
    * Shows for a running instance, by packets from beside it, that it still has no way out. Faults as `apply`; what

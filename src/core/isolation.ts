@@ -7,30 +7,6 @@ export const CANARIES_ALIVE_MIN = 2;
 /** A workspace is started only when the canaries were found alive at most this long ago (DESIGN 8). */
 export const CANARIES_FRESH_MS = 60_000;
 
-/** One time that the control pod tried the canaries. Times are ISO 8601, UTC. */
-export interface ControlEvidence {
-  at: string;
-  alive: string[];
-  silent: string[];
-}
-
-/** What a proof tried and saw (DESIGN 8); plain data of at most 4096 bytes as JSON, kept and shown as it is. */
-export interface IsolationEvidence {
-  /** The gate of the instance itself, or a probe beside it while it runs. */
-  method: "gate" | "probe";
-  pod: { name: string; uid: string; node: string | null };
-  /** Each target and how reaching it ended in the last round: "timed out", "refused", "no route", "reached". */
-  targets: { target: string; outcome: string }[];
-  /** Rounds in all, and how many in a row at the end reached nothing. */
-  rounds: number;
-  cleanRounds: number;
-  begunAt: string;
-  endedAt: string;
-  control: { before: ControlEvidence | null; after: ControlEvidence };
-  /** The policies that were in force, as read back: how many, and a hash of what they say. */
-  policies: { count: number; hash: string };
-}
-
 /** Who is near sensitive data passes the gate before anything is mounted (invariant 6). */
 export function isGated({ sensitive }: Pick<DesiredWorkspace, "sensitive">): boolean {
   return sensitive;

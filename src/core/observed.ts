@@ -1,5 +1,6 @@
 /** What a driver saw of one permit (DESIGN 2: a job observes what *is*). Plain data, no promises kept by it. */
 import type { Reason } from "./fault.ts";
+import type { IsolationEvidence } from "./evidence.ts";
 import type { Posture, Protocol } from "./phase.ts";
 import type { VolumeId } from "./volume.ts";
 import type { Mount } from "./workspace.ts";
@@ -126,6 +127,8 @@ export interface ObservedTask {
   trouble?: { reason: Trouble; text: string } | null;
   /** Pods of it that are not gone, by name. */
   pods: string[];
+  /** What the gate of its newest pod that passed one tried and saw, before that saw data; absent or null: none has. */
+  proof?: IsolationEvidence | null;
   /** It is being deleted already; text names it. */
   terminating: string | null;
   seen: Seen;

@@ -6,11 +6,11 @@ import { unmet } from "../core/condition.ts";
 import { Fault, toFault } from "../core/fault.ts";
 import { isHastened, type Job, JOB_PRIORITY } from "../core/job.ts";
 import type { Observed } from "../core/observed.ts";
+import type { Slot } from "../core/slots.ts";
 import type { AwaitStep, Plan } from "../core/step.ts";
 import { troubleOf } from "../core/trouble.ts";
 import { tellBreach } from "./breach.ts";
 import { endedBy, hold, pause, recordWaits } from "./patience.ts";
-import type { Slot } from "./slots.ts";
 import { nextStretch, type Stretch, takesAway } from "./stretch.ts";
 import { applyStretch, isTaking } from "./stretch_run.ts";
 import { createTally } from "./tally.ts";
@@ -119,7 +119,7 @@ async function observe(walk: Walk): Promise<Observed | null> {
   const { deps: { driver, clock }, job, signal } = walk;
   const beginMs = clock.now();
   try {
-    return await driver.observe(job.permitId, signal);
+    return await driver.observe(job.permitId, signal, job.priority);
   } catch (thrown) {
     const fault = toFault(thrown);
     if (fault.disposition !== "wait") throw fault;

@@ -202,9 +202,10 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
 }
 
 /** Everything of a sighting but its time. */
-function shapeOf({ rows, volumes, refused, objects }: Sighting): string {
+function shapeOf({ rows, volumes, refused, proofs, objects }: Sighting): string {
+  const uids = proofs.map(({ proof }) => proof.pod.uid);
   const shown = { objects: objects.objects, scope: objects.scope.state };
-  return JSON.stringify([rows.map((row) => ({ ...row, observedAtMs: 0 })), volumes, refused, shown]);
+  return JSON.stringify([rows.map((row) => ({ ...row, observedAtMs: 0 })), volumes, refused, uids, shown]);
 }
 
 /** Waits come last in a stretch: their wave says only that. */

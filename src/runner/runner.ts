@@ -4,10 +4,11 @@
  */
 import { toFault } from "../core/fault.ts";
 import { type Job, URGENT_PRIORITY_MAX } from "../core/job.ts";
+import { createSlots } from "../core/slots.ts";
 import { claimJob, mostUrgentDue, nextRunAt, requeueOrphans, requeueStrays } from "../store/job_claims.ts";
 import { abandonOpenSteps } from "../store/steps.ts";
 import { CLAIM_LOOP, type Ear } from "./bell.ts";
-import { awaitSlot, createSlots } from "./slots.ts";
+import { awaitSlot } from "./slots.ts";
 import { work, type WorkDeps } from "./work.ts";
 
 /** What a runner is made of. */

@@ -1,6 +1,7 @@
 /** An observation turned into what the store keeps of it: rows for people, records of volumes, news for others. */
 import type { OutboxMessage } from "../core/audit.ts";
 import { describeInstance, isOutdated, liveInstance, unmet } from "../core/condition.ts";
+import type { IsolationEvidence } from "../core/evidence.ts";
 import type { Observed, ObservedWorkspace, RefusedEntries } from "../core/observed.ts";
 import type { Permit, VolumeRecord } from "../core/permit.ts";
 import { type JobGlimpse, workspaceStatus } from "../core/permit_status.ts";
@@ -8,6 +9,7 @@ import type { Wish } from "../core/plan_taking.ts";
 import type { Status } from "../core/status.ts";
 import type { DesiredWorkspace } from "../core/workspace.ts";
 import type { Tx } from "../store/db.ts";
+import { latestEvidence, saveEvidence } from "../store/evidence.ts";
 import { keepObjects, type ObjectsSeen } from "../store/objects.ts";
 import { appendOutbox } from "../store/outbox.ts";
 import { keepPasswords } from "../store/secrets.ts";
@@ -22,6 +24,8 @@ export interface Sighting {
   volumes: (VolumeRecord & { observed: string })[];
   /** Uploads that are not consolidated because of what they hold, by volume key. */
   refused: { key: string; refused: RefusedEntries }[];
+  /** What the gates of consolidations saw before those saw data, by volume key. */
+  proofs: { key: string; proof: IsolationEvidence }[];
   objects: ObjectsSeen;
   /** `workspace.*` messages for what changed against the rows kept before. */
   news(before: WorkspaceObservation[]): OutboxMessage[];
@@ -42,12 +46,26 @@ export async function keepSighting(tx: Tx, sighting: Sighting, nowMs: number): P
  * have been started since, and its password made.
  */
 export async function restateSighting(tx: Tx, sighting: Sighting, nowMs: number): Promise<void> {
-  const { permitId, rows, volumes, refused: refusals } = sighting;
+  const { permitId, rows, volumes, refused: refusals, proofs } = sighting;
   const before = await workspacesOf(tx, permitId);
   await saveWorkspaces(tx, permitId, rows);
   for (const volume of volumes) await upsertVolume(tx, permitId, volume, nowMs);
   for (const { key, refused } of refusals) await saveRefused(tx, permitId, key, refused, nowMs);
+  for (const { key, proof } of proofs) await keepProof(tx, permitId, key, proof, nowMs);
   await appendOutbox(tx, sighting.news(before), nowMs);
+}
+
+/** A pod passes its gate once, and is seen many times. */
+async function keepProof(
+  tx: Tx,
+  permitId: string,
+  workspaceKey: string,
+  evidence: IsolationEvidence,
+  atMs: number,
+): Promise<void> {
+  const instanceUid = evidence.pod.uid;
+  if (await latestEvidence(tx, permitId, workspaceKey, instanceUid) !== null) return;
+  await saveEvidence(tx, { permitId, workspaceKey, instanceUid, atMs, evidence });
 }
 
 function isOn({ observed }: WorkspaceObservation): boolean {
@@ -82,11 +100,13 @@ export function sightingOf(
     ].join(", "),
   }));
   const refused = observed.tasks.flatMap(({ key, refused }) => refused == null ? [] : [{ key, refused }]);
+  const proofs = observed.tasks.flatMap(({ key, proof }) => proof == null ? [] : [{ key, proof }]);
   return {
     permitId: permit.permitId,
     rows,
     volumes,
     refused,
+    proofs,
     objects: observed,
     news: (before) => newsOf(permit, before, rows),
   };

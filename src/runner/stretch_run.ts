@@ -61,7 +61,7 @@ export async function applyStretch(
     for (const { action } of wave) {
       if (action.kind === "consolidate") deps.tried.add(trialOf(action.consolidation));
     }
-    ended = await applyWave(deps, job.permitId, turn.steps, observed, signal);
+    ended = await applyWave(deps, job, turn.steps, observed, signal);
     tally.applied(ended.filter(({ fault }) => fault === null).map(({ step }) => step.id));
     noteCuts(ended, deps.uncut);
     failures.push(...ended.filter(({ fault }) => fault !== null));

@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import { unmet } from "../core/condition.ts";
 import type { ApplyResult, Driver } from "../core/driver.ts";
 import { Fault, toFault } from "../core/fault.ts";
+import type { Job } from "../core/job.ts";
 import type { Observed } from "../core/observed.ts";
 import type { ApplyStep } from "../core/step.ts";
 import { EVIDENCE_MAX_BYTES } from "../store/evidence.ts";
@@ -31,7 +32,7 @@ const PARALLEL_MAX = 16;
  */
 export async function applyWave(
   deps: { driver: Driver; clock: Clock; vault: Vault },
-  permitId: string,
+  { permitId, priority }: Pick<Job, "permitId" | "priority">,
   steps: BegunStep[],
   observed: Observed,
   signal: AbortSignal,
@@ -40,7 +41,7 @@ export async function applyWave(
   const queue = [...steps];
   const work = async (): Promise<void> => {
     for (let begun = queue.shift(); begun !== undefined; begun = queue.shift()) {
-      results.push(await applyOne(deps, permitId, begun, observed, signal));
+      results.push(await applyOne(deps, { permitId, priority }, begun, observed, signal));
     }
   };
   await Promise.all(Array.from({ length: Math.min(PARALLEL_MAX, steps.length) }, work));
@@ -49,7 +50,7 @@ export async function applyWave(
 
 async function applyOne(
   deps: { driver: Driver; clock: Clock; vault: Vault },
-  permitId: string,
+  { permitId, priority }: Pick<Job, "permitId" | "priority">,
   begun: BegunStep,
   observed: Observed,
   signal: AbortSignal,
@@ -63,6 +64,7 @@ async function applyOne(
     const result = await deps.driver.apply(step.action, {
       permitId,
       signal,
+      priority,
       password: (key, rotate) => deps.vault.password(permitId, key, rotate),
       hostKey: (holder) => deps.vault.hostKey(permitId, holder),
     });

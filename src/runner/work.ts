@@ -2,7 +2,7 @@
 import type { Clock, Random } from "../core/clock.ts";
 import { judge } from "../core/doubt.ts";
 import type { Driver } from "../core/driver.ts";
-import { toFault } from "../core/fault.ts";
+import { type Fault, toFault } from "../core/fault.ts";
 import { type Job, takesOnly, URGENT_PRIORITY_MAX } from "../core/job.ts";
 import type { Observed } from "../core/observed.ts";
 import type { Permit, VolumeRecord } from "../core/permit.ts";
@@ -11,10 +11,12 @@ import { plan } from "../core/plan.ts";
 import { planRollback } from "../core/plan_taking.ts";
 import type { RetryLimits } from "../core/retry.ts";
 import type { Site } from "../core/site.ts";
+import type { Slot, Slots } from "../core/slots.ts";
 import type { Log } from "../log.ts";
 import type { Db } from "../store/db.ts";
 import type { SiteSigner } from "../store/site_key.ts";
 import type { Wanted } from "../store/job_transitions.ts";
+import { uncutOf } from "../store/uncut.ts";
 import { runAttempt } from "./attempt.ts";
 import type { Alarm } from "./breach.ts";
 import type { Bell } from "./bell.ts";
@@ -24,7 +26,7 @@ import type { AttemptDeps, AttemptEnd } from "./walk.ts";
 import { endedBy } from "./patience.ts";
 import { isFinal, settle } from "./settle.ts";
 import { sightingOf } from "./sighting.ts";
-import { awaitSlot, type Slot, type Slots } from "./slots.ts";
+import { awaitSlot } from "./slots.ts";
 import type { Vault } from "./vault.ts";
 
 /** What work on a job needs. */
@@ -71,7 +73,23 @@ export async function work(deps: WorkDeps, job: Job, slot: Slot, signal: AbortSi
   tell(log, end);
   await settleAtLast({ ...deps, log }, job, ledger, end, signal);
   deps.changed(job.permitId);
+  if (end.kind === "fault") await tellUncut({ ...deps, log }, job, end.fault);
   if (takesOnly(job)) deps.taken(job.permitId);
+}
+
+/** Loud: somebody may still get in who must not. */
+async function tellUncut(
+  { db, log }: WorkDeps,
+  { permitId }: Job,
+  { message, advice }: Fault,
+): Promise<void> {
+  const notCut = await uncutOf(db, permitId).catch((): string[] => []); // a store that fails is loud itself
+  if (notCut.length === 0) return;
+  log.error("access that must go could not be cut; it is tried again without end", {
+    notCut,
+    error: message,
+    advice,
+  });
 }
 
 function attemptDeps(deps: WorkDeps, job: Job, ledger: Ledger): AttemptDeps {

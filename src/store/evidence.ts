@@ -1,7 +1,7 @@
 /** evidence: what each proof of isolation tried and saw, per instance (DESIGN 8). */
 import { z } from "zod";
 import { Fault } from "../core/fault.ts";
-import type { IsolationEvidence } from "../core/isolation.ts";
+import type { IsolationEvidence } from "../core/evidence.ts";
 import { json } from "./columns.ts";
 import type { Reader, Tx } from "./db.ts";
 import { matching, numberCursor, type Page, pageLimit, type PageRequest, toPage } from "./page.ts";
@@ -9,7 +9,7 @@ import { matching, numberCursor, type Page, pageLimit, type PageRequest, toPage 
 /** Kubernetes keeps at most this much of a container's termination message; the table refuses more. */
 export const EVIDENCE_MAX_BYTES = 4096;
 
-/** One proof of one instance. */
+/** One proof of one instance: of a workspace, or of a consolidation, whose key is that of its uploads. */
 export interface Evidence {
   permitId: string;
   workspaceKey: string;
@@ -20,14 +20,14 @@ export interface Evidence {
 
 const control = z.strictObject({ at: z.string(), alive: z.array(z.string()), silent: z.array(z.string()) });
 const isolationEvidence: z.ZodType<IsolationEvidence> = z.strictObject({
-  method: z.enum(["gate", "probe"]),
+  method: z.enum(["gate", "probe", "task"]),
   pod: z.strictObject({ name: z.string(), uid: z.string(), node: z.string().nullable() }),
   targets: z.array(z.strictObject({ target: z.string(), outcome: z.string() })),
   rounds: z.number(),
   cleanRounds: z.number(),
   begunAt: z.string(),
   endedAt: z.string(),
-  control: z.strictObject({ before: control.nullable(), after: control }),
+  control: z.strictObject({ before: control.nullable(), after: control.nullable() }),
   policies: z.strictObject({ count: z.number(), hash: z.string() }),
 });
 

@@ -1,7 +1,7 @@
 /** A service on the lab in a folder of its own, for commands to talk to. */
 import { type App, startApp } from "../../src/app.ts";
 import { loadServiceSetup } from "../../src/cli/setup.ts";
-import { SILENT_LOG } from "../../src/log.ts";
+import { type Log, SILENT_LOG } from "../../src/log.ts";
 import { type CommandOptions, type CommandResult, wps } from "./capture.ts";
 
 /** Delays short enough for tests, long enough to be seen in between. */
@@ -36,9 +36,9 @@ export class TestSite {
   }
 
   /** Starts the service. */
-  async start(): Promise<void> {
+  async start(log: Log = SILENT_LOG): Promise<void> {
     const { config, phases } = await loadServiceSetup(this.config, {});
-    this.app = await startApp({ config, phases, log: SILENT_LOG });
+    this.app = await startApp({ config, phases, log });
   }
 
   /** Stops it, and keeps its database. */

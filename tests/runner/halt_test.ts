@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { JOB_PRIORITY } from "../../src/core/job.ts";
 import { PERMIT, type Stage, withStage } from "./stage.ts";
 
 async function inAnalysis(stage: Stage): Promise<void> {
@@ -21,6 +22,17 @@ Deno.test("halt: everything is cut, then stopped, and held until it is resumed",
     assert.equal((await stage.snapshot()).status, "RUNNING");
     assert.deepEqual(stage.truth().pods.map(({ leaves }) => leaves), [["proxy"], ["proxy"]]);
   });
+});
+
+Deno.test("halt: its looks go ahead of others' where calls to the platform queue", async () => {
+  await withStage(async (stage) => {
+    await inAnalysis(stage);
+    assert.ok(stage.driver.looks.every((priority) => priority === JOB_PRIORITY.reconcile));
+    const before = stage.driver.looks.length;
+    await stage.job((await stage.send("permit.halted")).jobId, "succeeded");
+    const looks = stage.driver.looks.slice(before);
+    assert.ok(looks.length > 0 && looks.every((priority) => priority === JOB_PRIORITY.halt), `${looks}`);
+  }, { withoutDrift: true });
 });
 
 Deno.test("halt: a start that was under way comes after the halt, and is refused", async () => {

@@ -33,6 +33,8 @@ export class StagedDriver implements Driver {
   readonly probed: string[] = [];
   /** How often each permit was observed. */
   readonly observed = new Map<string, number>();
+  /** With which priority was observed, in order. */
+  readonly looks: (number | undefined)[] = [];
   before: Before = () => {};
   /** Called when the platform has acknowledged; a Fault thrown loses the answer. */
   after: Before = () => {};
@@ -93,7 +95,8 @@ export class StagedDriver implements Driver {
   }
 
   /** See {@link Driver}. */
-  async observe(permitId: string, signal: AbortSignal): Promise<Observed> {
+  async observe(permitId: string, signal: AbortSignal, priority?: number): Promise<Observed> {
+    this.looks.push(priority);
     this.observed.set(permitId, (this.observed.get(permitId) ?? 0) + 1);
     await this.beforeObserve(permitId);
     return await this.#driver.observe(permitId, signal);

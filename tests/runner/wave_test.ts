@@ -54,7 +54,13 @@ async function run(
   };
   const vault: Vault = { password: () => Promise.resolve("secret"), hostKey: () => Promise.resolve("key") };
   const begun = steps.map((each, index) => ({ recordId: index, step: each }));
-  return await applyWave({ driver, clock: new FakeClock(), vault }, "p", begun, OBSERVED, never);
+  return await applyWave(
+    { driver, clock: new FakeClock(), vault },
+    { permitId: "p", priority: 10 },
+    begun,
+    OBSERVED,
+    never,
+  );
 }
 
 Deno.test("wave: a step whose condition does not hold never reaches the platform", async () => {
@@ -70,6 +76,15 @@ Deno.test("wave: a step whose condition does not hold never reaches the platform
     "invariant",
     "Cannot destroy-scope 1: Secret x: it is not ours",
   ]);
+});
+
+Deno.test("wave: each call says how urgent its job is", async () => {
+  const priorities: unknown[] = [];
+  await run([step(1), step(2)], (_action, { priority }) => {
+    priorities.push(priority);
+    return Promise.resolve({ detail: "done" });
+  });
+  assert.deepEqual(priorities, [10, 10]);
 });
 
 Deno.test("wave: steps go side by side, up to sixteen, and each ends for itself", async () => {

@@ -139,8 +139,12 @@ const PAIRS: Record<string, string> = {
        select 1 from audit where audit.job_id = steps.job_id and audit.target = steps.target
        and audit.action = 'step.' || steps.kind and audit.outcome = steps.outcome)`,
   "a proof without two canaries that were alive before and after":
-    `select id from evidence where (select count(*) from json_each(evidence, '$.control.after.alive') as later
+    `select id from evidence where json_extract(evidence, '$.method') <> 'task'
+       and (select count(*) from json_each(evidence, '$.control.after.alive') as later
        join json_each(evidence, '$.control.before.alive') as earlier on earlier.value = later.value) < 2`,
+  "a consolidation's proof without two canaries that were alive before": `select id from evidence
+     where json_extract(evidence, '$.method') = 'task'
+       and (select count(*) from json_each(evidence, '$.control.before.alive')) < 2`,
   "an open step of an ended job": `select steps.id as id from steps join jobs on jobs.id = steps.job_id
      where steps.outcome = 'running' and jobs.state not in ('queued', 'running')`,
   "two running jobs of one permit":

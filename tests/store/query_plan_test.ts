@@ -25,6 +25,7 @@ import {
 import { stepsOf } from "../../src/store/steps.ts";
 import { keepPasswords } from "../../src/store/secrets.ts";
 import { refusedUploads } from "../../src/store/refused_uploads.ts";
+import { listUncut, uncutOf } from "../../src/store/uncut.ts";
 import { listVolumes } from "../../src/store/volumes.ts";
 import { workspacesOf } from "../../src/store/workspaces.ts";
 import { withStore } from "./fixture.ts";
@@ -57,6 +58,8 @@ const STATEMENTS: [name: string, run: (db: Db) => Promise<unknown>][] = [
   ["listEvidence", (db) => listEvidence(db, { permitId: "p" }, PAGE)],
   ["listBreaches", (db) => listBreaches(db, "p")],
   ["haltOrders", (db) => haltOrders(db, "p")],
+  ["uncutOf", (db) => uncutOf(db, "p")],
+  ["listUncut", (db) => listUncut(db, 6)],
   ["provenInstances", (db) => provenInstances(db, "p")],
   ["workspacesOf", (db) => workspacesOf(db, "p")],
   ["keepPasswords", (db) => db.write((tx) => keepPasswords(tx, "p", ["research/a"]))],

@@ -11,14 +11,14 @@ const ControlView = z.object({
 
 /** One proof of one instance of a workspace. */
 export const EvidenceView = z.object({
-  /** The workspace's key. */
+  /** The workspace's key; of a consolidation that of its uploads. */
   workspace: z.string(),
   /** The instance's uid. */
   instance: z.string(),
   /** It is the instance that was last seen to run. */
   running: z.boolean(),
-  /** `gate`: by the instance itself, before anything was mounted. `probe`: the newest one beside it while it ran. */
-  method: z.enum(["gate", "probe"]),
+  /** `gate`: by the instance itself, before anything was mounted. `probe`: the newest one beside it while it ran. `task`: a consolidation's own. */
+  method: z.enum(["gate", "probe", "task"]),
   recordedAt: Instant,
   /** The pod that tried: the workspace's own, or the probe. */
   pod: z.object({ name: z.string(), uid: z.string(), node: z.string().nullable() }),
@@ -29,7 +29,7 @@ export const EvidenceView = z.object({
   cleanRounds: z.number().int(),
   begunAt: z.string(),
   endedAt: z.string(),
-  control: z.object({ before: ControlView.nullable(), after: ControlView }),
+  control: z.object({ before: ControlView.nullable(), after: ControlView.nullable() }),
   /** The policies in force: how many, and a hash of what they say. */
   policies: z.object({ count: z.number().int(), hash: z.string() }),
 }).openapi("Evidence");

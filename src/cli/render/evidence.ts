@@ -5,7 +5,7 @@ import type { Style } from "../style.ts";
 import { fields, table } from "../table.ts";
 import { ago, instantText } from "../time.ts";
 
-/** Each proof of the instances that run, whole; earlier instances on a line each. */
+/** Each proof of the instances that run and of consolidations, whole; earlier instances on a line each. */
 export function evidenceLines(
   permit: string,
   proofs: EvidenceView[],
@@ -13,14 +13,17 @@ export function evidenceLines(
 ): string[] {
   const nowMs = surroundings.nowMs();
   if (proofs.length === 0) {
-    return [`No proof of isolation is kept of ${permit}: only workspaces near sensitive data need one.`];
+    return [
+      `No proof of isolation is kept of ${permit}: only workspaces and consolidations near sensitive data need one.`,
+    ];
   }
-  const running = proofs.filter((proof) => proof.running);
-  const earlier = proofs.filter((proof) => !proof.running);
+  const isTask = ({ method }: EvidenceView): boolean => method === "task";
+  const whole = [...proofs.filter((proof) => proof.running), ...proofs.filter(isTask)];
+  const earlier = proofs.filter((proof) => !proof.running && !isTask(proof));
   return [
-    ...running.flatMap((proof, at) => [...(at === 0 ? [] : [""]), ...proofLines(style, proof, nowMs)]),
+    ...whole.flatMap((proof, at) => [...(at === 0 ? [] : [""]), ...proofLines(style, proof, nowMs)]),
     ...(earlier.length === 0 ? [] : [
-      ...(running.length === 0 ? [] : [""]),
+      ...(whole.length === 0 ? [] : [""]),
       style.bold("Earlier instances"),
       ...table(
         style,
@@ -34,9 +37,11 @@ export function evidenceLines(
 
 function proofLines(style: Style, proof: EvidenceView, nowMs: number): string[] {
   const { workspace, method, pod, endedAt, begunAt, rounds, cleanRounds, control, policies } = proof;
-  const how = method === "gate"
-    ? "by its own gate, before anything was mounted"
-    : "by a probe beside it while it runs, the newest";
+  const how = {
+    gate: "by its own gate, before anything was mounted",
+    probe: "by a probe beside it while it runs, the newest",
+    task: "consolidated, by the gate before it saw data",
+  }[method];
   const facts: [string, string][] = [
     ["proven", `${instantText(endedAt)} (${ago(endedAt, nowMs)}), begun ${instantText(begunAt)}`],
     ["pod", `${pod.name} ${style.dim(pod.uid)}${pod.node === null ? "" : ` on ${pod.node}`}`],
@@ -48,13 +53,18 @@ function proofLines(style: Style, proof: EvidenceView, nowMs: number): string[] 
     ...fields(facts, "  "),
     ...table(
       style,
-      ["TARGET", "FROM THE WORKSPACE", "CONTROL BEFORE", "CONTROL AFTER"],
+      [
+        "TARGET",
+        method === "task" ? "FROM THE CONSOLIDATION" : "FROM THE WORKSPACE",
+        "CONTROL BEFORE",
+        "CONTROL AFTER",
+      ],
       targetRows(style, proof),
       "  ",
     ),
     style.dim(
       `  control asked ${control.before === null ? "not" : instantText(control.before.at)} before, ` +
-        `${instantText(control.after.at)} after`,
+        `${control.after === null ? "not" : instantText(control.after.at)} after`,
     ),
   ];
 }

@@ -1,6 +1,7 @@
 /** The verbs of the Kubernetes API that WPS uses, typed, over {@link Transport}. */
+import { JOB_PRIORITY } from "../../core/job.ts";
 import { asked, asMetadata, asStored, isAbsent } from "./answers.ts";
-import { type Listed, type ListQuery, readPages, selectors } from "./lists.ts";
+import { type Listed, type ListQuery, readPages, selectors, type Send } from "./lists.ts";
 import type { ApiRequest, Transport } from "./transport.ts";
 import {
   type Manifest,
@@ -32,7 +33,16 @@ const METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.
 
 /** The verbs. Each throws a Fault; `get` and `remove` take absence for an answer. */
 export class Client {
-  constructor(private readonly transport: Transport) {}
+  /** `priority`: of the job that asks; where requests queue, the lower goes ahead. */
+  constructor(
+    private readonly transport: Transport,
+    private readonly priority: number = JOB_PRIORITY.reconcile,
+  ) {}
+
+  /** The same client for a job of this priority. */
+  at(priority: number): Client {
+    return new Client(this.transport, priority);
+  }
 
   /** The object as it is now (a quorum read), or null. */
   async get<R extends Resource>(resource: R, place: Place, signal: AbortSignal): Promise<Stored<R> | null> {
@@ -48,7 +58,7 @@ export class Client {
 
   /** All objects as they are now, read page by page. */
   async list<R extends Resource>(resource: R, query: ListQuery, signal: AbortSignal): Promise<Stored<R>[]> {
-    const { items } = await readPages(this.transport, resource, query, undefined, signal);
+    const { items } = await readPages(this.#sending, resource, query, undefined, signal);
     return items.map((item) => asStored<R>(item));
   }
 
@@ -59,7 +69,7 @@ export class Client {
     signal: AbortSignal,
   ): Promise<Listed<MetadataOnly>> {
     const { items, resourceVersion } = await readPages(
-      this.transport,
+      this.#sending,
       resource,
       query,
       METADATA_LIST,
@@ -85,7 +95,7 @@ export class Client {
   ): Promise<Stored<R>> {
     const { name, namespace } = manifest.metadata;
     const { apiVersion, kind } = RESOURCES[resource];
-    const answer = await this.transport.send({
+    const answer = await this.#send({
       method: "PUT",
       path: pathOf(resource, { name, namespace }),
       query: { fieldManager: FIELD_MANAGER },
@@ -107,7 +117,7 @@ export class Client {
     patch: MergePatch<Wire<Models[R]>>,
     signal: AbortSignal,
   ): Promise<Stored<R>> {
-    const answer = await this.transport.send({
+    const answer = await this.#send({
       method: "PATCH",
       path: pathOf(resource, place),
       query: { fieldManager: FIELD_MANAGER },
@@ -139,7 +149,7 @@ export class Client {
       asked: asked("delete", resource, place),
     };
     try {
-      await this.transport.send(request, signal);
+      await this.#send(request, signal);
       return true;
     } catch (thrown) {
       if (isAbsent(thrown)) return false;
@@ -150,7 +160,7 @@ export class Client {
   /** A virtual object (an access review): sent, answered, kept nowhere. */
   async review(path: string, body: unknown, signal: AbortSignal): Promise<unknown> {
     const target = path.slice(path.lastIndexOf("/") + 1);
-    return await this.transport.send({
+    return await this.#send({
       method: "POST",
       path,
       body,
@@ -160,7 +170,7 @@ export class Client {
 
   /** A path that is no object, e.g. "/version". */
   async raw(path: string, signal: AbortSignal): Promise<unknown> {
-    return await this.transport.send({
+    return await this.#send({
       method: "GET",
       path,
       asked: { verb: "get", resource: "", target: path, secret: false },
@@ -188,6 +198,13 @@ export class Client {
     }, signal);
   }
 
+  /** For who sends on this client's behalf. */
+  readonly #sending: Send = (request, signal) => this.#send(request, signal);
+
+  #send(request: ApiRequest, signal: AbortSignal): Promise<unknown> {
+    return this.transport.send(request, this.priority, signal);
+  }
+
   async #sendApply<R extends Resource>(
     resource: R,
     manifest: Manifest<R>,
@@ -196,7 +213,7 @@ export class Client {
   ): Promise<unknown> {
     const { name, namespace } = manifest.metadata;
     const { apiVersion, kind } = RESOURCES[resource];
-    return await this.transport.send({
+    return await this.#send({
       method: "PATCH",
       path: pathOf(resource, { name, namespace }),
       query: { fieldManager: FIELD_MANAGER, force: "true", ...query },
@@ -213,7 +230,7 @@ export class Client {
     signal: AbortSignal,
   ): Promise<unknown | null> {
     try {
-      return await this.transport.send({
+      return await this.#send({
         method: "GET",
         path: pathOf(resource, place),
         accept,

@@ -1,7 +1,8 @@
 /** One time that a control pod tries the canaries, from the namespace that it needs to the pod's end. */
 import { type Clock, type Random, toInstant } from "../../core/clock.ts";
 import { Fault } from "../../core/fault.ts";
-import { CANARIES_FRESH_MS, type ControlEvidence } from "../../core/isolation.ts";
+import type { ControlEvidence } from "../../core/evidence.ts";
+import { CANARIES_FRESH_MS } from "../../core/isolation.ts";
 import type { Client } from "./client.ts";
 import { ensureCanaries, type ListenerParts } from "./listener.ts";
 import { newestControl, sweepControls } from "./control_pods.ts";

@@ -75,11 +75,11 @@ export class KubernetesDriver implements Driver {
   }
 
   /** Everything of one permit, in waves of parallel quorum reads. */
-  async observe(permitId: string, signal: AbortSignal): Promise<Observed> {
+  async observe(permitId: string, signal: AbortSignal, priority?: number): Promise<Observed> {
     const wish = { permitId, atMs: this.surroundings.clock.now(), stood: this.#standing.has(permitId) };
     const [traits, snapshot] = await Promise.all([
       this.#facts.traits(),
-      readSnapshot(this.#client, wish, signal),
+      readSnapshot(this.#clientAt(priority), wish, signal),
     ]);
     if (snapshot.namespace === null) this.#standing.delete(permitId);
     else this.#standing.add(permitId);
@@ -178,8 +178,12 @@ export class KubernetesDriver implements Driver {
     await this.#transport.close();
   }
 
-  #writing({ permitId, signal }: ProbeContext): Writing {
-    return { client: this.#client, permitId, signal, clock: this.surroundings.clock };
+  #writing({ permitId, signal, priority }: ProbeContext): Writing {
+    return { client: this.#clientAt(priority), permitId, signal, clock: this.surroundings.clock };
+  }
+
+  #clientAt(priority: number | undefined): Client {
+    return priority === undefined ? this.#client : this.#client.at(priority);
   }
 
   async #probeParts(): Promise<ProbeParts> {

@@ -1,6 +1,7 @@
 /** A proof of isolation from its parts: what was tried, and which canaries speak for it (DESIGN 8). */
 import { toInstant } from "../../core/clock.ts";
-import { CANARIES_ALIVE_MIN, type ControlEvidence, type IsolationEvidence } from "../../core/isolation.ts";
+import type { ControlEvidence, IsolationEvidence } from "../../core/evidence.ts";
+import { CANARIES_ALIVE_MIN } from "../../core/isolation.ts";
 import { fingerprint } from "../../core/sha256.ts";
 import { z } from "zod";
 import { type GateReport, REACHED } from "./report.ts";
@@ -35,7 +36,7 @@ export interface ProofParts {
   instance: { name: string; uid: string };
   report: GateReport;
   before: ControlEvidence | null;
-  after: ControlEvidence;
+  after: ControlEvidence | null;
   policies: Stored<"networkpolicies">[];
 }
 
@@ -65,11 +66,8 @@ const LISTED_MAX = 128;
 function shorten(evidence: IsolationEvidence, most: number): IsolationEvidence {
   const list = (texts: string[]): string[] =>
     texts.length <= most ? texts : [...texts.slice(0, most), `${texts.length - most} more`];
-  const control = (found: ControlEvidence): ControlEvidence => ({
-    at: found.at,
-    alive: list(found.alive),
-    silent: list(found.silent),
-  });
+  const control = (found: ControlEvidence | null): ControlEvidence | null =>
+    found && { at: found.at, alive: list(found.alive), silent: list(found.silent) };
   // What was reached comes first: it must not be cut off.
   const targets = [...evidence.targets].sort((a, b) =>
     Number(b.outcome === REACHED) - Number(a.outcome === REACHED)
@@ -80,7 +78,7 @@ function shorten(evidence: IsolationEvidence, most: number): IsolationEvidence {
     targets: targets.length <= most
       ? targets
       : [...targets.slice(0, most), { target: `${targets.length - most} more`, outcome: "not listed" }],
-    control: { before: before === null ? null : control(before), after: control(after) },
+    control: { before: control(before), after: control(after) },
   };
 }
 

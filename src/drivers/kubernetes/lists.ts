@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import { Fault } from "../../core/fault.ts";
 import { asked, checked, listSchema } from "./answers.ts";
-import type { ApiRequest, Transport } from "./transport.ts";
+import type { ApiRequest } from "./transport.ts";
 import { pathOf, type Resource } from "./wire.ts";
 
 /** A page keeps the API server's answer to a few megabytes; client-go's default, too. */
@@ -23,9 +23,12 @@ export interface Listed<T> {
   resourceVersion: string;
 }
 
+/** How a request is sent; the answer is parsed JSON. */
+export type Send = (request: ApiRequest, signal: AbortSignal) => Promise<unknown>;
+
 /** One list in pages. A page whose continuation expired (410) begins the list anew, once. */
 export async function readPages(
-  transport: Transport,
+  send: Send,
   resource: Resource,
   query: ListQuery,
   accept: string | undefined,
@@ -49,10 +52,10 @@ export async function readPages(
     };
     let list: z.infer<typeof listSchema>;
     try {
-      list = checked(listSchema, await transport.send(request, signal), what);
+      list = checked(listSchema, await send(request, signal), what);
     } catch (thrown) {
       const isExpired = thrown instanceof Fault && thrown.reason === "conflict" && page > 0;
-      if (isExpired && mayRestart) return await readPages(transport, resource, query, accept, signal, false);
+      if (isExpired && mayRestart) return await readPages(send, resource, query, accept, signal, false);
       throw thrown;
     }
     items.push(...list.items);

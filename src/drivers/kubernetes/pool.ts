@@ -1,4 +1,5 @@
 /** The connections to one API server under one set of credentials. */
+import type { Lane } from "../../core/slots.ts";
 import { type AccessSurroundings, BearerToken } from "./access.ts";
 import type { ClusterAccess } from "./kubeconfig.ts";
 
@@ -8,6 +9,8 @@ export class Pool {
   readonly #clients: Deno.HttpClient[];
   /** Watches never queue behind a burst of requests, nor requests behind watches. */
   readonly #watchClient: Deno.HttpClient;
+  /** Nor does a cut queue behind anything within a connection. */
+  readonly #urgentClient: Deno.HttpClient;
   #turn = 0;
   #users = 0;
   #isRetired = false;
@@ -23,6 +26,7 @@ export class Pool {
     };
     this.#clients = Array.from({ length: connections }, makeClient);
     this.#watchClient = makeClient();
+    this.#urgentClient = makeClient();
   }
 
   /** Whether its connections are closed. */
@@ -30,10 +34,11 @@ export class Pool {
     return this.#isClosed;
   }
 
-  /** The client whose turn it is, or the one for watches. */
-  client(isWatch: boolean): Deno.HttpClient {
-    const next = isWatch ? undefined : this.#clients[this.#turn++ % this.#clients.length];
-    return next ?? this.#watchClient;
+  /** The client whose turn it is, or the one for watches, or that of the urgent lane. */
+  client(use: Lane | "watch"): Deno.HttpClient {
+    if (use === "watch") return this.#watchClient;
+    const next = use === "urgent" ? undefined : this.#clients[this.#turn++ % this.#clients.length];
+    return next ?? this.#urgentClient;
   }
 
   /** Keeps it open until the function that is returned was called; calling that twice is harmless. */
@@ -58,7 +63,7 @@ export class Pool {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    for (const client of [...this.#clients, this.#watchClient]) client.close();
+    for (const client of [...this.#clients, this.#watchClient, this.#urgentClient]) client.close();
   }
 
   #closeUnused(): void {

@@ -56,6 +56,11 @@ export const kubernetesSettings = section({
   requestTimeoutMs: count(500, 120_000).default(10_000),
   /** HTTP/2 connections for requests; watches have one of their own. */
   connections: count(1, 16).default(4),
+  /**
+   * Requests under way at once, watches and what only takes access away not counted. 24 permits at work ask for 300 at
+   * once, more than an API server's fairness lets through of one user by default: what is urgent would queue there.
+   */
+  parallelRequests: count(4, 512).default(32),
 }).check((context) => {
   const { kubeconfig, inCluster } = context.value;
   if ((kubeconfig === undefined) === inCluster) return;

@@ -1,5 +1,6 @@
-/** Requests to one API server over native fetch: pooled HTTP/2, bounded in time and size, credentials renewed. */
+/** Requests to one API server over native fetch: pooled HTTP/2, bounded in time, size and number, credentials renewed. */
 import type { Fault } from "../../core/fault.ts";
+import type { Lane } from "../../core/slots.ts";
 import { type AccessSurroundings, readAccess } from "./access.ts";
 import { chunksOf } from "./chunks.ts";
 import {
@@ -13,6 +14,7 @@ import {
 import { type Answer, readAnswer } from "./status.ts";
 import { Pool } from "./pool.ts";
 import type { KubernetesSettings } from "./settings.ts";
+import { insist, Turns } from "./turns.ts";
 
 /** etcd refuses larger requests (its --max-request-bytes default, 1.5 MiB). */
 const REQUEST_MAX_BYTES = 1_500_000;
@@ -34,35 +36,42 @@ export interface ApiRequest {
 export interface TransportOptions {
   settings: Pick<
     KubernetesSettings,
-    "kubeconfig" | "inCluster" | "context" | "requestTimeoutMs" | "connections"
+    "kubeconfig" | "inCluster" | "context" | "requestTimeoutMs" | "connections" | "parallelRequests"
   >;
   surroundings: AccessSurroundings;
 }
 
-/** The way to one API server. */
+/** The way to one API server. Where requests queue, those of more urgent jobs (lower `priority`) go ahead. */
 export class Transport {
+  readonly #turns: Turns;
   #pool: Promise<Pool> | null = null;
   /** Pools whose credentials were replaced, as long as somebody uses them. */
   readonly #retired = new Set<Pool>();
   /** Whoever is refused meanwhile waits for the same renewal. */
   #renewal: { of: Pool; to: Promise<Pool> } | null = null;
 
-  constructor(private readonly options: TransportOptions) {}
+  constructor(private readonly options: TransportOptions) {
+    this.#turns = new Turns(options.settings.parallelRequests);
+  }
 
-  /** Sends and reads the whole answer, parsed as JSON. Every failure leaves as a Fault. */
-  async send(request: ApiRequest, signal: AbortSignal): Promise<unknown> {
-    const { requestTimeoutMs } = this.options.settings;
+  /**
+   * Sends and reads the whole answer, parsed as JSON. Every failure leaves as a Fault. The time for an answer counts
+   * from here, also while the request queues behind others. What only takes access away is sent again at once where the
+   * server did not do its part, a few times.
+   */
+  async send(request: ApiRequest, priority: number, signal: AbortSignal): Promise<unknown> {
+    const { settings: { requestTimeoutMs }, surroundings: { clock } } = this.options;
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(), requestTimeoutMs);
+    const both = AbortSignal.any([signal, timeout.signal]);
+    const once = (): Promise<unknown> =>
+      this.#inTurn(request, priority, both).catch((thrown) => {
+        throw timeout.signal.aborted ? faultOfTimeout(request.asked, requestTimeoutMs) : thrown;
+      });
     try {
-      const both = AbortSignal.any([signal, timeout.signal]);
-      const { response, text } = await this.#exchange(request, both);
-      if (response.ok) return parseBody(request.asked, text);
-      throw faultOfAnswer(request.asked, this.#answer(response, text));
+      return await insist({ clock, priority, signal: both }, once);
     } catch (thrown) {
-      if (signal.aborted) throw faultOfAbort(request.asked);
-      if (timeout.signal.aborted) throw faultOfTimeout(request.asked, requestTimeoutMs);
-      throw thrown;
+      throw signal.aborted ? faultOfAbort(request.asked) : thrown;
     } finally {
       clearTimeout(timer);
     }
@@ -74,7 +83,7 @@ export class Transport {
     const release = (): void => uses.forEach((end) => end());
     signal.addEventListener("abort", release, { once: true });
     try {
-      const response = await this.#fetch(request, signal, uses, true);
+      const response = await this.#fetch(request, signal, uses, "watch");
       if (signal.aborted) release();
       if (response.ok && response.body !== null) return response.body;
       const text = await readBounded(response, signal);
@@ -100,15 +109,30 @@ export class Transport {
     return readAnswer(response.status, text, response.headers.get("retry-after"));
   }
 
+  async #inTurn(request: ApiRequest, priority: number, signal: AbortSignal): Promise<unknown> {
+    const slot = await this.#turns.take(priority, signal);
+    try {
+      const { response, text } = await this.#exchange(request, slot.lane, signal);
+      if (response.ok) return parseBody(request.asked, text);
+      throw faultOfAnswer(request.asked, this.#answer(response, text));
+    } finally {
+      slot.release();
+    }
+  }
+
   /**
    * One exchange. A connection that broke while nobody used it is found out by the next request, once per client of the
    * pool; every request of ours may be repeated (a creation then meets itself as a conflict), so it is, at once.
    */
-  async #exchange(request: ApiRequest, signal: AbortSignal): Promise<{ response: Response; text: string }> {
+  async #exchange(
+    request: ApiRequest,
+    lane: Lane,
+    signal: AbortSignal,
+  ): Promise<{ response: Response; text: string }> {
     for (let left = this.options.settings.connections;; left--) {
       const uses: (() => void)[] = [];
       try {
-        const response = await this.#fetch(request, signal, uses);
+        const response = await this.#fetch(request, signal, uses, lane);
         return { response, text: await readBounded(response, signal) };
       } catch (thrown) {
         if (isFault(thrown)) throw thrown;
@@ -127,17 +151,17 @@ export class Transport {
     request: ApiRequest,
     signal: AbortSignal,
     uses: (() => void)[],
-    isWatch = false,
+    use: Lane | "watch",
   ): Promise<Response> {
     const pool = await this.#connected();
     uses.push(pool.use());
-    const [response, distrust] = await this.#tried(pool, request, signal, isWatch);
+    const [response, distrust] = await this.#tried(pool, request, signal, use);
     if (distrust === null && response.status !== 401) return response;
     await response?.body?.cancel();
     const renewed = await this.#renew(pool);
     if (distrust !== null && renewed === pool) throw faultOfConnection(request.asked, distrust);
     uses.push(renewed.use());
-    const [again, distrustAgain] = await this.#tried(renewed, request, signal, isWatch);
+    const [again, distrustAgain] = await this.#tried(renewed, request, signal, use);
     if (distrustAgain !== null) throw faultOfConnection(request.asked, distrustAgain);
     return again;
   }
@@ -147,17 +171,22 @@ export class Transport {
     pool: Pool,
     request: ApiRequest,
     signal: AbortSignal,
-    isWatch: boolean,
+    use: Lane | "watch",
   ): Promise<[Response, null] | [null, Error]> {
     try {
-      return [await this.#once(pool, request, signal, isWatch), null];
+      return [await this.#once(pool, request, signal, use), null];
     } catch (thrown) {
       if (!isDistrust(thrown)) throw thrown;
       return [null, thrown];
     }
   }
 
-  async #once(pool: Pool, request: ApiRequest, signal: AbortSignal, isWatch: boolean): Promise<Response> {
+  async #once(
+    pool: Pool,
+    request: ApiRequest,
+    signal: AbortSignal,
+    use: Lane | "watch",
+  ): Promise<Response> {
     const url = new URL(pool.access.server + request.path);
     for (const [key, value] of Object.entries(request.query ?? {})) url.searchParams.set(key, value);
     const headers = new Headers({ accept: request.accept ?? "application/json", "user-agent": "wps" });
@@ -167,7 +196,7 @@ export class Transport {
       method: request.method,
       headers,
       signal,
-      client: pool.client(isWatch),
+      client: pool.client(use),
     };
     if (request.body !== undefined) {
       headers.set("content-type", request.contentType ?? "application/json");

@@ -2,7 +2,8 @@
 import { toInstant } from "../../core/clock.ts";
 import type { ApplyResult, Probe } from "../../core/driver.ts";
 import { Fault } from "../../core/fault.ts";
-import { CANARIES_ALIVE_MIN, type ControlEvidence, type IsolationEvidence } from "../../core/isolation.ts";
+import type { ControlEvidence, IsolationEvidence } from "../../core/evidence.ts";
+import { CANARIES_ALIVE_MIN } from "../../core/isolation.ts";
 import { permitName, workspaceName } from "../../core/names.ts";
 import { fingerprint } from "../../core/sha256.ts";
 import type { Action } from "../../core/step.ts";
@@ -130,7 +131,8 @@ function livePod(
   return { scope, pod };
 }
 
-function evidenceOf(
+/** What the packets of a pod found, as evidence without who says so. */
+export function evidenceOf(
   scope: LabScope,
   pod: LabPod,
   { rounds, cleanRounds, begunAtMs, endedAtMs }: {
@@ -156,6 +158,7 @@ function evidenceOf(
   };
 }
 
-function inWords({ atMs, alive, silent }: LabControl): ControlEvidence {
+/** The control pod's answer as evidence. */
+export function inWords({ atMs, alive, silent }: LabControl): ControlEvidence {
   return { at: toInstant(atMs), alive, silent };
 }

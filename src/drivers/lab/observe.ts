@@ -12,6 +12,7 @@ import type {
   Trouble,
 } from "../../core/observed.ts";
 import { portOf, specHash } from "../../core/workspace.ts";
+import { evidenceOf, inWords } from "./apply_proof.ts";
 import { DEFAULT_DENY } from "./network.ts";
 import type { LabPod, LabScope } from "./objects.ts";
 import { observeObjects } from "./observe_objects.ts";
@@ -163,9 +164,28 @@ function observeTasks(scope: LabScope): ObservedTask[] {
     message: task.message,
     refused: task.refused,
     pods: Object.values(scope.pods).filter(({ belongs }) => belongs.uid === task.uid).map(({ name }) => name),
+    proof: proofOfTask(scope, task.uid),
     terminating: task.deletedAtMs === null ? null : `job ${task.name} is being deleted: its pods are ending`,
     seen: seenOf(task),
   }));
+}
+
+/** What the gate saw that its pod has passed. */
+function proofOfTask(scope: LabScope, uid: string): ObservedTask["proof"] {
+  const passed = Object.values(scope.pods).find(({ belongs, gate }) => belongs.uid === uid && gate.passed);
+  if (passed === undefined) return null;
+  const { gate: { rounds, cleanRounds, begunAtMs, endedAtMs }, template: { control } } = passed;
+  const found = evidenceOf(scope, passed, {
+    rounds,
+    cleanRounds,
+    begunAtMs,
+    endedAtMs: endedAtMs ?? begunAtMs,
+  });
+  return {
+    ...found,
+    method: "task",
+    control: { before: control === null ? null : inWords(control), after: null },
+  };
 }
 
 function troubleOfTask({ pods }: LabScope, uid: string): ObservedTask["trouble"] {

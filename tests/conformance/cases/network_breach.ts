@@ -92,7 +92,9 @@ export const BREACH_CASES: readonly DriverCase[] = [
         evidence.targets.filter(({ outcome }) => outcome !== "reached").map((t) => t.target),
       );
       const { before, after } = evidence.control;
-      const proving = after.alive.filter((target) => failed.has(target) && before?.alive.includes(target));
+      const proving = (after?.alive ?? []).filter((target) =>
+        failed.has(target) && before?.alive.includes(target)
+      );
       assert.ok(proving.length >= 2, `live canaries that it failed to reach: ${JSON.stringify(evidence)}`);
     },
   },

@@ -27,6 +27,7 @@ export interface DoubleOptions {
   user?: string | (() => string);
   files?: Record<string, () => string>;
   timeoutMs?: number;
+  parallelRequests?: number;
   clock?: Clock;
 }
 
@@ -62,6 +63,7 @@ export function clientOf(url: string, options: DoubleOptions = {}): { client: Cl
     user = "{ token: t }",
     files = {},
     timeoutMs = 2_000,
+    parallelRequests = 32,
     clock = { now: () => 0, sleep: () => Promise.resolve() },
   } = options;
   const kubeconfig = (): string => `
@@ -73,6 +75,7 @@ current-context: x
   const settings = {
     ...kubernetesSettings.parse({ kubeconfig: KUBECONFIG, connections: 2 }),
     requestTimeoutMs: timeoutMs,
+    parallelRequests,
   };
   const readText = (path: string): Promise<string> => {
     if (path === KUBECONFIG) return Promise.resolve(kubeconfig());

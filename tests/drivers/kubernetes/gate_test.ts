@@ -311,7 +311,7 @@ Deno.test("evidenceOf: at most 4096 bytes whatever was tried, what was reached f
   assert.ok(new TextEncoder().encode(JSON.stringify(cut)).length <= 4096);
   assert.equal(cut.targets[0]?.outcome, "reached");
   assert.match(cut.targets.at(-1)?.target ?? "", /^\d+ more$/);
-  const listed = cut.control.after.alive;
+  const listed = cut.control.after?.alive ?? [];
   assert.equal(listed.length - 1 + Number.parseInt(listed.at(-1) ?? "", 10), 80);
   const whole = evidenceOf({ ...parts, report: CLEAN, before: CONTROL, after: CONTROL });
   assert.deepEqual(whole.targets.map(({ target }) => target), CLEAN.targets.map(([target]) => target));

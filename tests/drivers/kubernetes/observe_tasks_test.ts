@@ -131,6 +131,39 @@ for (const { why, jobs = [job()], pods, ...expected } of GATES) {
   }
 }
 
+const CLEAN = JSON.stringify({
+  v: 1,
+  mode: "gate",
+  result: "clean",
+  rounds: 4,
+  clean: 3,
+  begun: 1795341604,
+  ended: 1795341612,
+  targets: [["tcp 192.0.2.10:443", "timed out"]],
+});
+const PASSED = { phase: "Succeeded", ...gateIn({ terminated: { exitCode: 0, message: CLEAN } }) };
+
+Deno.test("tasksOf: what the gate saw that its newest pod passed, with the control's answer that it relied on", () => {
+  const proof = (...pods: Pod[]): ObservedTask["proof"] =>
+    tasksOf(snapshot({ jobs: [job()], pods }))[0]?.proof;
+  assert.equal(proof(), null);
+  assert.equal(
+    proof(pod(1, LEFT), pod(2, IN_GATE)),
+    null,
+    "a gate that failed, or has not ended, shows nothing",
+  );
+  const found = proof(pod(1, PASSED), pod(3, IN_GATE), pod(2, LEFT));
+  assert.deepEqual([found?.method, found?.pod.name, found?.pod.uid], [
+    "task",
+    `${NAME}-1`,
+    pod(1, PASSED).metadata.uid,
+  ]);
+  assert.deepEqual(found?.targets, [{ target: "tcp 192.0.2.10:443", outcome: "timed out" }]);
+  assert.deepEqual([found?.rounds, found?.cleanRounds], [4, 3]);
+  assert.deepEqual(found?.control, { before: GATE.control, after: null });
+  assert.equal(proof(pod(1, PASSED, withoutGate)), null, "its gate was altered");
+});
+
 const NOTE = "spe.wps/gate-hash";
 const withoutGate: Change = (spec) => delete spec.initContainers;
 const neverGated: Change = (spec, annotations) => {

@@ -20,6 +20,7 @@ Deno.test("kubernetesSettings: a kubeconfig alone is enough", () => {
     secretsRole: "wps-permit-secrets",
     requestTimeoutMs: 10_000,
     connections: 4,
+    parallelRequests: 32,
   });
 });
 

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { Fault } from "../../../src/core/fault.ts";
+import { JOB_PRIORITY } from "../../../src/core/job.ts";
+import type { Client } from "../../../src/drivers/kubernetes/client.ts";
 import { Pool } from "../../../src/drivers/kubernetes/pool.ts";
+import { URGENT_REQUESTS, URGENT_TRIES } from "../../../src/drivers/kubernetes/turns.ts";
+import { MACHINE_CLOCK } from "../../../src/machine.ts";
 import { until } from "../../services/until.ts";
 import { clientOf, startDouble, status, stored } from "./double.ts";
 
@@ -122,6 +126,121 @@ Deno.test("Transport: no answer in time is a timeout; the write may have been do
   const fault = await faultOf(server.client.get("pods", PLACE, signal));
   assert.deepEqual([fault.disposition, fault.reason], ["retry", "timeout"]);
   held.resolve(new Response());
+});
+
+Deno.test("Transport: what cuts access goes ahead of all requests that queue, and of those under way", async () => {
+  const held = Promise.withResolvers<void>();
+  await using server = startDouble(async ({ url }) => {
+    if (!url.includes("cut")) await held.promise;
+    return Response.json(stored("Pod", "b"));
+  }, { parallelRequests: 2 });
+  const ask = (client: Client, name: string): Promise<unknown> =>
+    client.get("pods", { ...PLACE, name }, signal);
+  const names = (): string[] => server.requests.map(({ url }) => url.slice(url.lastIndexOf("/") + 1));
+  const reconcile = server.client.at(JOB_PRIORITY.reconcile);
+  const others = Array.from({ length: 6 }, (_, index) => ask(reconcile, `other-${index}`));
+  await until("as many as may are under way", () => server.requests.length === 2);
+  await ask(server.client.at(JOB_PRIORITY.halt), "cut");
+  assert.deepEqual(names(), ["other-0", "other-1", "cut"]);
+  held.resolve();
+  await Promise.all(others);
+  assert.equal(names().length, 7);
+});
+
+Deno.test("Transport: urgent requests that find their own lane full come before all others, by urgency", async () => {
+  const [first, others] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await using server = startDouble(async ({ url }) => {
+    if (url.includes("held")) await (url.endsWith("held-0") ? first : others).promise;
+    return Response.json(stored("Pod", "b"));
+  }, { parallelRequests: 1 });
+  const ask = (priority: number, name: string): Promise<unknown> =>
+    server.client.at(priority).get("pods", { ...PLACE, name }, signal);
+  const under = [50, ...Array(URGENT_REQUESTS).fill(20)].map((priority, i) => ask(priority, `held-${i}`));
+  await until("all lanes are full", () => server.requests.length === 1 + URGENT_REQUESTS);
+  const queued = [ask(90, "drift"), ask(50, "reconcile"), ask(10, "delete"), ask(0, "halt")];
+  first.resolve(); // one place: they go through it one after the other
+  await Promise.all(queued);
+  const order = server.requests.map(({ url }) => url.slice(url.lastIndexOf("/") + 1)).slice(under.length);
+  assert.deepEqual(order, ["halt", "delete", "reconcile", "drift"]);
+  others.resolve();
+  await Promise.all(under);
+});
+
+Deno.test("Transport: who is told to stop waiting for others' requests goes at once, and loses no place", async () => {
+  const held = Promise.withResolvers<void>();
+  await using server = startDouble(async ({ url }) => {
+    if (url.includes("slow")) await held.promise;
+    return Response.json(stored("Pod", "b"));
+  }, { parallelRequests: 1 });
+  const slow = server.client.get("pods", { ...PLACE, name: "slow" }, signal);
+  await until("it is under way", () => server.requests.length === 1);
+  const stop = new AbortController();
+  const told = faultOf(server.client.get("pods", PLACE, stop.signal));
+  stop.abort();
+  assert.equal((await told).reason, "cancelled");
+  held.resolve();
+  await slow;
+  assert.equal((await server.client.get("pods", PLACE, signal))?.metadata.name, "b");
+});
+
+Deno.test("Transport: the time for an answer counts from the asking, also behind others", async () => {
+  const held = Promise.withResolvers<void>();
+  await using server = startDouble(async () => {
+    await held.promise;
+    return Response.json(stored("Pod", "b"));
+  }, { parallelRequests: 1, timeoutMs: 50 });
+  const asked = Array.from({ length: 20 }, () => faultOf(server.client.get("pods", PLACE, signal)));
+  const begin = performance.now();
+  assert.deepEqual(new Set((await Promise.all(asked)).map(({ reason }) => reason)), new Set(["timeout"]));
+  assert.ok(performance.now() - begin < 500, "side by side, not one after the other");
+  held.resolve();
+});
+
+Deno.test("Transport: while half of all calls fail, what cuts access is asked again at once; the rest takes its turn", async () => {
+  const seen: string[] = [];
+  await using server = startDouble(({ url }) => {
+    const name = url.slice(url.lastIndexOf("/") + 1);
+    seen.push(name);
+    const isRefused = seen.filter((other) => other === name).length % 4 !== 0;
+    return isRefused ? status(503, "ServiceUnavailable", "etcd is away") : Response.json(stored("Pod", name));
+  });
+  const ask = (priority: number, name: string): Promise<unknown> =>
+    server.client.at(priority).get("pods", { ...PLACE, name }, signal);
+  await ask(JOB_PRIORITY.halt, "halt");
+  assert.deepEqual(seen, Array(4).fill("halt"));
+  assert.equal((await faultOf(ask(JOB_PRIORITY.reconcile, "reconcile"))).reason, "unavailable");
+  assert.deepEqual(seen.slice(4), ["reconcile"], "one attempt more or less: its job comes back later");
+});
+
+const AGAIN: readonly { when: string; code: number; reason: string; asked: number }[] = [
+  {
+    when: "a server that stays away is not asked for ever",
+    code: 500,
+    reason: "unavailable",
+    asked: URGENT_TRIES,
+  },
+  { when: "a conflict needs another look, not another call", code: 409, reason: "conflict", asked: 1 },
+  { when: "what is denied stays denied", code: 403, reason: "denied", asked: 1 },
+];
+for (const { when, code, reason, asked } of AGAIN) {
+  Deno.test(`Transport: ${when}`, async () => {
+    await using server = startDouble(() => status(code, "No", "no"));
+    const halting = server.client.at(JOB_PRIORITY.halt);
+    assert.equal((await faultOf(halting.get("pods", PLACE, signal))).reason, reason);
+    assert.equal(server.requests.length, asked);
+  });
+}
+
+Deno.test("Transport: asking again ends with the time for an answer", async () => {
+  await using server = startDouble(() => status(503, "No", "no"), { timeoutMs: 100, clock: MACHINE_CLOCK });
+  const begin = performance.now();
+  const fault = await faultOf(server.client.at(JOB_PRIORITY.halt).get("pods", PLACE, signal));
+  assert.deepEqual(
+    [fault.disposition, fault.reason],
+    ["retry", "unavailable"],
+    "why, not that time was over",
+  );
+  assert.ok(performance.now() - begin < 1_000);
 });
 
 Deno.test("Transport: an answer that stalls in its middle is a timeout, too", async () => {

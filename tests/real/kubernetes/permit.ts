@@ -1,12 +1,8 @@
 /** One permit on the test cluster: its driver, its context, and waits that say what did not come. */
 import assert from "node:assert/strict";
 import type { ApplyContext } from "../../../src/core/driver.ts";
-import {
-  areCanariesConfirmed,
-  areCanariesFresh,
-  isGated,
-  type IsolationEvidence,
-} from "../../../src/core/isolation.ts";
+import type { IsolationEvidence } from "../../../src/core/evidence.ts";
+import { areCanariesConfirmed, areCanariesFresh, isGated } from "../../../src/core/isolation.ts";
 import { permitName } from "../../../src/core/names.ts";
 import type { Observed, ObservedVolume, ObservedWorkspace } from "../../../src/core/observed.ts";
 import type { Action } from "../../../src/core/step.ts";

@@ -1,6 +1,6 @@
 /** The container that runs gate.sh: as a pod's isolation gate, as probe, as control (DESIGN 8). */
 import type { V1Container, V1PodSpec } from "@kubernetes/client-node";
-import type { ControlEvidence } from "../../../core/isolation.ts";
+import type { ControlEvidence } from "../../../core/evidence.ts";
 import { fingerprint } from "../../../core/sha256.ts";
 import { NOTE } from "../marks.ts";
 import type { Image, KubernetesSettings } from "../settings.ts";

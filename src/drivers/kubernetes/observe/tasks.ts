@@ -1,11 +1,13 @@
 /** Consolidations that run, ran, or left pods behind. */
 import { z } from "zod";
+import type { IsolationEvidence } from "../../../core/evidence.ts";
 import { taskName } from "../../../core/names.ts";
 import type { ObservedTask } from "../../../core/observed.ts";
 import { describeRefused } from "../../../core/refusal.ts";
+import { evidenceOf, parseControl } from "../evidence.ts";
 import { isOurs, LABEL, NOTE, note } from "../marks.ts";
 import type { MetadataOnly, Stored } from "../wire.ts";
-import { gateFaultBeside, gateOf, isPastGate } from "./gate.ts";
+import { gateFaultBeside, gateOf, isPastGate, passedReport } from "./gate.ts";
 import { finalizersOf, seenOf } from "./scope.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { troubleOfPod } from "./trouble.ts";
@@ -39,10 +41,31 @@ export function tasksOf(snapshot: Snapshot): ObservedTask[] {
       ...wordsOf(altered ?? (job === null ? "its Job is gone, its pod is not" : messageOf(job, own))),
       trouble: troubleIn(own),
       pods: own.filter(isLive).map(({ metadata }) => metadata.name),
+      proof: altered === null ? proofOf(own, snapshot.policies) : null,
       terminating: terminatingText(job, taskName(key)),
       seen: job === null ? null : seenOf(job),
     };
   });
+}
+
+/** What the gate of the newest pod that passed one saw; it speaks for that pod alone. `pods`: the newest first. */
+function proofOf(pods: Stored<"pods">[], policies: Snapshot["policies"]): IsolationEvidence | null {
+  for (const pod of pods) {
+    const report = passedReport(pod);
+    if (report === null) continue;
+    const { name, uid } = pod.metadata;
+    const before = parseControl(note(pod, NOTE.canaries));
+    return evidenceOf({
+      method: "task",
+      pod,
+      instance: { name, uid },
+      report,
+      before,
+      after: null,
+      policies,
+    });
+  }
+  return null;
 }
 
 /** A Job that is gone while a pod of it runs is being deleted as well. */
