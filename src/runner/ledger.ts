@@ -9,7 +9,15 @@ import type { Permit, VolumeRecord } from "../core/permit.ts";
 import type { JobGlimpse } from "../core/permit_status.ts";
 import type { ApplyStep } from "../core/step.ts";
 import type { Db, Tx } from "../store/db.ts";
-import { easeJob, isWanted, progressJob, resumeJob, waitJob, type Wanted } from "../store/job_transitions.ts";
+import {
+  easeJob,
+  isWanted,
+  progressJob,
+  resumeJob,
+  waitJob,
+  type WaitTrouble,
+  type Wanted,
+} from "../store/job_transitions.ts";
 import { provenInstances } from "../store/evidence.ts";
 import { getPermit } from "../store/permits.ts";
 import { passwordKeys } from "../store/secrets.ts";
@@ -91,7 +99,8 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
   let lastShape = "";
   let owedResults: StepResult[] = [];
   let owedWaits: EndedStep[] = [];
-  let waiting = { text: job.waitingFor, sinceMs: job.waitingSinceMs };
+  // A claim forgets what the attempt before was advised to.
+  let waiting = { text: job.waitingFor, sinceMs: job.waitingSinceMs, advice: job.advice };
 
   async function commit<T>(work: (tx: Tx, committed: (() => void)[]) => Promise<T>): Promise<T> {
     const committed: (() => void)[] = [];
@@ -159,7 +168,7 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
         if (ended.length > 0) await progressJob(tx, claim, progress);
         if (waiting.text !== null) {
           await resumeJob(tx, claim);
-          committed.push(() => waiting = { text: null, sinceMs: null });
+          committed.push(() => waiting = { text: null, sinceMs: null, advice: null });
         }
         if (wanted !== "go on" || next.length === 0) return { wanted, steps: [] };
         return { wanted, steps: await writeBegun(tx, deps, job, next) };
@@ -169,15 +178,17 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
       const text = waits.map((wait) => wait.text).join("; ").slice(0, WAITING_TEXT_MAX);
       const unrecorded = waits.filter(({ recordId }) => recordId === null);
       const sinceMs = Math.min(...waits.map((wait) => wait.sinceMs));
-      const isSame = text === waiting.text && sinceMs === waiting.sinceMs;
+      const trouble = troubleOf(waits);
+      const advice = trouble?.advice ?? null;
+      const isSame = text === waiting.text && sinceMs === waiting.sinceMs && advice === waiting.advice;
       if (isSame && unrecorded.length === 0 && owedWaits.length === 0 && !isNews) return;
       await commit(async (tx, committed) => {
         committed.push(await settleDebts(tx));
         const ids = await beginSteps(tx, claim, unrecorded.map((wait) => waitRow(job, wait)));
         if (isNews) committed.push(await keepSeen(tx, job));
-        if (!isSame) await waitJob(tx, claim, text, sinceMs);
+        if (!isSame) await waitJob(tx, claim, text, sinceMs, trouble);
         committed.push(() => {
-          waiting = { text, sinceMs };
+          waiting = { text, sinceMs, advice };
           unrecorded.forEach((wait, index) => wait.recordId = ids[index] ?? null);
         });
       });
@@ -205,6 +216,15 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
 function shapeOf({ rows, volumes, refused, objects }: Sighting): string {
   const shown = { objects: objects.objects, scope: objects.scope.state };
   return JSON.stringify([rows.map((row) => ({ ...row, observedAtMs: 0 })), volumes, refused, shown]);
+}
+
+/** The first reason, and each advice once; null: all end by themselves. */
+function troubleOf(waits: OpenWait[]): WaitTrouble | null {
+  const faults = waits.flatMap(({ fault }) => fault === undefined || fault.advice === null ? [] : [fault]);
+  const [first] = faults;
+  if (first === undefined) return null;
+  const advice = [...new Set(faults.map((fault) => fault.advice))].join("; ").slice(0, WAITING_TEXT_MAX);
+  return { reason: first.reason, advice };
 }
 
 /** Waits come last in a stretch: their wave says only that. */

@@ -84,6 +84,12 @@ Deno.test("jobs cancel: a running job says that it stops later, and is then told
   const watching = site.wps(["jobs", "show", "1", "--follow"], { terminal });
   await terminal.until("waiting: pod", watching);
 
+  const advice = /^ {2}-> Correct the image's name in the configuration/m;
+  const waits = await text(site, "status", "permit-001");
+  assert.match(waits, advice, "what ends the wait is said while it lasts");
+  assert.match(waits, /^! Job 1 waits: pod research/m);
+  assert.match(await text(site, "jobs", "show", "1"), advice);
+  await terminal.until("-> Correct the image's name", watching);
   const { stdout } = await site.wps(["jobs", "cancel", "1"]);
   assert.match(stdout, /^ {2}cancel requested: it stops after the current step$/m);
   const { code } = await watching;
