@@ -21,21 +21,22 @@ function planSteps(steps: Step[]): PlanView["steps"] {
   }));
 }
 
-/** One plan; `asked` is the status of `?status=`. */
+/** One plan; `event` is that of `?event=`. */
 export function planView(
-  { plan, outdated }: FreshPlan,
-  asked: string | null,
+  { plan, wish, outdated }: FreshPlan,
+  event: string | null,
   permit: StoredPermit,
   nowMs: number,
 ): PlanView {
   return {
     permitId: plan.permitId,
-    status: asked ?? permit.status,
-    hypothetical: asked !== null && asked !== permit.status,
+    status: wish.status,
+    event,
+    hypothetical: event !== null || wish.status !== permit.status,
     version: plan.version,
     plannedAt: toInstant(nowMs),
     differs: differs(plan),
-    halted: permit.halted,
+    halted: wish.halted,
     deletedAt: deletedAt(permit),
     outdated,
     steps: planSteps(plan.steps),

@@ -5,7 +5,7 @@
  */
 import { Fault } from "../core/fault.ts";
 import { type Job, JOB_PRIORITY } from "../core/job.ts";
-import type { Permit, VolumeRecord } from "../core/permit.ts";
+import type { Permit } from "../core/permit.ts";
 import type { JobGlimpse } from "../core/permit_status.ts";
 import type { ApplyStep } from "../core/step.ts";
 import type { Db, Tx } from "../store/db.ts";
@@ -18,11 +18,9 @@ import {
   type WaitTrouble,
   type Wanted,
 } from "../store/job_transitions.ts";
-import { provenInstances } from "../store/evidence.ts";
 import { getPermit } from "../store/permits.ts";
-import { passwordKeys } from "../store/secrets.ts";
 import { beginSteps, type EndedStep, endSteps, stepsOf } from "../store/steps.ts";
-import { listVolumes } from "../store/volumes.ts";
+import { type Facts, factsOf } from "./job_plan.ts";
 import { keepSighting, restateSighting, type Sighting } from "./sighting.ts";
 import { type StepRowDeps, writeBegun, writeEnded } from "./step_rows.ts";
 import type { Progress } from "./tally.ts";
@@ -31,13 +29,7 @@ import type { BegunStep, StepResult } from "./wave.ts";
 
 /** A permit as it should be, and whether its job is still wanted. */
 export type Look =
-  | {
-    wanted: "go on";
-    permit: Permit;
-    records: VolumeRecord[];
-    proven: ReadonlySet<string>;
-    passwords: ReadonlySet<string>;
-  }
+  | { wanted: "go on"; permit: Permit } & Facts
   | { wanted: Exclude<Wanted, "go on"> };
 
 /** What earlier attempts of the job left, by step id. */
@@ -144,13 +136,7 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
       if (permit === null) {
         throw new Fault("stalled", "not-found", `Cannot work on ${job.permitId}: no such permit`);
       }
-      const { permitId } = job;
-      const [records, proven, passwords] = await Promise.all([
-        listVolumes(db, permitId),
-        provenInstances(db, permitId),
-        passwordKeys(db, permitId),
-      ]);
-      return { wanted, permit, records, proven, passwords };
+      return { wanted, permit, ...await factsOf(db, job.permitId) };
     },
     wanted: () => isWanted(db, claim),
     observed(seeing: Seeing, progress: Progress): void {

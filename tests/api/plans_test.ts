@@ -32,6 +32,22 @@ Deno.test("GET /permits/{permitId}/plan: what would change, in words, without ch
       true,
       "cut-network",
     ]);
+    const halted = await (await service.ask(`${BASE}/plan?event=permit.halted`)).json();
+    assert.deepEqual(
+      [halted.status, halted.event, halted.hypothetical, halted.halted, halted.steps[0].kind],
+      [
+        "ANALYSIS_ACTIVE",
+        "permit.halted",
+        true,
+        true,
+        "cut-network",
+      ],
+    );
+    const gone = await (await service.ask(`${BASE}/plan?event=permit.deleted`)).json();
+    assert.equal(gone.steps.at(-1).id, "await-gone namespace");
+    const strange = await (await service.ask(`${BASE}/plan?event=permit.analysis.approved`)).json();
+    assert.deepEqual(strange.errors, [{ path: "query.event", message: "Unknown event" }]);
+    assert.match(strange.advice, /permit\.deleted/);
     const unknown = await service.ask(`${BASE}/plan?status=NONSENSE`);
     const problem = await unknown.json();
     assert.deepEqual([unknown.status, problem.type], [422, "urn:wps:problem:unprocessable"]);

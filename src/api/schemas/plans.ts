@@ -39,7 +39,9 @@ export const PlanView = z.object({
   permitId: z.string(),
   /** The status planned for; null: no status has come yet. */
   status: z.string().nullable(),
-  /** Asked about with `?status=`, while the permit has another. */
+  /** The event supposed with `?event=`; null: none. */
+  event: z.string().nullable(),
+  /** As if an event had come: `?event=`, or `?status=` while the permit has another. */
   hypothetical: z.boolean(),
   version: z.number().int(),
   plannedAt: Instant,
@@ -51,8 +53,8 @@ export const PlanView = z.object({
 /** See {@link PlanView}. */
 export type PlanView = z.infer<typeof PlanView>;
 
-/** Another status to plan for. */
-export const PlanQuery = z.strictObject({ status: FilterText.optional() });
+/** What to plan for instead: another status, or an event of this type, which may give a status. */
+export const PlanQuery = z.strictObject({ status: FilterText.optional(), event: FilterText.optional() });
 
 /** `GET /permits/{permitId}/drift`: what is observed beside what should be, and the job that repairs it, if one is open. */
 export const DriftView = z.object({

@@ -38,7 +38,11 @@ function stepSign({ kind }: Pick<PlanStep, "kind">): "-" | "+" | "~" {
 export function planLines(plan: PlanView, context: Context): string[] {
   const { style, terminal } = context;
   const status = plan.status ?? "no status";
-  const asked = plan.hypothetical ? " if that were its status" : "";
+  const asked = plan.event !== null
+    ? ` if ${plan.event} came`
+    : plan.hypothetical
+    ? " if that were its status"
+    : "";
   const head = `${style.bold(plan.permitId)}  ${status}${asked}`;
   const standing = standingLines(plan, context.surroundings.nowMs());
   if (!plan.differs) return [head, ...standing, "Nothing to do: everything is as it should be."];
