@@ -3,7 +3,7 @@ import type { SitePublicKey } from "../store/site_key.ts";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Actor } from "../core/audit.ts";
 import type { Clock, Random } from "../core/clock.ts";
-import type { FieldError, Verdict } from "../core/event.ts";
+import type { FieldError, UnknownFields, Verdict } from "../core/event.ts";
 import type { Fault } from "../core/fault.ts";
 import type { Permit } from "../core/permit.ts";
 import type { PhaseSet } from "../core/phase.ts";
@@ -38,6 +38,7 @@ export interface RecordedEvent {
   permitId: string | null;
   /** Empty for `accepted`. */
   reasons: FieldError[];
+  unknownFields: UnknownFields;
   /** The job that follows from it; null: none. */
   jobId: number | null;
 }
