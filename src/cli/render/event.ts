@@ -4,6 +4,7 @@ import type { Context } from "../context.ts";
 import { fields, table } from "../table.ts";
 import { counted, jsonText, visibleText } from "../text.ts";
 import { instantText } from "../time.ts";
+import { reasonText } from "./reason.ts";
 import { NOTHING, verdictWord } from "./words.ts";
 
 /** A list of events. */
@@ -19,13 +20,6 @@ export function eventListLines(events: EventView[], { style }: Context): string[
     reasonText(event),
   ]);
   return table(style, ["EVENT", "RECEIVED", "PERMIT", "TYPE", "VERDICT", "CAME BY", "WHY"], rows);
-}
-
-function reasonText({ reasons }: EventView): string {
-  const [first, ...others] = reasons;
-  if (first === undefined) return "";
-  const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
-  return `${first.path === "" ? "" : `${first.path}: `}${first.message}${more}`;
 }
 
 /** One event with its body, which is given as it came: its line feeds are its own. */
