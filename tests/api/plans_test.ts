@@ -89,8 +89,25 @@ Deno.test("/permits/{permitId}/drift: what differs, and one job to repair it", (
     assert.equal((await (await service.ask(`${BASE}/drift`)).json()).differs, false);
     service.journey.platform.state.workspaces.delete("research/l.maes");
     const drifted = await (await service.ask(`${BASE}/drift`)).json();
-    assert.deepEqual([drifted.differs, drifted.jobId], [true, null]);
+    assert.deepEqual([drifted.differs, drifted.jobId, drifted.urgency], [true, null, "other"]);
     assert.ok(drifted.differences.some(({ target }: { target: string }) => target === "research/l.maes"));
+    const { workspaces, volumes } = service.journey.platform.state;
+    Object.assign(volumes.get("prepared") ?? {}, { retained: false });
+    for (const { instances } of workspaces.values()) for (const pod of instances) pod.uid = "rescheduled";
+    const { urgency, differences } = await (await service.ask(`${BASE}/drift`)).json();
+    const [first, second, third] = differences;
+    assert.deepEqual(
+      [urgency, first.kind, first.urgency, second.kind, third.kind, third.urgency, third.wave],
+      [
+        "access",
+        "cut-network",
+        "access",
+        "await-cut",
+        "retain-volume",
+        "data",
+        1,
+      ],
+    );
     const ordered = await service.ask(`${BASE}/drift`, { method: "POST" });
     assert.deepEqual([ordered.status, (await ordered.json()).job.kind], [202, "drift"]);
     assert.deepEqual(service.woken, [PERMIT, PERMIT]);

@@ -1,5 +1,6 @@
 /** What would change, without changing anything. */
 import { z } from "@hono/zod-openapi";
+import { URGENCIES } from "../../core/drift_urgency.ts";
 import { FilterText, Instant } from "./common.ts";
 
 /** One step of a plan; conditions in words. */
@@ -23,6 +24,9 @@ const ObstacleView = z.object({
   message: z.string(),
   advice: z.string(),
 }).openapi("Obstacle");
+
+/** `access`: somebody may reach what they must not; `data`: data is unmarked, or one mistake from lost. */
+const DriftUrgency = z.enum(URGENCIES).openapi("DriftUrgency");
 
 /** What a plan and a drift say of the permit beside the steps. */
 const standing = {
@@ -62,9 +66,12 @@ export const DriftView = z.object({
   checkedAt: Instant,
   differs: z.boolean(),
   ...standing,
-  /** The steps that would repair it. */
-  differences: z.array(PlanStepView),
-  obstacles: z.array(ObstacleView),
+  /** The gravest of what differs; null: nothing does. */
+  urgency: DriftUrgency.nullable(),
+  /** The steps that would repair it, the most urgent first; `wave` says in which order they are carried out. */
+  differences: z.array(PlanStepView.extend({ urgency: DriftUrgency }).openapi("Difference")),
+  /** The most urgent first. */
+  obstacles: z.array(ObstacleView.extend({ urgency: DriftUrgency }).openapi("DriftObstacle")),
   /** An open job of the permit: then a difference is work in progress, not drift. */
   jobId: z.number().int().nullable(),
 }).openapi("Drift");
