@@ -15,6 +15,7 @@ import {
 } from "../core/event.ts";
 import type { EventEffect } from "../core/merge.ts";
 import { canonicalJson } from "../core/sha256.ts";
+import { ambiguities, certain } from "./ambiguity.ts";
 import { cloudEvent, cloudEventForm } from "./cloudevents.ts";
 import {
   type CheckedEnvelope,
@@ -24,7 +25,7 @@ import {
   type RawMessage,
   readable,
 } from "./envelope.ts";
-import { parseUpdate, REASONS_MAX, UPDATE_FIELDS } from "./fields.ts";
+import { parseUpdate, UPDATE_FIELDS } from "./fields.ts";
 import { BODY_BYTES_MAX, decodeJson, isObject, member } from "./json.ts";
 import { quoted } from "./text.ts";
 import { unknownFields } from "./unknown_fields.ts";
@@ -87,28 +88,6 @@ export function parseMessage(raw: RawMessage, effect: (type: string) => EventEff
     event: toEvent(head.checked, fields.update, gathered.all),
     unknownFields: unknownFields(envelope),
   };
-}
-
-/** Beside the attributes, what of a CloudEvent's data says which permit is meant, and when. */
-const HEAD_FIELDS: readonly string[] = ["id", "source", "type", "time", "permitId", "revision"];
-const CLOUD_HEAD_FIELDS: readonly string[] = [
-  ...HEAD_FIELDS,
-  ...["specversion", "subject", "permitid", "data", "data_base64", "datacontenttype"],
-  ...["data.permitId", "data.revision", "data.time"],
-];
-
-/** What is given twice, of all the message or of what says whom it means; a bounded number of reasons. */
-function ambiguities({ repeated, payloadPath }: Envelope, all: boolean): FieldError[] {
-  const head = payloadPath === "" ? HEAD_FIELDS : CLOUD_HEAD_FIELDS;
-  const found = all ? repeated : repeated.filter((path) => head.includes(path));
-  const more = found.length - REASONS_MAX;
-  return [
-    ...found.slice(0, REASONS_MAX).map((path) => ({
-      path,
-      message: "is given more than once; which of them counts is not said",
-    })),
-    ...(more > 0 ? [{ path: "body", message: `${more} more fields are given more than once` }] : []),
-  ];
 }
 
 function readEnvelope(raw: RawMessage): EnvelopeResult {
@@ -235,18 +214,6 @@ function rejected(
     words: { status, tier },
     unknownFields: envelope === null ? NO_UNKNOWN_FIELDS : unknownFields(envelope),
     bodyHash: sha256(raw.body.subarray(0, BODY_BYTES_MAX)),
-  };
-}
-
-/** What can be read and was given once: an event is listed under no permit that it may not mean. */
-function certain(envelope: Envelope): ReturnType<typeof readable> {
-  const read = readable(envelope);
-  const is = (...names: string[]): boolean => names.some((name) => envelope.repeated.includes(name));
-  return {
-    id: is("id") ? null : read.id,
-    source: is("source") ? null : read.source,
-    type: is("type") ? null : read.type,
-    permitId: is("permitId", "permitid", "subject", "data", "data.permitId") ? null : read.permitId,
   };
 }
 

@@ -1,6 +1,5 @@
 /** The plan of a job: one place says what it is made with, so that what is shown beforehand is what is run. */
-import type { Job } from "../core/job.ts";
-import { takesOnly } from "../core/job.ts";
+import { type Job, takesOnly } from "../core/job.ts";
 import type { Observed } from "../core/observed.ts";
 import type { PhaseSet } from "../core/phase.ts";
 import { plan } from "../core/plan.ts";

@@ -498,6 +498,8 @@ Deno.test("parseMessage: an ambiguous event is listed under no permit that it ma
     '{"id":"1","type":"permit.status.updated","permitId":"a","permitId":"b","data":{"status":"X"}}';
   const { id, type, permitId } = rejection(rawMessage(text));
   assert.deepEqual({ id, type, permitId }, { id: "1", type: "permit.status.updated", permitId: null });
+  const clear = '{"type":"permit.status.updated","permitId":"a","data":{},"data":{"status":"X"}}';
+  assert.equal(rejection(rawMessage(clear)).permitId, "a");
 });
 
 Deno.test("parseMessage: a halt is refused for two permits, and not for what its data says twice", () => {
