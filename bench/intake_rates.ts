@@ -1,5 +1,5 @@
 /** What the parts of the intake's bench share: rates in turns, and one event of the usual size. */
-import { quantile, type Row } from "./table.ts";
+import { quantile, type Row, spread } from "./table.ts";
 
 /** The heading of all intake figures. */
 export const SECTION = "intake (events/s, FULL durability; × is the time of one against its floor)";
@@ -27,7 +27,7 @@ export class Rates {
   /** `floor`: what the same machine can do at all. */
   row(what: string, floor: Rates | null): Row {
     const ratio = floor === null ? null : floor.median / this.median;
-    return { section: SECTION, what, value: `${Math.round(this.median)}/s`, ratio };
+    return { section: SECTION, what, value: spread(this.#perSecond, "/s", 0), ratio };
   }
 }
 

@@ -6,7 +6,7 @@ import { startCluster, STORAGE } from "../tests/cluster/harness.ts";
 import { RabbitMq } from "../tests/services/rabbitmq.ts";
 import { benchHalt } from "./halt.ts";
 import { benchIntake } from "./intake.ts";
-import { benchResume, benchStatus } from "./lifetime.ts";
+import { benchResume, benchStatus, memoryOf } from "./lifetime.ts";
 import { benchProvision, openPublisher } from "./provision.ts";
 import { Service } from "./service.ts";
 import { render, type Row } from "./table.ts";
@@ -63,7 +63,7 @@ async function onFakeNodes(): Promise<Row[]> {
     brokerUrl: broker.url,
     sections: sectionsFor(cluster.kubeconfigPath, cluster.images.box, FAKE_NODES),
   });
-  const idleMib = service.rssMib();
+  const idle = await memoryOf(service);
   const publisher = await openPublisher(broker.url);
   try {
     const found: Row[] = [];
@@ -76,7 +76,7 @@ async function onFakeNodes(): Promise<Row[]> {
       await publisher.deleted(permitId);
     }
     // Last: its hundred deletions would stand before what is measured after it.
-    if (wanted.includes("resume")) found.push(...await benchResume(service, publisher, idleMib));
+    if (wanted.includes("resume")) found.push(...await benchResume(service, publisher, idle));
     return found;
   } finally {
     await publisher.close();

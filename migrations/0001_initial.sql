@@ -86,6 +86,8 @@ create table events (
   time           text,
   verdict        text    not null check (verdict in ('accepted', 'duplicate', 'conflict', 'stale', 'ignored', 'rejected')),
   reasons        text    not null check (json_valid(reasons)),
+  -- Members that WPS does not know and passed over: the first paths, and how many; null: none.
+  unknown_fields text    check (json_valid(unknown_fields)),
   body           blob    not null,
   body_bytes     integer not null,
   body_hash      text    not null,

@@ -3,8 +3,9 @@ import type { SitePublicKey } from "../store/site_key.ts";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Actor } from "../core/audit.ts";
 import type { Clock, Random } from "../core/clock.ts";
-import type { FieldError, Verdict } from "../core/event.ts";
+import type { FieldError, UnknownFields, Verdict } from "../core/event.ts";
 import type { Fault } from "../core/fault.ts";
+import type { Permit } from "../core/permit.ts";
 import type { PhaseSet } from "../core/phase.ts";
 import type { Site } from "../core/site.ts";
 import type { Plan } from "../core/step.ts";
@@ -37,6 +38,7 @@ export interface RecordedEvent {
   permitId: string | null;
   /** Empty for `accepted`. */
   reasons: FieldError[];
+  unknownFields: UnknownFields;
   /** The job that follows from it; null: none. */
   jobId: number | null;
 }
@@ -50,15 +52,28 @@ export type AcceptEvent = (
   within: (tx: Tx, recorded: RecordedEvent) => Promise<void>,
 ) => Promise<RecordedEvent>;
 
+/** An event that has not come: what it would change is asked. `status` null: it gives none. */
+export interface SupposedEvent {
+  type: string;
+  status: string | null;
+}
+
 /**
- * Observes and plans without changing anything. `status` null: the permit's own. Faults: `not-found` for an unknown
- * permit, `invalid` for an unknown status, those of the driver.
+ * Observes and plans without changing anything. `supposed` null: what the permit should be now. Faults: `not-found` for
+ * an unknown permit, `invalid` for a type or status that the intake would not accept, `conflict` for an event that would
+ * not count (a permit that is deleted), those of the driver.
  */
-export type MakePlan = (permitId: string, status: string | null, signal: AbortSignal) => Promise<FreshPlan>;
+export type MakePlan = (
+  permitId: string,
+  supposed: SupposedEvent | null,
+  signal: AbortSignal,
+) => Promise<FreshPlan>;
 
 /** A plan with what its observation shows beside it. */
 export interface FreshPlan {
   plan: Plan;
+  /** What the plan leads to. */
+  wish: Permit;
   /** Keys of workspaces whose image, tier or template waits for their next start (DESIGN 8): no step changes them. */
   outdated: string[];
 }

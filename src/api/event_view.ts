@@ -15,6 +15,8 @@ export function eventView(row: EventRow): EventView {
     revision: row.revision,
     verdict: row.verdict,
     reasons: row.reasons,
+    unknownFields: row.unknownFields.paths,
+    unknownFieldCount: row.unknownFields.count,
     channel: row.channel,
     receivedAt: toInstant(row.receivedAtMs),
   };

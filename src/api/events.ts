@@ -119,7 +119,7 @@ function textOf(body: Uint8Array | null): string | null {
 
 /** 202 with the verdict; a conflict and a rejection are recorded as well, and answer as problems. */
 function answerOf(isCut: boolean, recorded: RecordedEvent): Answer<EventReceipt> {
-  const { verdict, seq, source, id, permitId, reasons, jobId } = recorded;
+  const { verdict, seq, source, id, permitId, reasons, unknownFields, jobId } = recorded;
   const reason = reasons[0]?.message ?? null;
   switch (verdict) {
     case "conflict":
@@ -145,6 +145,18 @@ function answerOf(isCut: boolean, recorded: RecordedEvent): Answer<EventReceipt>
         ),
       };
     default:
-      return { receipt: { verdict, seq, source, id, permitId, reason, jobId } };
+      return {
+        receipt: {
+          verdict,
+          seq,
+          source,
+          id,
+          permitId,
+          reason,
+          unknownFields: unknownFields.paths,
+          unknownFieldCount: unknownFields.count,
+          jobId,
+        },
+      };
   }
 }

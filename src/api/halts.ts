@@ -149,7 +149,10 @@ function eventOf({ random }: ApiDeps, c: Context<ApiEnv>, { permitId, type }: Or
 /** Anything but `accepted` came by a deletion that ended meanwhile, or by an id that no event may have. */
 function receiptOf({ permitId, type }: Order, recorded: RecordedEvent): EventReceipt {
   const { verdict, seq, source, id, reasons, jobId } = recorded;
-  if (verdict === "accepted") return { verdict, seq, source, id, permitId, reason: null, jobId };
+  if (verdict === "accepted") {
+    const none = { unknownFields: [], unknownFieldCount: 0 };
+    return { verdict, seq, source, id, permitId, reason: null, ...none, jobId };
+  }
   const word = type === "permit.halted" ? "halt" : "resume";
   const why = reasons[0]?.message ?? `its event is ${verdict}`;
   throw new ProblemError(

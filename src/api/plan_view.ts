@@ -1,15 +1,21 @@
 /** Plans as callers see them: conditions in words, nothing of the platform's own objects. */
 import { toInstant } from "../core/clock.ts";
 import { describeCondition } from "../core/condition.ts";
+import {
+  obstaclesByUrgency,
+  obstacleUrgency,
+  stepsByUrgency,
+  stepUrgency,
+  URGENCIES,
+} from "../core/drift_urgency.ts";
 import type { Plan, Step } from "../core/step.ts";
 import type { StoredPermit } from "../store/permits.ts";
 import type { FreshPlan } from "./deps.ts";
 import { deletedAt } from "./permit_view.ts";
 import type { DriftView, PlanView } from "./schemas/plans.ts";
 
-/** The steps of a plan. */
-function planSteps(steps: Step[]): PlanView["steps"] {
-  return steps.map((step) => ({
+function stepView(step: Step): PlanView["steps"][number] {
+  return {
     id: step.id,
     kind: step.kind,
     target: step.target,
@@ -18,27 +24,28 @@ function planSteps(steps: Step[]): PlanView["steps"] {
     do: step.do,
     before: step.before.map(describeCondition),
     after: step.after.map(describeCondition),
-  }));
+  };
 }
 
-/** One plan; `asked` is the status of `?status=`. */
+/** One plan; `event` is that of `?event=`. */
 export function planView(
-  { plan, outdated }: FreshPlan,
-  asked: string | null,
+  { plan, wish, outdated }: FreshPlan,
+  event: string | null,
   permit: StoredPermit,
   nowMs: number,
 ): PlanView {
   return {
     permitId: plan.permitId,
-    status: asked ?? permit.status,
-    hypothetical: asked !== null && asked !== permit.status,
+    status: wish.status,
+    event,
+    hypothetical: event !== null || wish.status !== permit.status,
     version: plan.version,
     plannedAt: toInstant(nowMs),
     differs: differs(plan),
-    halted: permit.halted,
+    halted: wish.halted,
     deletedAt: deletedAt(permit),
     outdated,
-    steps: planSteps(plan.steps),
+    steps: plan.steps.map(stepView),
     obstacles: plan.obstacles,
   };
 }
@@ -50,6 +57,15 @@ export function driftView(
   jobId: number | null,
   nowMs: number,
 ): DriftView {
+  const differences = stepsByUrgency(plan.steps).map((step) => ({
+    ...stepView(step),
+    urgency: stepUrgency(step),
+  }));
+  const obstacles = obstaclesByUrgency(plan.obstacles).map((obstacle) => ({
+    ...obstacle,
+    urgency: obstacleUrgency(obstacle),
+  }));
+  const found = [...obstacles, ...differences].map(({ urgency }) => urgency);
   return {
     permitId: plan.permitId,
     checkedAt: toInstant(nowMs),
@@ -57,8 +73,9 @@ export function driftView(
     halted: permit.halted,
     deletedAt: deletedAt(permit),
     outdated,
-    differences: planSteps(plan.steps),
-    obstacles: plan.obstacles,
+    urgency: URGENCIES.find((urgency) => found.includes(urgency)) ?? null,
+    differences,
+    obstacles,
     jobId,
   };
 }

@@ -1,10 +1,12 @@
 /** `/permits/{permitId}/plan` and `/drift`: what would change, what differs, and the order to repair it. */
 import { OpenAPIHono } from "@hono/zod-openapi";
+import { EVENT_TYPES } from "../core/event.ts";
 import { JOB_PRIORITY } from "../core/job.ts";
+import { effectOf } from "../core/merge.ts";
 import { enqueueJob } from "../store/jobs.ts";
 import { json, problems } from "./answers.ts";
 import { route } from "./auth.ts";
-import type { ApiDeps, FreshPlan, Router } from "./deps.ts";
+import type { ApiDeps, FreshPlan, Router, SupposedEvent } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
 import { isOpen } from "./job_view.ts";
 import { carryOut } from "./order.ts";
@@ -51,9 +53,10 @@ export function plansRouter(deps: ApiDeps): Router {
   const app = new OpenAPIHono<ApiEnv>();
   app.openapi(planRoute, async (c) => {
     const { permit } = await requireSnapshot(deps, c.req.valid("param").permitId);
-    const asked = c.req.valid("query").status ?? null;
-    const plan = await makePlan(deps, permit.permitId, asked, c.get("signal"));
-    return c.json(planView(plan, asked, permit, deps.clock.now()), 200);
+    const { status = null, event = null } = c.req.valid("query");
+    const supposed = status === null && event === null ? null : { type: event ?? STATUS_EVENT, status };
+    const plan = await makePlan(deps, permit.permitId, supposed, c.get("signal"));
+    return c.json(planView(plan, event, permit, deps.clock.now()), 200);
   });
   app.openapi(driftRoute, async (c) => {
     const { permit, job } = await requireSnapshot(deps, c.req.valid("param").permitId);
@@ -75,24 +78,33 @@ export function plansRouter(deps: ApiDeps): Router {
   return app;
 }
 
+/** What `?status=` alone supposes. */
+const STATUS_EVENT = "permit.status.updated";
+
 async function makePlan(
   deps: ApiDeps,
   permitId: string,
-  status: string | null,
+  supposed: SupposedEvent | null,
   signal: AbortSignal,
 ): Promise<FreshPlan> {
   const plan = requireService(deps.plan);
+  const status = supposed?.status ?? null;
   if (status !== null && !deps.phases.statuses.has(status)) {
     const known = [...deps.phases.statuses.keys()].join(", ");
-    throw new ProblemError(
-      "unprocessable",
-      `Cannot plan for status ${JSON.stringify(status)}: no phase file describes it`,
-      {
-        reason: "invalid",
-        advice: `Name one of ${known}`,
-        errors: [{ path: "query.status", message: "Unknown status" }],
-      },
-    );
+    throw unplannable(`status ${JSON.stringify(status)}: no phase file describes it`, "status", known);
   }
-  return await plan(permitId, status, signal);
+  if (supposed !== null && effectOf(supposed.type, deps.phases) === null) {
+    const known = [...new Set([...EVENT_TYPES, ...deps.phases.events.keys()])].join(", ");
+    const text = `event ${JSON.stringify(supposed.type)}: WPS does not act on it`;
+    throw unplannable(text, "event", known);
+  }
+  return await plan(permitId, supposed, signal);
+}
+
+function unplannable(text: string, field: "status" | "event", known: string): ProblemError {
+  return new ProblemError("unprocessable", `Cannot plan for ${text}`, {
+    reason: "invalid",
+    advice: `Name one of ${known}`,
+    errors: [{ path: `query.${field}`, message: `Unknown ${field}` }],
+  });
 }

@@ -75,8 +75,13 @@ function fromDesired({ desired, fault, permit }: Snapshot): TroubleView[] {
 }
 
 function fromJob({ job }: Snapshot): TroubleView[] {
-  if (job === null || job.message === null || job.reason === null) return [];
+  if (job === null || job.reason === null) return [];
   const target = `job ${job.id}`;
+  if (job.state === "running" && job.waitingFor !== null && job.advice !== null) {
+    const message = `Job ${job.id} waits: ${job.waitingFor}`;
+    return [{ reason: job.reason, target, message, advice: job.advice }];
+  }
+  if (job.message === null) return [];
   if (job.state === "failed") {
     const advice = job.advice ?? "WPS tries again by itself";
     return [{

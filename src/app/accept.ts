@@ -27,6 +27,7 @@ function deliveryOf(event: PostedEvent, within: Parameters<AcceptEvent>[1]): Del
   };
 }
 
-function recordedOf({ verdict, seq, source, id, permitId, reasons, jobId }: Receipt): RecordedEvent {
-  return { verdict, seq, source, id, permitId, reasons, jobId };
+function recordedOf(receipt: Receipt): RecordedEvent {
+  const { verdict, seq, source, id, permitId, reasons, unknownFields, jobId } = receipt;
+  return { verdict, seq, source, id, permitId, reasons, unknownFields, jobId };
 }

@@ -8,7 +8,7 @@ import { CliError, EXIT, type ExitCode } from "./exit.ts";
 import { LiveLine } from "./live.ts";
 import { jobHeadLines, stepLine } from "./render/job.ts";
 import { activityText, progressText } from "./render/progress.ts";
-import { troubleLines } from "./render/trouble.ts";
+import { adviceLines, troubleLines } from "./render/trouble.ts";
 import { serverSentEvents } from "./sse.ts";
 import { jsonText, visible } from "./text.ts";
 
@@ -96,6 +96,7 @@ function screenFollower(context: Context): Follower {
   const live = new LiveLine(terminal);
   let lastActivity = "";
   let lastFault = "";
+  let lastAdvice = "";
   const showStep = (step: StepView): void => {
     if (step.outcome === "running" || shown.has(step.id)) return;
     shown.add(step.id);
@@ -111,12 +112,18 @@ function screenFollower(context: Context): Follower {
       live.clear();
       context.lines(troubleLines(style, [{ message, advice }], terminal.columns));
     }
-    if (terminal.isTerminal) {
-      live.draw(progressText(style, job), activity);
-    } else if (job.waitingFor !== null && job.waitingFor !== lastActivity) {
+    if (!terminal.isTerminal && job.waitingFor !== null && job.waitingFor !== lastActivity) {
       lastActivity = job.waitingFor;
       context.lines([`${job.progress.percent} %  waiting: ${job.waitingFor}`]);
     }
+    if (job.waitingFor === null) lastAdvice = "";
+    else if (advice !== null && advice !== lastAdvice) {
+      lastAdvice = advice;
+      live.clear();
+      if (terminal.isTerminal) context.lines([`waiting: ${job.waitingFor}`]);
+      context.lines(adviceLines(style, advice, terminal.columns));
+    }
+    if (terminal.isTerminal) live.draw(progressText(style, job), activity);
   };
   return {
     show(change): void {

@@ -53,6 +53,15 @@ export interface FieldError {
   message: string;
 }
 
+/** Members of an event that WPS does not know and passed over: the first by path, and how many there are. */
+export interface UnknownFields {
+  paths: string[];
+  count: number;
+}
+
+/** WPS knows all. */
+export const NO_UNKNOWN_FIELDS: UnknownFields = { paths: [], count: 0 };
+
 /** The verdicts of DESIGN 3. */
 export const VERDICTS = ["accepted", "duplicate", "conflict", "stale", "ignored", "rejected"] as const;
 /** One of {@link VERDICTS}. */

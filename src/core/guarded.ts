@@ -35,11 +35,18 @@ export function guardedOf(observed: Observed, context: GuardContext): GuardedSta
   };
 }
 
+/** What changes a state: an action, or the end of a wait after which the pods of these workspaces are gone. */
+export type Foreseeable = Action | { kind: "gone"; workspaces: readonly string[] };
+
 /**
  * What the steps would newly break, in the order in which they are run. Empty: none of them passes through a state that
  * must not be.
  */
-export function foreseen(observed: Observed, context: GuardContext, actions: readonly Action[]): Breach[] {
+export function foreseen(
+  observed: Observed,
+  context: GuardContext,
+  actions: readonly Foreseeable[],
+): Breach[] {
   const before = breachesOf(guardedOf(observed, context)).map(keyOf);
   const marked = new Set(markedIn(observed, context));
   const state = guardedOf(observed, context);
@@ -58,7 +65,7 @@ function keyOf({ invariant, target }: Breach): string {
 
 function foresee(
   state: GuardedState,
-  action: Action,
+  action: Foreseeable,
   observed: Observed,
   context: GuardContext,
   marked: Set<string>,
@@ -74,6 +81,9 @@ function foresee(
     case "stop":
       // Nothing that gives follows before its pods are seen to be gone.
       state.instances = state.instances.filter(({ key }) => key !== action.workspace.key);
+      return;
+    case "gone":
+      state.instances = state.instances.filter(({ key }) => !action.workspaces.includes(key));
       return;
     case "ensure-volume":
     case "rebind-volume":

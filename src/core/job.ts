@@ -65,6 +65,7 @@ export interface Job {
   waitingFor: string | null;
   /** When the present wait began, for people; null: it waits for nothing. Deadlines count from the steps. */
   waitingSinceMs: number | null;
+  /** Of the last fault, or of what keeps the present wait from ending by itself; that has no message but `waitingFor`. */
   reason: Reason | null;
   message: string | null;
   advice: string | null;

@@ -6,7 +6,7 @@
  */
 import type { Desired } from "./desired.ts";
 import { judge } from "./doubt.ts";
-import { foreseen } from "./guarded.ts";
+import { type Foreseeable, foreseen } from "./guarded.ts";
 import { dataBesideWayOut, describeBreach } from "./invariants.ts";
 import type { Observed } from "./observed.ts";
 import type { VolumeRecord } from "./permit.ts";
@@ -99,7 +99,13 @@ function forbiddenSteps(
   { permit, phases, records, observed, proven }: PlanInput,
   waves: StepDraft[][],
 ): Obstacle[] {
-  const actions = waves.flat().flatMap((step) => step.do === "apply" ? [step.action] : []);
+  const actions = waves.flat().flatMap((step): Foreseeable[] => {
+    if (step.do === "apply") return [step.action];
+    if (step.do === "later") return [];
+    return step.after.flatMap((condition) =>
+      condition.is === "instances-gone" ? [{ kind: "gone", workspaces: condition.workspaces }] : []
+    );
+  });
   const context = { phases, records, proven, isDeleted: permit.deletion !== "none" };
   return foreseen(observed, context, actions).map((breach): Obstacle => ({
     reason: "invariant",

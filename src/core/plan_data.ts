@@ -38,7 +38,7 @@ export function storageStage(give: GiveInput): StepDraft[] {
   });
 }
 
-/** What is bound only once a pod mounts it is retained then; said now, so that the count of steps is known from the start. */
+/** What is bound only once a pod mounts it is retained then; said now, so that a plan tells the whole way. */
 export function retainsAhead({ input: { observed }, desired }: GiveInput): StepDraft[] {
   return desired.volumes.filter(({ key }) => findVolume(observed, key)?.state !== "bound").map(({ key }) =>
     laterStep("retain-volume", key, RETAIN_WHY, [{ is: "volumes-usable", volumes: [key] }], [
@@ -65,7 +65,6 @@ export function consolidationStage(give: GiveInput): StepDraft[][] {
   );
   const isFresh = areCanariesFresh(observed);
   const uploads = open.map(({ fromKey }) => fromKey);
-  const why = "uploads are destroyed only after their copies were verified";
   return [
     ending.length === 0 ? [] : [awaitTasks(ending.map(({ fromKey }) => fromKey))],
     ...(waiting.length === 0 || isFresh ? [] : canariesFirst(give)),
@@ -76,16 +75,12 @@ export function consolidationStage(give: GiveInput): StepDraft[][] {
           taskOf(consolidation.fromKey),
           mounting(observed, consolidation.fromKey),
         )
-        : laterStep("consolidate", consolidation.fromKey, why, [{ is: "canaries-fresh" }], [])
+        : laterStep("consolidate", consolidation.fromKey, VERIFIED_WHY, [{ is: "canaries-fresh" }], [])
     ),
     open.length === 0
       ? []
-      : [awaitStep("consolidated", uploads.join(", "), why, [{ is: "consolidated", uploads }])],
-    open.map(({ fromKey }) =>
-      laterStep("destroy-volume", fromKey, why, [{ is: "consolidated", uploads: [fromKey] }], [
-        { is: "volumes-gone", volumes: [fromKey] },
-      ])
-    ),
+      : [awaitStep("consolidated", uploads.join(", "), VERIFIED_WHY, [{ is: "consolidated", uploads }])],
+    open.flatMap(destroyLater),
     give.desired.consolidations.flatMap((consolidation) =>
       destroyVerified(consolidation, taskOf(consolidation.fromKey), observed)
     ),
@@ -109,15 +104,30 @@ function mounting({ workspaces }: Observed, volumeKey: string): string[] {
   ).map(({ key }) => key);
 }
 
+const VERIFIED_WHY = "uploads are destroyed only after their copies were verified";
+
+/** What {@link destroyVerified} will do; said now, so that the count of steps is known from the start. */
+function destroyLater({ fromKey, into }: Consolidation): StepDraft[] {
+  const before: Condition[] = [
+    { is: "consolidated", uploads: [fromKey] },
+    { is: "volumes-retained", volumes: [into.key] },
+  ];
+  return [
+    laterStep("destroy-volume", fromKey, VERIFIED_WHY, before, [{ is: "volumes-gone", volumes: [fromKey] }]),
+    laterStep("remove-task", fromKey, "it succeeded", before, []),
+  ];
+}
+
 /** Only once the target is bound and set to be retained: it now holds the only copy. */
 function destroyVerified(
-  { fromKey, into }: Consolidation,
+  consolidation: Consolidation,
   task: ObservedTask | null,
   observed: Observed,
 ): StepDraft[] {
+  const { fromKey, into } = consolidation;
   const volume = findVolume(observed, fromKey), target = findVolume(observed, into.key);
   if (task?.state !== "succeeded" || volume === undefined) return [];
-  if (target?.state !== "bound" || !target.retained) return [];
+  if (target?.state !== "bound" || !target.retained) return destroyLater(consolidation);
   const before: Condition[] = [
     { is: "consolidated", uploads: [fromKey] },
     { is: "volumes-retained", volumes: [into.key] },

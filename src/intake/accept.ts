@@ -63,6 +63,7 @@ async function acceptOne(tx: Tx, delivery: Delivery, rules: AcceptRules, nowMs: 
     type: seen.type,
     permitId: seen.permitId === "" ? null : seen.permitId,
     reasons,
+    unknownFields: parsed.unknownFields,
     jobId: null,
   };
   const { source, id, type, permitId, verdict } = receipt;
@@ -77,6 +78,7 @@ async function acceptOne(tx: Tx, delivery: Delivery, rules: AcceptRules, nowMs: 
     time: seen.time,
     verdict,
     reasons,
+    unknownFields: parsed.unknownFields,
     body: delivery.raw.body,
     bodyHash: bodyHashOf(parsed),
   });

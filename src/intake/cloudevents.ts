@@ -1,7 +1,7 @@
 /** CloudEvents 1.0 (spec sections 3.1, 3.2; JSON format; AMQP binding section 3; HTTP binding section 3). */
 import type { FieldError } from "../core/event.ts";
 import type { EnvelopeResult, RawMessage } from "./envelope.ts";
-import { decodeJson, isObject, member } from "./json.ts";
+import { type Decoded, decodeJson, isObject, member } from "./json.ts";
 import { quoted } from "./text.ts";
 
 /** How a message carries a CloudEvent; null: it is none (a body with `specversion` is one all the same). */
@@ -22,10 +22,14 @@ export function cloudEventForm({ contentType, headers }: RawMessage): CloudEvent
 }
 
 /**
- * The envelope of a CloudEvent whose decoded body is `value`. The permit is `data.permitId`, else the extension
+ * The envelope of a CloudEvent whose decoded body is `value`, in which members are `repeated`. The permit is `data.permitId`, else the extension
  * `permitid`, else `subject`; the revision is `data.revision`, else the extension `revision`.
  */
-export function cloudEvent(form: "structured" | "binary", raw: RawMessage, value: unknown): EnvelopeResult {
+export function cloudEvent(
+  form: "structured" | "binary",
+  raw: RawMessage,
+  { value, repeated }: { value: unknown; repeated: readonly string[] },
+): EnvelopeResult {
   const read = form === "binary"
     ? binaryAttributes(raw.headers)
     : { attributes: isObject(value) ? value : {} };
@@ -37,7 +41,7 @@ export function cloudEvent(form: "structured" | "binary", raw: RawMessage, value
   if (version !== undefined && version !== "1.0") {
     errors.push({ path: "specversion", message: `expected "1.0", got ${quoted(version)}` });
   }
-  const data = form === "binary" ? { value } : structuredData(attributes);
+  const data = form === "binary" ? { value, repeated } : structuredData(attributes);
   if ("error" in data) errors.push({ path: "data", message: data.error });
   if (errors.length > 0 || "error" in data) return { errors };
   const payload = data.value;
@@ -51,17 +55,22 @@ export function cloudEvent(form: "structured" | "binary", raw: RawMessage, value
       permitId: member(inner, "permitId") ?? member(attributes, "permitid") ?? member(attributes, "subject"),
       revision: member(inner, "revision") ?? wholeNumber(member(attributes, "revision")),
       payload,
+      payloadPath: "data.",
+      repeated: [
+        ...(form === "structured" ? repeated : []),
+        ...data.repeated.map((path) => `data.${path}`),
+      ],
     },
   };
 }
 
-function structuredData(attributes: Record<string, unknown>): { value: unknown } | { error: string } {
+function structuredData(attributes: Record<string, unknown>): Decoded {
   const type = member(attributes, "datacontenttype");
   if (type !== undefined && !/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(String(type))) {
     return { error: `expected JSON, got ${quoted(type)}` };
   }
   const encoded = member(attributes, "data_base64");
-  if (encoded === undefined) return { value: member(attributes, "data") };
+  if (encoded === undefined) return { value: member(attributes, "data"), repeated: [] };
   if (typeof encoded !== "string") return { error: "data_base64 is not text" };
   try {
     return decodeJson(Uint8Array.from(atob(encoded), (character) => character.charCodeAt(0)));

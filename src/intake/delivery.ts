@@ -1,6 +1,6 @@
 /** What the ways in (broker, REST, command line) hand over, and what they get back. */
 import type { Actor } from "../core/audit.ts";
-import type { FieldError, Verdict } from "../core/event.ts";
+import type { FieldError, UnknownFields, Verdict } from "../core/event.ts";
 import type { Channel } from "../store/events.ts";
 import type { Tx } from "../store/db.ts";
 import type { RawMessage } from "./envelope.ts";
@@ -37,6 +37,7 @@ export interface Receipt {
   permitId: string | null;
   /** Why the verdict is not `accepted`; of a rejected one a reason per field, else one with an empty path. */
   reasons: FieldError[];
+  unknownFields: UnknownFields;
   /** The job that was queued; null: none. */
   jobId: number | null;
 }

@@ -33,6 +33,10 @@ export interface Envelope {
   revision: unknown;
   /** The message's own object in the canonical form, CloudEvents' data else; undefined: it has none. */
   payload: unknown;
+  /** What stands before a field of the payload in a path: nothing in the canonical form, "data." in a CloudEvent. */
+  payloadPath: "" | "data.";
+  /** Members that the message gives more than once, by path. */
+  repeated: readonly string[];
 }
 
 /** Envelope or reasons, from one of the forms. */

@@ -137,8 +137,12 @@ const updateFields = z.object({
   researchers: list(person, RESEARCHERS_MAX).optional(),
 });
 
-/** The names of the fields that an update may have; any other member is ignored, because the Permit Manager evolves. */
+/** The names of the fields that an update may have; any other member is passed over, because the Permit Manager evolves. */
 export const UPDATE_FIELDS: readonly string[] = Object.keys(updateFields.shape);
+/** The same of a person. */
+export const PERSON_FIELDS: readonly string[] = Object.keys(person.shape);
+/** The same of a data holder. */
+export const HOLDER_FIELDS: readonly string[] = Object.keys(dataHolder.shape);
 
 /**
  * Checks the fields of an update. Reasons carry the canonical path, e.g. "data.researchers[0].uid"; beside them come the

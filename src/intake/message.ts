@@ -1,12 +1,21 @@
 /**
  * A delivery's bytes and properties to an event, or to the reasons why it is none (DESIGN 3). Three forms:
  * canonical JSON, CloudEvents 1.0 (structured and binary), and the minimal one, whose type is the routing key and
- * whose id is the message id. Members that WPS does not know are ignored; what it knows must be right.
+ * whose id is the message id. Members that WPS does not know are passed over and told; what it knows must be right,
+ * and nothing may be given twice.
  */
 import { createHash } from "node:crypto";
-import type { FieldError, PermitEvent, PermitUpdate, SiteWords } from "../core/event.ts";
+import {
+  type FieldError,
+  NO_UNKNOWN_FIELDS,
+  type PermitEvent,
+  type PermitUpdate,
+  type SiteWords,
+  type UnknownFields,
+} from "../core/event.ts";
 import type { EventEffect } from "../core/merge.ts";
 import { canonicalJson } from "../core/sha256.ts";
+import { ambiguities, certain } from "./ambiguity.ts";
 import { cloudEvent, cloudEventForm } from "./cloudevents.ts";
 import {
   type CheckedEnvelope,
@@ -19,6 +28,7 @@ import {
 import { parseUpdate, UPDATE_FIELDS } from "./fields.ts";
 import { BODY_BYTES_MAX, decodeJson, isObject, member } from "./json.ts";
 import { quoted } from "./text.ts";
+import { unknownFields } from "./unknown_fields.ts";
 
 /** Who sends where a message does not say (DESIGN 3). */
 export const DEFAULT_SOURCE = "permit-manager";
@@ -33,12 +43,13 @@ export interface Rejected {
   errors: FieldError[];
   /** Those of its words that could be read, whether the site knows them or not. */
   words: SiteWords;
+  unknownFields: UnknownFields;
   /** SHA-256 of the bytes (of an oversized body: of those kept). */
   bodyHash: string;
 }
 
 /** The outcome of {@link parseMessage}. */
-export type ParsedMessage = { kind: "event"; event: PermitEvent } | Rejected;
+export type ParsedMessage = { kind: "event"; event: PermitEvent; unknownFields: UnknownFields } | Rejected;
 
 /**
  * Reads one message. `effect` says what a type does; null: not ours, then only its type must be readable and the
@@ -50,12 +61,18 @@ export function parseMessage(raw: RawMessage, effect: (type: string) => EventEff
   const { envelope } = found;
   const { type } = readable(envelope);
   const does = type === null ? null : effect(type);
-  if (type !== null && does === null) return { kind: "event", event: stranger(type, envelope) };
+  const isClear = !envelope.repeated.includes("type");
+  if (type !== null && does === null && isClear) {
+    return { kind: "event", event: stranger(type, envelope), unknownFields: NO_UNKNOWN_FIELDS };
+  }
 
   const head = checkEnvelope(envelope);
-  const errors = "errors" in head ? head.errors : [];
   // Nothing in the data of a halt or a deletion may stand in its way.
   const takesFields = does !== "halt" && does !== "destroy";
+  const errors = [
+    ...ambiguities(envelope, takesFields || !isClear),
+    ...("errors" in head ? head.errors : []),
+  ];
   const gathered = takesFields ? gatherFields(envelope.payload) : { known: {}, all: {} };
   if ("errors" in gathered) return rejected(raw, envelope, [...errors, ...gathered.errors]);
   const fields = takesFields ? parseUpdate(gathered.known) : { update: {} };
@@ -66,7 +83,11 @@ export function parseMessage(raw: RawMessage, effect: (type: string) => EventEff
   if ("errors" in head || "errors" in fields || errors.length > 0) {
     return rejected(raw, envelope, errors, "errors" in fields ? fields.words : fields.update);
   }
-  return { kind: "event", event: toEvent(head.checked, fields.update, gathered.all) };
+  return {
+    kind: "event",
+    event: toEvent(head.checked, fields.update, gathered.all),
+    unknownFields: unknownFields(envelope),
+  };
 }
 
 function readEnvelope(raw: RawMessage): EnvelopeResult {
@@ -84,16 +105,16 @@ function readEnvelope(raw: RawMessage): EnvelopeResult {
   }
   // A binary CloudEvent without data has no body (CloudEvents AMQP binding 3.1).
   const decoded = declared === "binary" && raw.body.byteLength === 0
-    ? { value: undefined }
+    ? { value: undefined, repeated: [] }
     : decodeJson(raw.body);
   if ("error" in decoded) return { errors: [{ path: "body", message: decoded.error }] };
-  const { value } = decoded;
-  if (declared === "binary") return cloudEvent(declared, raw, value);
+  const { value, repeated } = decoded;
+  if (declared === "binary") return cloudEvent(declared, raw, decoded);
   if (!isObject(value)) {
     return { errors: [{ path: "body", message: `expected an object, got ${quoted(value)}` }] };
   }
   if (declared === "structured" || Object.hasOwn(value, "specversion")) {
-    return cloudEvent("structured", raw, value);
+    return cloudEvent("structured", raw, decoded);
   }
   return {
     envelope: {
@@ -104,6 +125,8 @@ function readEnvelope(raw: RawMessage): EnvelopeResult {
       permitId: member(value, "permitId"),
       revision: member(value, "revision"),
       payload: value,
+      payloadPath: "",
+      repeated,
     },
   };
 }
@@ -154,7 +177,7 @@ function toEvent(
 
 /** Somebody else's event: its shape is not ours to judge, so what cannot be read of it is left out. */
 function stranger(type: string, envelope: Envelope): PermitEvent {
-  const { id, source, permitId } = readable(envelope);
+  const { id, source, permitId } = certain(envelope);
   return {
     source: source ?? DEFAULT_SOURCE,
     id,
@@ -181,9 +204,17 @@ function rejected(
     permitId: undefined,
     revision: undefined,
     payload: undefined,
+    payloadPath: "",
+    repeated: [],
   };
-  const bodyHash = sha256(raw.body.subarray(0, BODY_BYTES_MAX));
-  return { kind: "rejected", ...readable(envelope ?? fallback), errors, words: { status, tier }, bodyHash };
+  return {
+    kind: "rejected",
+    ...certain(envelope ?? fallback),
+    errors,
+    words: { status, tier },
+    unknownFields: envelope === null ? NO_UNKNOWN_FIELDS : unknownFields(envelope),
+    bodyHash: sha256(raw.body.subarray(0, BODY_BYTES_MAX)),
+  };
 }
 
 function sha256(content: string | Uint8Array): string {

@@ -18,6 +18,15 @@ export function textFault(text: string, max: number): string | null {
   return null;
 }
 
+/** A name in a path is cut here: JSON's may be as long as the whole body. */
+const NAME_MAX = 40;
+
+/** The name of a JSON member as a part of a path. */
+export function shortName(name: string): string {
+  const safe = name.slice(0, NAME_MAX + 1).replace(new RegExp(FORBIDDEN, "gu"), "\ufffd").toWellFormed();
+  return safe.length > NAME_MAX ? `${safe.slice(0, NAME_MAX).toWellFormed()}…` : safe;
+}
+
 /** A value as a reason shows it: JSON, control characters escaped, cut. */
 export function quoted(value: unknown): string {
   const plain = (_key: string, inner: unknown): unknown => typeof inner === "bigint" ? String(inner) : inner;

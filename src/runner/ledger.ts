@@ -5,16 +5,22 @@
  */
 import { Fault } from "../core/fault.ts";
 import { type Job, JOB_PRIORITY } from "../core/job.ts";
-import type { Permit, VolumeRecord } from "../core/permit.ts";
+import type { Permit } from "../core/permit.ts";
 import type { JobGlimpse } from "../core/permit_status.ts";
 import type { ApplyStep } from "../core/step.ts";
 import type { Db, Tx } from "../store/db.ts";
-import { easeJob, isWanted, progressJob, resumeJob, waitJob, type Wanted } from "../store/job_transitions.ts";
-import { provenInstances } from "../store/evidence.ts";
+import {
+  easeJob,
+  isWanted,
+  progressJob,
+  resumeJob,
+  waitJob,
+  type WaitTrouble,
+  type Wanted,
+} from "../store/job_transitions.ts";
 import { getPermit } from "../store/permits.ts";
-import { passwordKeys } from "../store/secrets.ts";
 import { beginSteps, type EndedStep, endSteps, stepsOf } from "../store/steps.ts";
-import { listVolumes } from "../store/volumes.ts";
+import { type Facts, factsOf } from "./job_plan.ts";
 import { keepSighting, restateSighting, type Sighting } from "./sighting.ts";
 import { type StepRowDeps, writeBegun, writeEnded } from "./step_rows.ts";
 import type { Progress } from "./tally.ts";
@@ -23,13 +29,7 @@ import type { BegunStep, StepResult } from "./wave.ts";
 
 /** A permit as it should be, and whether its job is still wanted. */
 export type Look =
-  | {
-    wanted: "go on";
-    permit: Permit;
-    records: VolumeRecord[];
-    proven: ReadonlySet<string>;
-    passwords: ReadonlySet<string>;
-  }
+  | { wanted: "go on"; permit: Permit } & Facts
   | { wanted: Exclude<Wanted, "go on"> };
 
 /** What earlier attempts of the job left, by step id. */
@@ -91,7 +91,8 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
   let lastShape = "";
   let owedResults: StepResult[] = [];
   let owedWaits: EndedStep[] = [];
-  let waiting = { text: job.waitingFor, sinceMs: job.waitingSinceMs };
+  // A claim forgets what the attempt before was advised to.
+  let waiting = { text: job.waitingFor, sinceMs: job.waitingSinceMs, advice: job.advice };
 
   async function commit<T>(work: (tx: Tx, committed: (() => void)[]) => Promise<T>): Promise<T> {
     const committed: (() => void)[] = [];
@@ -135,13 +136,7 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
       if (permit === null) {
         throw new Fault("stalled", "not-found", `Cannot work on ${job.permitId}: no such permit`);
       }
-      const { permitId } = job;
-      const [records, proven, passwords] = await Promise.all([
-        listVolumes(db, permitId),
-        provenInstances(db, permitId),
-        passwordKeys(db, permitId),
-      ]);
-      return { wanted, permit, records, proven, passwords };
+      return { wanted, permit, ...await factsOf(db, job.permitId) };
     },
     wanted: () => isWanted(db, claim),
     observed(seeing: Seeing, progress: Progress): void {
@@ -159,7 +154,7 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
         if (ended.length > 0) await progressJob(tx, claim, progress);
         if (waiting.text !== null) {
           await resumeJob(tx, claim);
-          committed.push(() => waiting = { text: null, sinceMs: null });
+          committed.push(() => waiting = { text: null, sinceMs: null, advice: null });
         }
         if (wanted !== "go on" || next.length === 0) return { wanted, steps: [] };
         return { wanted, steps: await writeBegun(tx, deps, job, next) };
@@ -169,15 +164,17 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
       const text = waits.map((wait) => wait.text).join("; ").slice(0, WAITING_TEXT_MAX);
       const unrecorded = waits.filter(({ recordId }) => recordId === null);
       const sinceMs = Math.min(...waits.map((wait) => wait.sinceMs));
-      const isSame = text === waiting.text && sinceMs === waiting.sinceMs;
+      const trouble = troubleOf(waits);
+      const advice = trouble?.advice ?? null;
+      const isSame = text === waiting.text && sinceMs === waiting.sinceMs && advice === waiting.advice;
       if (isSame && unrecorded.length === 0 && owedWaits.length === 0 && !isNews) return;
       await commit(async (tx, committed) => {
         committed.push(await settleDebts(tx));
         const ids = await beginSteps(tx, claim, unrecorded.map((wait) => waitRow(job, wait)));
         if (isNews) committed.push(await keepSeen(tx, job));
-        if (!isSame) await waitJob(tx, claim, text, sinceMs);
+        if (!isSame) await waitJob(tx, claim, text, sinceMs, trouble);
         committed.push(() => {
-          waiting = { text, sinceMs };
+          waiting = { text, sinceMs, advice };
           unrecorded.forEach((wait, index) => wait.recordId = ids[index] ?? null);
         });
       });
@@ -206,6 +203,15 @@ function shapeOf({ rows, volumes, refused, proofs, objects }: Sighting): string 
   const uids = proofs.map(({ proof }) => proof.pod.uid);
   const shown = { objects: objects.objects, scope: objects.scope.state };
   return JSON.stringify([rows.map((row) => ({ ...row, observedAtMs: 0 })), volumes, refused, uids, shown]);
+}
+
+/** The first reason, and each advice once; null: all end by themselves. */
+function troubleOf(waits: OpenWait[]): WaitTrouble | null {
+  const faults = waits.flatMap(({ fault }) => fault === undefined || fault.advice === null ? [] : [fault]);
+  const [first] = faults;
+  if (first === undefined) return null;
+  const advice = [...new Set(faults.map((fault) => fault.advice))].join("; ").slice(0, WAITING_TEXT_MAX);
+  return { reason: first.reason, advice };
 }
 
 /** Waits come last in a stretch: their wave says only that. */

@@ -12,6 +12,7 @@ import type { Plan } from "../core/step.ts";
 import type { Alarm } from "./breach.ts";
 import type { Bell, Ear } from "./bell.ts";
 import type { Guard } from "./guard.ts";
+import type { AttemptSoFar } from "./job_plan.ts";
 import type { Ledger, Seeing } from "./ledger.ts";
 import type { Tally } from "./tally.ts";
 import type { Vault } from "./vault.ts";
@@ -25,14 +26,11 @@ export interface AttemptDeps {
   slots: Slots;
   ledger: Ledger;
   site: Site;
-  /**
-   * The plan for this job: what the permit should be, or the way back of a failed one. `insist` until a stretch of
-   * this attempt was acknowledged, `uncut` what it could not cut, `tried` what it began to consolidate: see PlanInput.
-   */
+  /** The plan for this job: what the permit should be, or the way back of a failed one. */
   makePlan(
     view: Pick<PlanInput, "permit" | "records" | "proven" | "passwords">,
     observed: Observed,
-    trials: { insist: boolean; uncut: ReadonlySet<string>; tried: ReadonlySet<string> },
+    soFar: AttemptSoFar,
   ): Plan;
   /** What to keep of an observation. */
   sight(permit: Permit, records: VolumeRecord[], observed: Observed): Seeing;

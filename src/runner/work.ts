@@ -7,7 +7,6 @@ import { type Job, takesOnly, URGENT_PRIORITY_MAX } from "../core/job.ts";
 import type { Observed } from "../core/observed.ts";
 import type { Permit, VolumeRecord } from "../core/permit.ts";
 import type { PhaseSet } from "../core/phase.ts";
-import { plan } from "../core/plan.ts";
 import { planRollback } from "../core/plan_taking.ts";
 import type { RetryLimits } from "../core/retry.ts";
 import type { Site } from "../core/site.ts";
@@ -21,6 +20,7 @@ import { runAttempt } from "./attempt.ts";
 import type { Alarm } from "./breach.ts";
 import type { Bell } from "./bell.ts";
 import { createGuard } from "./guard.ts";
+import { planOfJob } from "./job_plan.ts";
 import { type Ledger, openLedger, type Seeing } from "./ledger.ts";
 import type { AttemptDeps, AttemptEnd } from "./walk.ts";
 import { endedBy } from "./patience.ts";
@@ -93,29 +93,14 @@ async function tellUncut(
 }
 
 function attemptDeps(deps: WorkDeps, job: Job, ledger: Ledger): AttemptDeps {
-  const { phases, site } = deps;
-  const takingOnly = takesOnly(job);
+  const { phases, site, clock } = deps;
   return {
     ...deps,
     ledger,
     guard: createGuard(deps),
     rereadMs: deps.limits.rereadMs,
-    makePlan: ({ permit, records, proven, passwords }, observed, trials) =>
-      plan({
-        permit,
-        records,
-        proven,
-        observed,
-        phases,
-        site,
-        nowMs: deps.clock.now(),
-        takingOnly,
-        passwords,
-        uncut: trials.uncut,
-        tried: trials.tried,
-        insist: trials.insist && job.kind === "halt",
-        closing: job.kind === "stop",
-      }),
+    makePlan: (looked, observed, soFar) =>
+      planOfJob(job, looked, observed, soFar, { phases, site, nowMs: clock.now() }),
     sight: (permit, records, observed) => seeing(deps, permit, records, observed),
   };
 }

@@ -1,6 +1,12 @@
 /** events: the inbox, one row for each delivery whatever its verdict (DESIGN 3). */
 import { z } from "zod";
-import { type FieldError, type Verdict, VERDICTS } from "../core/event.ts";
+import {
+  type FieldError,
+  NO_UNKNOWN_FIELDS,
+  type UnknownFields,
+  type Verdict,
+  VERDICTS,
+} from "../core/event.ts";
 import { bytes, flag, json } from "./columns.ts";
 import type { Reader, Tx } from "./db.ts";
 import { matching, numberCursor, type Page, pageLimit, type PageRequest, toPage } from "./page.ts";
@@ -28,6 +34,8 @@ export interface NewEvent {
   time: string | null;
   verdict: Verdict;
   reasons: FieldError[];
+  /** Absent: none. */
+  unknownFields?: UnknownFields;
   /** As received; of more than {@link BODY_KEPT_WHOLE_BYTES} only the first {@link BODY_PREFIX_BYTES} are kept. */
   body: Uint8Array;
   /** Length as received, when `body` is already cut; absent: the length of `body`. */
@@ -38,6 +46,7 @@ export interface NewEvent {
 /** A recorded delivery, without its body. */
 export interface EventRow extends Omit<NewEvent, "body" | "bodyBytes"> {
   seq: number;
+  unknownFields: UnknownFields;
   bodyBytes: number;
   /** When the broker had the acknowledgement; null: it may not have it. */
   ackedAtMs: number | null;
@@ -67,6 +76,8 @@ const eventRow = z.object({
   time: z.string().nullable(),
   verdict: z.enum(VERDICTS),
   reasons: json(z.array(z.object({ path: z.string(), message: z.string() }))),
+  unknownFields: json(z.object({ paths: z.array(z.string()), count: z.number() })).nullable()
+    .transform((found) => found ?? NO_UNKNOWN_FIELDS),
   bodyBytes: z.number(),
   bodyHash: z.string(),
   ackedAtMs: z.number().nullable(),
@@ -76,7 +87,7 @@ const eventRow = z.object({
 
 const COLUMNS =
   `seq, received_at_ms as receivedAtMs, channel, source, id, type, permit_id as permitId, revision,
-  time, verdict, reasons, body_bytes as bodyBytes, body_hash as bodyHash, acked_at_ms as ackedAtMs, absorbed, identity`;
+  time, verdict, reasons, unknown_fields as unknownFields, body_bytes as bodyBytes, body_hash as bodyHash, acked_at_ms as ackedAtMs, absorbed, identity`;
 
 /**
  * Records a delivery and returns its seq. The `accepted` or `stale` row of a (source, id) establishes that identity; a
@@ -87,8 +98,8 @@ export async function insertEvent(tx: Tx, event: NewEvent): Promise<number> {
   const whole = event.body.byteLength <= BODY_KEPT_WHOLE_BYTES;
   const { lastId } = await tx.run(
     `insert into events (received_at_ms, channel, source, id, type, permit_id, revision, time, verdict, reasons,
-       body, body_bytes, body_hash, identity)
-     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+       body, body_bytes, body_hash, unknown_fields, identity)
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
        ?3 is not null and ?4 is not null and ?9 in ('accepted', 'stale'))`,
     [
       event.receivedAtMs,
@@ -104,6 +115,7 @@ export async function insertEvent(tx: Tx, event: NewEvent): Promise<number> {
       whole ? event.body : event.body.subarray(0, BODY_PREFIX_BYTES),
       event.bodyBytes ?? event.body.byteLength,
       event.bodyHash,
+      (event.unknownFields?.count ?? 0) === 0 ? null : JSON.stringify(event.unknownFields),
     ],
   );
   return lastId;

@@ -56,6 +56,7 @@ async function giveBack(tx: Tx, nowMs: number, whose: string, args: string[]): P
     `update jobs as orphan set
        state = case when newer.id is null then 'queued' else 'superseded' end,
        reason = case when newer.id is null then reason else 'superseded' end,
+       advice = case when newer.id is null then advice end,
        ended_at_ms = case when newer.id is null then null else ?1 end,
        waiting_for = case when newer.id is null then waiting_for end,
        waiting_since_ms = case when newer.id is null then waiting_since_ms end,

@@ -22,6 +22,9 @@ export interface JobOutcome {
   advice: string | null;
 }
 
+/** What keeps a wait from ending by itself, and what a person must do. */
+export type WaitTrouble = Pick<JobOutcome, "reason" | "advice">;
+
 /** What a runner does at a step boundary. */
 export type Wanted = "go on" | "superseded" | "cancel-requested" | "lost";
 
@@ -31,22 +34,28 @@ async function applied(tx: Tx, sql: string, args: (string | number | null)[]): P
   return (await tx.run(sql, args)).changes === 1;
 }
 
-/** Running, and waiting for something named since `sinceMs`. */
-export function waitJob(tx: Tx, claim: JobClaim, waitingFor: string, sinceMs: number): Promise<boolean> {
-  return applied(tx, `update jobs set waiting_for = ?, waiting_since_ms = ? where ${FENCED}`, [
-    waitingFor,
-    sinceMs,
-    claim.jobId,
-    claim.fence,
-  ]);
+/** Running, and waiting for something named since `sinceMs`; `trouble` null: it ends by itself. */
+export function waitJob(
+  tx: Tx,
+  claim: JobClaim,
+  waitingFor: string,
+  sinceMs: number,
+  trouble: WaitTrouble | null = null,
+): Promise<boolean> {
+  return applied(
+    tx,
+    `update jobs set waiting_for = ?, waiting_since_ms = ?, reason = ?, advice = ? where ${FENCED}`,
+    [waitingFor, sinceMs, trouble?.reason ?? null, trouble?.advice ?? null, claim.jobId, claim.fence],
+  );
 }
 
 /** Running, and working again: the wait is over and its deadline forgotten. */
 export function resumeJob(tx: Tx, claim: JobClaim): Promise<boolean> {
-  return applied(tx, `update jobs set waiting_for = null, waiting_since_ms = null where ${FENCED}`, [
-    claim.jobId,
-    claim.fence,
-  ]);
+  return applied(
+    tx,
+    `update jobs set waiting_for = null, waiting_since_ms = null, reason = null, advice = null where ${FENCED}`,
+    [claim.jobId, claim.fence],
+  );
 }
 
 /** How many steps are done, of how many known so far. */

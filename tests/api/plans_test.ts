@@ -32,6 +32,22 @@ Deno.test("GET /permits/{permitId}/plan: what would change, in words, without ch
       true,
       "cut-network",
     ]);
+    const halted = await (await service.ask(`${BASE}/plan?event=permit.halted`)).json();
+    assert.deepEqual(
+      [halted.status, halted.event, halted.hypothetical, halted.halted, halted.steps[0].kind],
+      [
+        "ANALYSIS_ACTIVE",
+        "permit.halted",
+        true,
+        true,
+        "cut-network",
+      ],
+    );
+    const gone = await (await service.ask(`${BASE}/plan?event=permit.deleted`)).json();
+    assert.equal(gone.steps.at(-1).id, "await-gone namespace");
+    const strange = await (await service.ask(`${BASE}/plan?event=permit.analysis.approved`)).json();
+    assert.deepEqual(strange.errors, [{ path: "query.event", message: "Unknown event" }]);
+    assert.match(strange.advice, /permit\.deleted/);
     const unknown = await service.ask(`${BASE}/plan?status=NONSENSE`);
     const problem = await unknown.json();
     assert.deepEqual([unknown.status, problem.type], [422, "urn:wps:problem:unprocessable"]);
@@ -73,8 +89,25 @@ Deno.test("/permits/{permitId}/drift: what differs, and one job to repair it", (
     assert.equal((await (await service.ask(`${BASE}/drift`)).json()).differs, false);
     service.journey.platform.state.workspaces.delete("research/l.maes");
     const drifted = await (await service.ask(`${BASE}/drift`)).json();
-    assert.deepEqual([drifted.differs, drifted.jobId], [true, null]);
+    assert.deepEqual([drifted.differs, drifted.jobId, drifted.urgency], [true, null, "other"]);
     assert.ok(drifted.differences.some(({ target }: { target: string }) => target === "research/l.maes"));
+    const { workspaces, volumes } = service.journey.platform.state;
+    Object.assign(volumes.get("prepared") ?? {}, { retained: false });
+    for (const { instances } of workspaces.values()) for (const pod of instances) pod.uid = "rescheduled";
+    const { urgency, differences } = await (await service.ask(`${BASE}/drift`)).json();
+    const [first, second, third] = differences;
+    assert.deepEqual(
+      [urgency, first.kind, first.urgency, second.kind, third.kind, third.urgency, third.wave],
+      [
+        "access",
+        "cut-network",
+        "access",
+        "await-cut",
+        "retain-volume",
+        "data",
+        1,
+      ],
+    );
     const ordered = await service.ask(`${BASE}/drift`, { method: "POST" });
     assert.deepEqual([ordered.status, (await ordered.json()).job.kind], [202, "drift"]);
     assert.deepEqual(service.woken, [PERMIT, PERMIT]);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createApi } from "../../src/api/api.ts";
 import { createAuthenticator } from "../../src/api/auth.ts";
 import { type Authenticator, type Caller, PERMISSIONS } from "../../src/api/caller.ts";
-import type { ApiDeps, Router } from "../../src/api/deps.ts";
+import type { ApiDeps, Router, SupposedEvent } from "../../src/api/deps.ts";
 import type { ApiEnv } from "../../src/api/env.ts";
 import { createJobFeed } from "../../src/api/job_feed.ts";
 import { createRefusalAudit } from "../../src/api/refusals.ts";
@@ -12,6 +12,8 @@ import type { Clock } from "../../src/core/clock.ts";
 import { judge } from "../../src/core/doubt.ts";
 import type { Job } from "../../src/core/job.ts";
 import type { ObservedWorkspace } from "../../src/core/observed.ts";
+import type { PermitEvent } from "../../src/core/event.ts";
+import { applyUpdate } from "../../src/core/merge.ts";
 import { plan } from "../../src/core/plan.ts";
 import { portOf } from "../../src/core/workspace.ts";
 import type { HealthPart } from "../../src/api/schemas/health.ts";
@@ -131,13 +133,14 @@ async function serviceOn(db: Db, options: ServiceOptions, stopping: AbortSignal)
       assert.ok(receipt !== undefined);
       return receipt;
     },
-    plan: async (permitId, status) => {
+    plan: async (permitId, supposed) => {
       const permit = await getPermit(db, permitId);
       assert.ok(permit !== null);
       const observed = paper.platform.observe();
       const records = await listVolumes(db, permitId);
-      const wish = { ...permit, status: status ?? permit.status };
+      const wish = supposed === null ? permit : applyUpdate(permit, eventOf(permitId, supposed), phases);
       return {
+        wish,
         plan: plan({
           permit: wish,
           records,
@@ -215,6 +218,11 @@ async function serviceOn(db: Db, options: ServiceOptions, stopping: AbortSignal)
       await endJob(db, "succeeded");
     },
   };
+}
+
+function eventOf(permitId: string, { type, status }: SupposedEvent): PermitEvent {
+  const update = status === null ? {} : { status };
+  return { source: "", id: null, type, permitId, time: null, revision: null, update, bodyHash: "" };
 }
 
 /** Paper has no addresses. */

@@ -52,6 +52,15 @@ Deno.test("commands: against a running service, for people and for machines", as
     const rejected = await site.wps(["events", "send", "-"], { input: '{"permitId": 7}' });
     assert.equal(rejected.code, 1);
     assert.match(rejected.stderr, /^ {2}permitId: /m);
+    const twice =
+      '{"type":"permit.status.updated","permitId":"a","permitId":"b","data":{"status":"ARCHIVED"}}';
+    const ambiguous = await site.wps(["events", "send", "-"], { input: twice });
+    assert.equal(ambiguous.code, 1);
+    assert.match(ambiguous.stderr, /permitId: is given more than once; which of them counts is not said/);
+    const seq = /wps events show (\d+)/.exec(ambiguous.stderr)?.[1] ?? "";
+    const shown = await lines("events", "show", seq);
+    assert.match(shown, /^ {2}permit +-$/m);
+    assert.ok(shown.includes(twice), "as it came: laid out again one of the two would be lost");
     const absent = await site.wps(["events", "send", "/nonexistent.json"]);
     assert.equal(absent.code, 2);
     assert.match(absent.stderr, /Cannot read \/nonexistent\.json: it does not exist/);
@@ -60,11 +69,34 @@ Deno.test("commands: against a running service, for people and for machines", as
     const list = await lines("events", "list", "--permit", "permit-001");
     assert.match(list, /^1 +\S+ \S+ +permit-001 +permit\.status\.updated +accepted +cli/m);
     assert.match(list, /^2 .* duplicate +cli +Same id and body as event 1$/m);
-    assert.equal((await lines("events", "list", "--verdict", "rejected")).split("\n").length, 3);
+    assert.equal((await lines("events", "list", "--verdict", "rejected")).split("\n").length, 4);
+    assert.match(list, /^3 .* conflict +cli +Event 1 has this id and another body$/m);
+    const rejections = await lines("events", "list", "--verdict", "rejected");
+    assert.match(
+      rejections,
+      / rejected +cli +Permit id is given more than once; which of them counts is not said$/m,
+    );
+    const nonsense = JSON.stringify(setupEvent("z", 9, "NONSENSE"));
+    assert.equal((await site.wps(["events", "send", "-"], { input: nonsense })).code, 1);
+    assert.match(await lines("status", "permit-001"), / rejected +Status: no phase is named NONSENSE$/m);
     const show = await lines("events", "show", "1");
     assert.match(show, /^ {2}verdict {3}accepted$/m);
     assert.match(show, /^ {6}"status": "WORKSPACE_SETUP_PENDING",$/m, "the body is laid out");
     assert.equal((await site.wps(["events", "show", "99"])).code, 3);
+  });
+  await t.step("events send, events show: a field that WPS does not know is told", async () => {
+    const event = setupEvent("a", 1, "WORKSPACE_SETUP_PENDING");
+    const input = JSON.stringify({ ...event, expires_at: "2027-01-01T00:00:00Z" });
+    const { code, stdout, stderr } = await site.wps(["events", "send", "-"], { input });
+    assert.deepEqual([code, stderr], [0, ""]);
+    const told =
+      /^event (\d+) for permit-001: duplicate.*\n1 field not known to WPS, and passed over:\n {2}expires_at$/m;
+    const seq = told.exec(stdout)?.[1];
+    assert.ok(seq !== undefined, stdout);
+    const shown = await lines("events", "show", seq);
+    assert.match(shown, /^Not known to WPS, and passed over\n {2}expires_at$/m);
+    const view = JSON.parse(await lines("events", "show", seq, "--json"));
+    assert.deepEqual([view.unknownFields, view.unknownFieldCount], [["expires_at"], 1]);
   });
   await t.step("status: everything about a permit", async () => {
     const status = await lines("status", "permit-001");

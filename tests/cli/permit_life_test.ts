@@ -35,6 +35,17 @@ Deno.test("status, plan, drift, connection: a halted permit, its deletion meanwh
     assert.equal(code, 1);
     assert.match(stderr, /^ {2}research of l\.nowak\n {2}-> Say whose with --username NAME$/m);
   });
+  await t.step("what an event would do, before it comes", async () => {
+    const plan = await text(site, "plan", "permit-001", "--event", "permit.deleted");
+    assert.match(plan, /^permit-001 {2}WORKSPACE_SETUP_PENDING if permit\.deleted came$/m);
+    assert.match(plan, /^ {2}- destroy-scope +permit +the permit is deleted and nothing else is left$/m);
+    assert.match(plan, /Nothing was changed by asking\.$/m);
+    const halt = await text(site, "plan", "permit-001", "--event", "permit.halted");
+    assert.match(halt, /^Halted: .*wps resume/m);
+    const { code, stderr } = await site.wps(["plan", "permit-001", "--event", "permit.analysis.approved"]);
+    assert.equal(code, 1);
+    assert.match(stderr, /-> Name one of .*permit\.deleted/);
+  });
   await t.step("halted: names the event that ends it", async () => {
     await reach(site, flag("halted"));
     const status = await text(site, "status", "permit-001");
@@ -84,6 +95,12 @@ Deno.test("jobs cancel: a running job says that it stops later, and is then told
   const watching = site.wps(["jobs", "show", "1", "--follow"], { terminal });
   await terminal.until("waiting: pod", watching);
 
+  const advice = /^ {2}-> Correct the image's name in the configuration/m;
+  const waits = await text(site, "status", "permit-001");
+  assert.match(waits, advice, "what ends the wait is said while it lasts");
+  assert.match(waits, /^! Job 1 waits: pod research/m);
+  assert.match(await text(site, "jobs", "show", "1"), advice);
+  await terminal.until("-> Correct the image's name", watching);
   const { stdout } = await site.wps(["jobs", "cancel", "1"]);
   assert.match(stdout, /^ {2}cancel requested: it stops after the current step$/m);
   const { code } = await watching;

@@ -7,9 +7,12 @@ export type Component = "cluster" | "rabbitmq" | "redis";
 
 /** What a run did without, and what would change that. */
 export interface LeftOut {
-  component: Component | "deno compile";
+  /** A {@link Component}, or what else is absent, in words that end "what needs …". */
+  component: string;
   why: string;
   remedy: string;
+  /** The tests concerned, where they are not all that need it by name. */
+  cases?: string[];
 }
 
 /** File into which test processes append what they left out, one JSON object per line; set by the runner. */
@@ -112,10 +115,10 @@ export function report(leftOut: LeftOut): void {
 }
 
 /** One left-out component in words for the person at the terminal. */
-export function describeLeftOut({ component, why, remedy }: LeftOut): string {
-  return `LEFT OUT: what needs ${component}\n  why:    ${
-    why.replaceAll("\n", "\n          ")
-  }\n  to run: ${remedy}`;
+export function describeLeftOut({ component, why, remedy, cases = [] }: LeftOut): string {
+  const reason = why.replaceAll("\n", "\n          ");
+  const names = cases.map((name) => `\n  case:   ${name}`).join("");
+  return `LEFT OUT: what needs ${component}${names}\n  why:    ${reason}\n  to run: ${remedy}`;
 }
 
 function exists(path: string): boolean {

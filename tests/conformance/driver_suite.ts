@@ -2,8 +2,9 @@
  * The driver conformance suite (DESIGN 12): every behaviour that the planner relies on is a case, and the lab and
  * the real cluster pass the same ones, so that the lab cannot drift from reality.
  */
-import type { Backend, OptionalVerb } from "./backend.ts";
+import type { Backend } from "./backend.ts";
 import type { DriverCase } from "./case.ts";
+import { lackOf, type Lacks, reportLeftOutCases } from "./left_out.ts";
 import { Trial } from "./trial.ts";
 import { FOREIGN_CASES } from "./cases/foreign.ts";
 import { CUT_CASES } from "./cases/network_cut.ts";
@@ -33,18 +34,20 @@ export const DRIVER_CASES: readonly DriverCase[] = [
 ];
 
 /**
- * Registers one test per case, each with a backend and a permit of its own. `without`: the optional verbs that this
- * platform does not offer; their cases are registered as ignored, so that the run shows them by name.
+ * Registers one test per case, each with a backend and a permit of its own. `lacks`: the optional verbs that this
+ * platform does not offer; their cases are registered as ignored, and told by name with the reason.
  */
 export function driverSuite(
   name: string,
   makeBackend: () => Promise<Backend>,
-  without: readonly OptionalVerb[] = [],
+  lacks: Lacks = {},
 ): void {
-  for (const { name: behaviour, needs, run } of DRIVER_CASES) {
+  reportLeftOutCases(name, DRIVER_CASES, lacks);
+  for (const given of DRIVER_CASES) {
+    const { name: behaviour, run } = given;
     Deno.test({
       name: `${name}: ${behaviour}`,
-      ignore: needs !== undefined && without.includes(needs),
+      ignore: lackOf(given, lacks) !== undefined,
       fn: async () => {
         const backend = await makeBackend();
         try {

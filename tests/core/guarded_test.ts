@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { foreseen, type GuardContext, guardedOf } from "../../src/core/guarded.ts";
+import { type Foreseeable, foreseen, type GuardContext, guardedOf } from "../../src/core/guarded.ts";
 import { breachesOf } from "../../src/core/invariants.ts";
 import type { Instance, Observed, ObservedNetwork, ObservedWorkspace } from "../../src/core/observed.ts";
 import type { Permit } from "../../src/core/permit.ts";
@@ -80,7 +80,7 @@ const FORESEEN: {
   why: string;
   observed: Observed;
   context?: Partial<GuardContext>;
-  actions: Action[];
+  actions: Foreseeable[];
   broken: number[];
 }[] = [
   { why: "a start behind a shut network", observed: observed(seen(SHUT)), actions: [start()], broken: [] },
@@ -192,6 +192,22 @@ const FORESEEN: {
       { kind: "start", workspace: workspace("research/b", { mounts: [DATA, PROJECT] }), seen: null },
     ],
     broken: [],
+  },
+  {
+    why: "the same once that pod is seen to be gone",
+    observed: observed(seen(PROXIED, [instance({ mounts: [PROJECT] })]), seen(SHUT, [], "research/b")),
+    actions: [
+      { kind: "gone", workspaces: [KEY] },
+      taint,
+      { kind: "start", workspace: workspace("research/b", { mounts: [DATA, PROJECT] }), seen: null },
+    ],
+    broken: [],
+  },
+  {
+    why: "the same while another pod is waited for",
+    observed: observed(seen(PROXIED, [instance({ mounts: [PROJECT] })]), seen(SHUT, [], "research/b")),
+    actions: [{ kind: "gone", workspaces: ["research/b"] }, taint],
+    broken: [1, 6],
   },
   {
     why: "the same once that pod is stopped",

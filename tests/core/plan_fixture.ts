@@ -61,14 +61,39 @@ export function permitOf(given: Partial<Permit>): Permit {
   return { ...newPermit("permit-001"), members: MEMBERS, accounts, holders, fsGroup: 30000, ...given };
 }
 
+/** Every wish that a permit can be in, as the accepted events would leave it, by name. */
+export function wishesOf(phases: PhaseSet): [string, Partial<Permit>][] {
+  return [
+    ["nothing yet", {}],
+    ["ingress", { status: "AWAITING_INGRESS", ingressOpen: true, ingressBatch: 1 }],
+    ...[...phases.statuses.keys()].map((
+      status,
+    ): [string, Partial<Permit>] => [status, { status, ingressBatch: 1 }]),
+    ["ANALYSIS_ACTIVE, stopped", { status: "ANALYSIS_ACTIVE", stopRequested: true, ingressBatch: 1 }],
+    ["a second ingress", { status: "DATA_PREPARATION_PENDING", ingressOpen: true, ingressBatch: 2 }],
+    ["halted", { status: "ANALYSIS_ACTIVE", halted: true, ingressBatch: 1 }],
+    ["deleted while halted", { status: "ANALYSIS_ACTIVE", halted: true, deletion: "requested" }],
+    ["deleted", { status: "ANALYSIS_ACTIVE", deletion: "requested" }],
+  ];
+}
+
 /** A permit's way over a paper platform: what the runner does, without time and store. */
 export interface Journey {
   platform: PaperPlatform;
   /** Kept as the store keeps them. */
   records: Map<string, VolumeRecord>;
   planFor(permit: Permit): Plan;
-  /** Plans and applies until nothing differs; returns the ids of all steps applied. `stopAfter` crashes after so many actions. */
-  reach(permit: Permit, stopAfter?: number): string[];
+  /**
+   * Plans and applies until nothing differs; returns the ids of all steps applied. `stopAfter` crashes after so many
+   * actions; `heed` is told each plan and what was applied of it.
+   */
+  reach(permit: Permit, stopAfter?: number, heed?: Heed): string[];
+}
+
+/** Who is told of a journey as it goes. */
+export interface Heed {
+  planned(steps: Plan["steps"]): void;
+  applied(ids: string[]): void;
 }
 
 /** Plans until a fixed point take below 20 rounds; more is a loop. */
@@ -96,7 +121,7 @@ export function journey(phases: PhaseSet): Journey {
     platform,
     records,
     planFor,
-    reach(permit: Permit, stopAfter = Infinity): string[] {
+    reach(permit: Permit, stopAfter = Infinity, heed?: Heed): string[] {
       const applied: string[] = [];
       platform.state.deleted = permit.deletion !== "none";
       for (let round = 0; round < ROUNDS; round++) {
@@ -104,6 +129,7 @@ export function journey(phases: PhaseSet): Journey {
           if (volume.state === "bound") note(volume.key, { bound: true });
         }
         const made = planFor(permit);
+        heed?.planned(made.steps);
         if (made.steps.length === 0) return applied;
         const stretch = nextStretch(made.steps);
         for (const { action, id } of stretch.waves.flat()) {
@@ -117,6 +143,7 @@ export function journey(phases: PhaseSet): Journey {
           if (action.kind === "destroy-volume") note(action.volume.key, { destroyed: true });
           platform.apply(action);
           applied.push(id);
+          heed?.applied([id]);
         }
         platform.tick();
       }

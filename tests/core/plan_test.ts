@@ -3,23 +3,10 @@ import type { Permit } from "../../src/core/permit.ts";
 import { networkHash } from "../../src/core/workspace.ts";
 import { desire } from "../../src/core/desired.ts";
 import { nextStretch } from "../../src/runner/stretch.ts";
-import { builtInPhases, type Journey, journey, permitOf, SITE } from "./plan_fixture.ts";
+import { builtInPhases, type Journey, journey, permitOf, SITE, wishesOf } from "./plan_fixture.ts";
 
 const phases = await builtInPhases();
-
-/** Every wish that a permit can be in, as the accepted events would leave it. */
-const WISHES: [string, Partial<Permit>][] = [
-  ["nothing yet", {}],
-  ["ingress", { status: "AWAITING_INGRESS", ingressOpen: true, ingressBatch: 1 }],
-  ...[...phases.statuses.keys()].map((
-    status,
-  ): [string, Partial<Permit>] => [status, { status, ingressBatch: 1 }]),
-  ["ANALYSIS_ACTIVE, stopped", { status: "ANALYSIS_ACTIVE", stopRequested: true, ingressBatch: 1 }],
-  ["a second ingress", { status: "DATA_PREPARATION_PENDING", ingressOpen: true, ingressBatch: 2 }],
-  ["halted", { status: "ANALYSIS_ACTIVE", halted: true, ingressBatch: 1 }],
-  ["deleted while halted", { status: "ANALYSIS_ACTIVE", halted: true, deletion: "requested" }],
-  ["deleted", { status: "ANALYSIS_ACTIVE", deletion: "requested" }],
-];
+const WISHES = wishesOf(phases);
 
 /** What stands must be what the wish says, judged by the desired side and not by the plan. */
 function assertReached(trip: Journey, permit: Permit, label: string): void {

@@ -35,6 +35,7 @@ Deno.test("acceptBatch: an accepted event leaves inbox row, permit, leases, job,
       type: "permit.status.updated",
       permitId: "permit-001",
       reasons: [],
+      unknownFields: { paths: [], count: 0 },
       jobId: 1,
     });
     const [row] = await allEvents(db);

@@ -3,7 +3,9 @@ import fc from "fast-check";
 import type { PermitEvent } from "../../src/core/event.ts";
 import type { EventEffect } from "../../src/core/merge.ts";
 import type { RawMessage } from "../../src/intake/envelope.ts";
+import { decodeJson } from "../../src/intake/json.ts";
 import { parseMessage, type Rejected } from "../../src/intake/message.ts";
+import { shortName } from "../../src/intake/text.ts";
 import { canonical, ed25519Key, holder, rawMessage } from "./messages.ts";
 
 const EFFECTS: Record<string, EventEffect> = {
@@ -366,7 +368,7 @@ Deno.test("parseMessage: a rejected message says what could be read, with a reas
       dataHolders: [holder("a/b", { username: "a" })],
     }),
   );
-  const { errors, kind, bodyHash, ...read } = rejection(raw);
+  const { errors, kind, bodyHash, unknownFields: _, ...read } = rejection(raw);
   assert.deepEqual(read, {
     source: null,
     id: "evt-0192",
@@ -419,4 +421,172 @@ Deno.test("parseMessage: never throws, and never takes what breaks a rule", () =
     }),
     { numRuns: 1000 },
   );
+});
+
+const STRUCTURED = { contentType: "application/cloudevents+json" };
+const BINARY = {
+  headers: { "ce-specversion": "1.0", "ce-id": "1", "ce-source": "s", "ce-type": "permit.status.updated" },
+};
+
+Deno.test("parseMessage: what is given twice is refused by path, whatever it says", () => {
+  const cases: [string, RawMessage, string[]][] = [
+    [
+      "two permits",
+      rawMessage('{"type":"permit.status.updated","permitId":"a","permitId":"b","data":{"status":"X"}}'),
+      ["permitId"],
+    ],
+    [
+      "twice the same",
+      rawMessage('{"type":"permit.status.updated","permitId":"a","data":{"status":"X","status":"X"}}'),
+      ["data.status"],
+    ],
+    [
+      "two lists of people, and two uids",
+      rawMessage(
+        '{"type":"permit.status.updated","permitId":"a","data":{"researchers":[],' +
+          '"researchers":[{"username":"x.y"},{"username":"a.b","uid":2000,"uid":2001}]}}',
+      ),
+      ["data.researchers", "data.researchers[1].uid"],
+    ],
+    [
+      "an escaped name",
+      rawMessage('{"type":"permit.status.updated","permitId":"a","\\u0064ata":{},"data":{"status":"X"}}'),
+      ["data"],
+    ],
+    [
+      "what nobody knows",
+      rawMessage('{"type":"permit.status.updated","permitId":"a","status":"X","x":{"y":1,"y":2}}'),
+      ["x.y"],
+    ],
+    [
+      "the minimal form",
+      rawMessage('{"permitId":"a","status":"X","status":"Y"}', { routingKey: "permit.status.updated" }),
+      ["status"],
+    ],
+    ["a binary CloudEvent", rawMessage('{"permitId":"a","status":"X","status":"Y"}', BINARY), [
+      "data.status",
+    ]],
+    [
+      "a structured CloudEvent",
+      rawMessage(
+        '{"specversion":"1.0","id":"1","source":"s","type":"permit.status.updated","subject":"a","subject":"b",' +
+          '"data":{"status":"X"}}',
+        STRUCTURED,
+      ),
+      ["subject"],
+    ],
+    [
+      "a structured CloudEvent in base64",
+      rawMessage(
+        '{"specversion":"1.0","id":"1","source":"s","type":"permit.status.updated","subject":"a","data_base64":"' +
+          `${btoa('{"status":"X","status":"Y"}')}"}`,
+        STRUCTURED,
+      ),
+      ["data.status"],
+    ],
+    ["a type that may be anything", rawMessage('{"type":"a.b","type":"c.d","permitId":"p"}'), ["type"]],
+  ];
+  for (const [why, raw, expected] of cases) {
+    const { errors } = rejection(raw);
+    const repeated = errors.filter(({ message }) => message.includes("more than once"));
+    assert.deepEqual(repeated.map(({ path }) => path), expected, `${why}: ${JSON.stringify(errors)}`);
+  }
+});
+
+Deno.test("parseMessage: an ambiguous event is listed under no permit that it may not mean", () => {
+  const text =
+    '{"id":"1","type":"permit.status.updated","permitId":"a","permitId":"b","data":{"status":"X"}}';
+  const { id, type, permitId } = rejection(rawMessage(text));
+  assert.deepEqual({ id, type, permitId }, { id: "1", type: "permit.status.updated", permitId: null });
+  const clear = '{"type":"permit.status.updated","permitId":"a","data":{},"data":{"status":"X"}}';
+  assert.equal(rejection(rawMessage(clear)).permitId, "a");
+});
+
+Deno.test("parseMessage: a halt is refused for two permits, and not for what its data says twice", () => {
+  const halt = (rest: string): RawMessage => rawMessage(`{"type":"permit.halted",${rest}}`);
+  assert.equal(
+    event(halt('"permitId":"a","data":{"status":"X","status":"Y"},"status":"X","status":"Y"')).permitId,
+    "a",
+  );
+  assert.deepEqual(paths(halt('"permitId":"a","permitId":"a"')), ["permitId"]);
+  assert.equal(
+    event(rawMessage('{"type":"permit.setup.approved","x":1,"x":2}')).type,
+    "permit.setup.approved",
+  );
+});
+
+Deno.test("parseMessage: ten thousand names given twice are told in fifty reasons, and a long name is cut", () => {
+  const twice = Array.from({ length: 10_000 }, (_, index) => `"k${index}":0,"k${index}":0`).join(",");
+  const { errors } = rejection(
+    rawMessage(`{"type":"permit.status.updated","permitId":"a","status":"X",${twice}}`),
+  );
+  assert.equal(errors.length, 51);
+  assert.deepEqual(errors.at(-1), { path: "body", message: "9950 more fields are given more than once" });
+  const long = `"${"x".repeat(500_000)}"`;
+  const cut = rejection(
+    rawMessage(`{"type":"permit.status.updated","permitId":"a",${long}:0,${long}:0,"status":"X"}`),
+  );
+  assert.ok(cut.errors.every(({ path }) => path.length < 60), JSON.stringify(cut.errors).slice(0, 200));
+  assert.ok(cut.unknownFields.paths.every((path) => path.length < 60));
+});
+
+Deno.test("decodeJson: nothing is given twice in what JSON.stringify writes, and all of it once it is doubled", () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ maxDepth: 5 }), (value) => {
+      const text = JSON.stringify(value);
+      assert.deepEqual(decodeJson(new TextEncoder().encode(text)), { value: JSON.parse(text), repeated: [] });
+      const names = typeof value === "object" && value !== null && !Array.isArray(value)
+        ? Object.keys(value)
+        : [];
+      if (names.length === 0) return;
+      const doubled = decodeJson(new TextEncoder().encode(`${text.slice(0, -1)},${text.slice(1)}`));
+      assert.ok("repeated" in doubled);
+      assert.equal(doubled.repeated.length, new Set(names.map(shortName)).size);
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+Deno.test("parseMessage: what WPS does not know is told by path, of accepted and of rejected events", () => {
+  const raw = rawMessage(
+    canonical({ colour: "red" }, {
+      ethics: { board: "x" },
+      permitId: "elsewhere",
+      reviewer: { username: "a.rossi", email: "a@b" },
+      researchers: [{ username: "j.virtanen" }, { username: "l.maes", user: "x" }],
+      dataHolders: [holder("hospital-a", { cidrs: ["203.0.113.7/32"] })],
+    }),
+  );
+  const told = {
+    paths: [
+      "colour",
+      "data.ethics",
+      "data.permitId",
+      "data.reviewer.email",
+      "data.dataHolders[0].cidrs",
+      "data.researchers[1].user",
+    ],
+    count: 6,
+  };
+  const parsed = parseMessage(raw, effect);
+  assert.deepEqual([parsed.kind, parsed.unknownFields], ["event", told]);
+  assert.deepEqual(
+    rejection(rawMessage({ type: "permit.status.updated", permitId: "p", data: { statuss: "X" } }))
+      .unknownFields,
+    { paths: ["data.statuss"], count: 1 },
+  );
+  const known = [
+    rawMessage(canonical()),
+    rawMessage({ ...canonical(), specversion: "1.0", source: "s", traceparent: "00-1-2-01" }, STRUCTURED),
+    rawMessage({ type: "permit.setup.approved", whatever: 1 }),
+  ];
+  for (const each of known) {
+    assert.deepEqual(parseMessage(each, effect).unknownFields, { paths: [], count: 0 });
+  }
+});
+
+Deno.test("parseMessage: of many unknown members twenty are named and all are counted", () => {
+  const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`x${index}`, index]));
+  const { unknownFields } = parseMessage(rawMessage(canonical({}, many)), effect);
+  assert.deepEqual([unknownFields.paths.length, unknownFields.count], [20, 5_000]);
 });

@@ -1,8 +1,7 @@
 /** The driver suite on the real cluster: real pods, real packets, real files. */
 import { type Cluster, requireOrReport, startCluster } from "../cluster/harness.ts";
-import type { OptionalVerb } from "../conformance/backend.ts";
-import type { DriverCase } from "../conformance/case.ts";
 import { DRIVER_CASES } from "../conformance/driver_suite.ts";
+import { lackOf, type Lacks, reportLeftOutCases } from "../conformance/left_out.ts";
 import { Trial } from "../conformance/trial.ts";
 import { realBackend } from "./kubernetes/backend.ts";
 import { Rounds } from "./kubernetes/rounds.ts";
@@ -10,27 +9,31 @@ import { type RunningWorld, startWorld } from "./kubernetes/world.ts";
 
 const noCluster = !(await requireOrReport("cluster"));
 
-/** Why a case is left out, by what it needs: the only real node is everybody's, and a site's is out of reach. */
-const REASONS: Partial<Record<OptionalVerb, string>> = {
-  loseNode: "a node that may be lost; kubernetes_observe_test.ts shows one",
+/** The only real node is everybody's, and a site's is out of reach. */
+const LACKS: Lacks = {
+  loseNode: {
+    what: "a node that may be lost",
+    why: "the only real node is everybody's",
+    remedy: "Nothing to do: kubernetes_observe_test.ts shows it on a node that is only listed",
+  },
   ...(Deno.env.has("WPS_TEST_KUBECONFIG")
     ? {
-      files: "the node's own files, which only tests/cluster has",
-      holder: "packets from this machine, which is no part of a site's pod network",
+      files: {
+        what: "the node's own files",
+        why: "WPS_TEST_KUBECONFIG names a site's cluster, whose node this machine is not",
+        remedy: "Run without WPS_TEST_KUBECONFIG, on tests/cluster",
+      },
+      holder: {
+        what: "packets from this machine",
+        why: "WPS_TEST_KUBECONFIG names a site's cluster, of whose pod network this machine is no part",
+        remedy: "Run without WPS_TEST_KUBECONFIG, on tests/cluster",
+      },
     }
     : {}),
 };
 
-function whyLeftOut({ needs }: DriverCase): string | undefined {
-  return needs === undefined ? undefined : REASONS[needs];
-}
-
-if (!noCluster) {
-  for (const given of DRIVER_CASES) {
-    const why = whyLeftOut(given);
-    if (why !== undefined) console.log(`left out: ${given.name}: it needs ${why}`);
-  }
-}
+// Without a cluster all of them are left out, and that is told above.
+if (!noCluster) reportLeftOutCases("kubernetes", DRIVER_CASES, LACKS);
 
 let running: Promise<{ cluster: Cluster; world: RunningWorld }> | null = null;
 
@@ -53,7 +56,7 @@ Deno.test.afterAll(async () => {
 
 for (const given of DRIVER_CASES) {
   const { name, run } = given;
-  const ignore = noCluster || whyLeftOut(given) !== undefined;
+  const ignore = noCluster || lackOf(given, LACKS) !== undefined;
   // What is left out must not run beside the others either.
   const wait = ignore ? (): void => {} : rounds.add(async () => {
     const { cluster, world } = await start();

@@ -47,7 +47,9 @@ export function describeAllLeftOut(lines: string): string | undefined {
   const all = new Map<string, LeftOut>();
   for (const line of lines.split("\n").filter((text) => text !== "")) {
     const leftOut: LeftOut = JSON.parse(line);
-    all.set(leftOut.component, leftOut);
+    // Several test files may tell of one absence, each of its own cases.
+    const cases = new Set([...all.get(leftOut.component)?.cases ?? [], ...leftOut.cases ?? []]);
+    all.set(leftOut.component, { ...leftOut, cases: [...cases] });
   }
   if (all.size === 0) return undefined;
   const frame = "!".repeat(80);

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { z } from "zod";
 import type { Step } from "../../src/core/step.ts";
-import { createTally } from "../../src/runner/tally.ts";
+import { createTally, type Progress } from "../../src/runner/tally.ts";
+import { builtInPhases, type Heed, journey, permitOf, wishesOf } from "../core/plan_fixture.ts";
+import { PERMIT, withStage } from "./stage.ts";
 
 function plan(...ids: string[]): Step[] {
   return ids.map((id, index): Step => {
@@ -40,4 +43,88 @@ Deno.test("tally: a retry goes on counting where the last attempt ended", () => 
   const tally = createTally(new Set(["stop a", "start a"]));
   tally.planned(plan("start a", "open-network a"));
   assert.deepEqual(tally.progress(), { done: 1, total: 3 });
+});
+
+const phases = await builtInPhases();
+const INGRESS = { status: "AWAITING_INGRESS", ingressOpen: true, ingressBatch: 1 };
+
+/** Notes what is told of a way at each look. */
+function witness(): { heed: Heed; told: Progress[] } {
+  const tally = createTally(new Set());
+  const told: Progress[] = [];
+  const heed: Heed = {
+    planned(steps): void {
+      tally.planned(steps);
+      told.push(tally.progress());
+    },
+    applied: (ids): void => tally.applied(ids),
+  };
+  return { heed, told };
+}
+
+/** Differing totals among what was told; a total of zero is not shown. */
+function totalsOf(told: readonly Progress[]): number[] {
+  return [...new Set(told.map(({ total }) => total))].filter((total) => total > 0);
+}
+
+Deno.test("tally: the first plan of a way from any wish to any other tells its total", () => {
+  const grown: string[] = [];
+  for (const [fromName, from] of wishesOf(phases)) {
+    for (const [toName, to] of wishesOf(phases)) {
+      if (from.deletion === "requested" && to.deletion !== "requested") continue; // deletion is final
+      for (const stopAfter of [Infinity, 4, 9]) {
+        const trip = journey(phases);
+        trip.reach(permitOf(INGRESS));
+        trip.reach(permitOf(from), stopAfter);
+        const { heed, told } = witness();
+        trip.reach(permitOf(to), Infinity, heed);
+        const totals = totalsOf(told);
+        if (totals.length > 1) grown.push(`${fromName} (${stopAfter}) → ${toName}: ${totals}`);
+      }
+    }
+  }
+  assert.deepEqual(grown, []);
+});
+
+const LIFE = [
+  "permit.ingress.initiated",
+  "DATA_PREPARATION_PENDING",
+  "DATA_PREPARATION_REVIEW_PENDING",
+  "WORKSPACE_SETUP_PENDING",
+  "WORKSPACE_SETUP_REVIEW_PENDING",
+  "WORKSPACE_SETUP_REWORK",
+  "ANALYSIS_ACTIVE",
+  "permit.workspace.stop_requested",
+  "permit.workspace.start_requested",
+  "permit.halted",
+  "permit.resumed",
+  "WORKSPACE_SETUP_REWORK",
+  "ANALYSIS_ACTIVE",
+  "permit.deleted",
+];
+
+Deno.test("tally: no total of a job changes while it works, pods that end slowly and copies included", async () => {
+  await withStage(async (stage) => {
+    await stage.db.write((tx) =>
+      tx.script(
+        `create table told (done integer, total integer);
+         create trigger tell after update of steps_done, steps_total on jobs
+           begin insert into told values (new.steps_done, new.steps_total); end`,
+      )
+    );
+    await stage.job((await stage.status("AWAITING_INGRESS")).jobId, "succeeded");
+    for (const word of LIFE) {
+      const { jobId } = await (word.startsWith("permit.") ? stage.send(word) : stage.status(word));
+      await stage.job(jobId, "succeeded");
+      if (word === LIFE[0]) {
+        assert.ok(
+          stage.inside.writeInside(PERMIT, "airlock/hospital-a", "/uploads/hospital-a/rows.csv", "1"),
+        );
+      }
+      const row = z.object({ done: z.number(), total: z.number() });
+      const told = await stage.db.read("select done, total from told", [], row);
+      assert.equal(totalsOf(told).length, 1, `${word}: ${JSON.stringify(told)}`);
+      await stage.db.write((tx) => tx.script("delete from told"));
+    }
+  }, { withoutDrift: true });
 });

@@ -105,7 +105,7 @@ export const PLANTED: readonly Planted[] = [
   {
     name: "uploads destroyed although their copy can be lost",
     file: "src/core/plan_data.ts",
-    find: 'if (target?.state !== "bound" || !target.retained) return [];',
+    find: 'if (target?.state !== "bound" || !target.retained) return destroyLater(consolidation);',
     replace: "if (target === undefined) return [];",
   },
   {

@@ -31,7 +31,15 @@ Deno.test("insertEvent: the row comes back as it went in", async () => {
     });
     const seq = await db.write((tx) => insertEvent(tx, given));
     const { body, ...rest } = given;
-    const expected = { ...rest, seq, bodyBytes: 4, ackedAtMs: null, absorbed: false, identity: false };
+    const expected = {
+      ...rest,
+      seq,
+      bodyBytes: 4,
+      unknownFields: { paths: [], count: 0 },
+      ackedAtMs: null,
+      absorbed: false,
+      identity: false,
+    };
     assert.deepEqual(await getEvent(db, seq), expected);
     assert.deepEqual(await getEventBody(db, seq), body);
     assert.equal(await getEvent(db, seq + 1), null);

@@ -47,7 +47,22 @@ const TRANSITIONS: [
     waitingFor: "pod x-0",
     waitingSinceMs: 90,
   }],
-  ["resumeJob", (tx, claim) => resumeJob(tx, claim), { waitingFor: null, waitingSinceMs: null }],
+  [
+    "waitJob with what a person must do",
+    (tx, claim) =>
+      waitJob(tx, claim, "pod x-0", 90, { reason: "image-unavailable", advice: "Correct the image's name" }),
+    {
+      waitingFor: "pod x-0",
+      waitingSinceMs: 90,
+      reason: "image-unavailable",
+      advice: "Correct the image's name",
+    },
+  ],
+  [
+    "resumeJob",
+    (tx, claim) => resumeJob(tx, claim),
+    { waitingFor: null, waitingSinceMs: null, reason: null, advice: null },
+  ],
   ["progressJob", (tx, claim) => progressJob(tx, claim, { done: 3, total: 9 }), {
     stepsDone: 3,
     stepsTotal: 9,

@@ -7,6 +7,14 @@ import { FieldProblem } from "./problem.ts";
 /** DESIGN 3. */
 export const VerdictWord = z.enum(VERDICTS).openapi("Verdict");
 
+/** What WPS does not know of an event, and passed over. */
+const unknownFields = {
+  /** By path, at most 20; extension attributes of a CloudEvent are none. */
+  unknownFields: z.array(z.string()),
+  /** How many there are. */
+  unknownFieldCount: z.number().int(),
+};
+
 /** One recorded event without its body. */
 export const EventView = z.object({
   /** Order of arrival; names the event in this API. */
@@ -20,6 +28,7 @@ export const EventView = z.object({
   verdict: VerdictWord,
   /** Why, where the verdict is not `accepted`; `rejected`: one per field. */
   reasons: z.array(FieldProblem),
+  ...unknownFields,
   channel: z.enum(["amqp", "http", "cli", "wps"]),
   receivedAt: Instant,
 }).openapi("Event");
@@ -61,6 +70,7 @@ export const EventReceipt = z.object({
   permitId: z.string().nullable(),
   /** Why, where the verdict is not `accepted`. */
   reason: z.string().nullable(),
+  ...unknownFields,
   /** The job that follows from it. */
   jobId: z.number().int().nullable(),
 }).openapi("EventReceipt");

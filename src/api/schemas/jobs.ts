@@ -35,7 +35,7 @@ export const JobView = z.object({
   waitingSince: Instant.nullable(),
   /** Somebody cancelled it while it ran: it stops after its present step. */
   cancelRequested: z.boolean(),
-  /** Reason code of the last fault. */
+  /** Reason code of the last fault, or of what keeps the wait from ending by itself; `advice` says what to do. */
   reason: z.string().nullable(),
   message: z.string().nullable(),
   advice: z.string().nullable(),

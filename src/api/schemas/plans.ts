@@ -1,5 +1,6 @@
 /** What would change, without changing anything. */
 import { z } from "@hono/zod-openapi";
+import { URGENCIES } from "../../core/drift_urgency.ts";
 import { FilterText, Instant } from "./common.ts";
 
 /** One step of a plan; conditions in words. */
@@ -24,6 +25,9 @@ const ObstacleView = z.object({
   advice: z.string(),
 }).openapi("Obstacle");
 
+/** `access`: somebody may reach what they must not; `data`: data is unmarked, or one mistake from lost. */
+const DriftUrgency = z.enum(URGENCIES).openapi("DriftUrgency");
+
 /** What a plan and a drift say of the permit beside the steps. */
 const standing = {
   /** Held by permit.halted: only what takes access away is planned. */
@@ -39,7 +43,9 @@ export const PlanView = z.object({
   permitId: z.string(),
   /** The status planned for; null: no status has come yet. */
   status: z.string().nullable(),
-  /** Asked about with `?status=`, while the permit has another. */
+  /** The event supposed with `?event=`; null: none. */
+  event: z.string().nullable(),
+  /** As if an event had come: `?event=`, or `?status=` while the permit has another. */
   hypothetical: z.boolean(),
   version: z.number().int(),
   plannedAt: Instant,
@@ -51,8 +57,8 @@ export const PlanView = z.object({
 /** See {@link PlanView}. */
 export type PlanView = z.infer<typeof PlanView>;
 
-/** Another status to plan for. */
-export const PlanQuery = z.strictObject({ status: FilterText.optional() });
+/** What to plan for instead: another status, or an event of this type, which may give a status. */
+export const PlanQuery = z.strictObject({ status: FilterText.optional(), event: FilterText.optional() });
 
 /** `GET /permits/{permitId}/drift`: what is observed beside what should be, and the job that repairs it, if one is open. */
 export const DriftView = z.object({
@@ -60,9 +66,12 @@ export const DriftView = z.object({
   checkedAt: Instant,
   differs: z.boolean(),
   ...standing,
-  /** The steps that would repair it. */
-  differences: z.array(PlanStepView),
-  obstacles: z.array(ObstacleView),
+  /** The gravest of what differs; null: nothing does. */
+  urgency: DriftUrgency.nullable(),
+  /** The steps that would repair it, the most urgent first; `wave` says in which order they are carried out. */
+  differences: z.array(PlanStepView.extend({ urgency: DriftUrgency }).openapi("Difference")),
+  /** The most urgent first. */
+  obstacles: z.array(ObstacleView.extend({ urgency: DriftUrgency }).openapi("DriftObstacle")),
   /** An open job of the permit: then a difference is work in progress, not drift. */
   jobId: z.number().int().nullable(),
 }).openapi("Drift");

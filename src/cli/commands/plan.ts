@@ -17,15 +17,22 @@ export const command: CommandParser = serviceCommand(
     examples: [
       ["wps plan permit-001", "what is still to be done"],
       ["wps plan permit-001 --status ARCHIVED", "what that status would do"],
+      ["wps plan permit-001 --event permit.deleted", "what that event would do"],
     ],
   },
   object({
     permit: permitArgument(),
     status: choiceOption("--status", string({ metavar: "STATUS" }), "Plan as if the permit had this status"),
+    event: choiceOption(
+      "--event",
+      string({ metavar: "TYPE" }),
+      "Plan as if an event of this type came, e.g. permit.halted",
+    ),
   }),
-  async ({ permit, status }, common, context) => {
+  async ({ permit, status, event }, common, context) => {
     const client = context.surroundings.connect(common);
-    const plan = await client.getLive<PlanView>(`/permits/${segment(permit)}/plan${query({ status })}`);
+    const path = `/permits/${segment(permit)}/plan${query({ status, event })}`;
+    const plan = await client.getLive<PlanView>(path);
     return context.show(common.json, plan, (view) => planLines(view, context));
   },
 );

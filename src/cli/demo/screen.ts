@@ -36,7 +36,10 @@ export function screenNarrator(context: Context): Narrator {
     plan: (plan) =>
       say(
         ...(plan.differs
-          ? [style.dim("  plan"), ...stepLines(style, plan.steps, false).map((line) => `  ${line}`)]
+          ? [
+            style.dim("  plan"),
+            ...stepLines(style, plan.steps, { whole: false, waves: true }).map((line) => `  ${line}`),
+          ]
           : [style.dim("  plan: nothing to do")]),
       ),
     job: (change) => tellJob(change, context, live, say),

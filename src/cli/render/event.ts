@@ -2,8 +2,9 @@
 import type { EventDetail, EventReceipt, EventView } from "../../api/schemas/events.ts";
 import type { Context } from "../context.ts";
 import { fields, table } from "../table.ts";
-import { jsonText, visibleText } from "../text.ts";
+import { counted, jsonText, visibleText } from "../text.ts";
 import { instantText } from "../time.ts";
+import { reasonText } from "./reason.ts";
 import { NOTHING, verdictWord } from "./words.ts";
 
 /** A list of events. */
@@ -19,13 +20,6 @@ export function eventListLines(events: EventView[], { style }: Context): string[
     reasonText(event),
   ]);
   return table(style, ["EVENT", "RECEIVED", "PERMIT", "TYPE", "VERDICT", "CAME BY", "WHY"], rows);
-}
-
-function reasonText({ reasons }: EventView): string {
-  const [first, ...others] = reasons;
-  if (first === undefined) return "";
-  const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
-  return `${first.path === "" ? "" : `${first.path}: `}${first.message}${more}`;
 }
 
 /** One event with its body, which is given as it came: its line feeds are its own. */
@@ -45,20 +39,34 @@ export function eventLines(event: EventDetail, body: string | null, { style }: C
     style.bold(`event ${event.seq}`),
     ...fields(facts, "  "),
     ...(reasons.length === 0 ? [] : ["", style.bold("Why"), ...reasons]),
+    ...(event.unknownFieldCount === 0
+      ? []
+      : ["", style.bold("Not known to WPS, and passed over"), ...unknownLines(event)]),
     "",
     `${style.bold("Body")} ${style.dim(`(${event.bodyBytes} bytes)`)}`,
-    ...bodyLines(body),
+    ...(event.verdict === "rejected" ? asItCame(body) : bodyLines(body)),
   ];
+}
+
+/** One line for each that is named. */
+function unknownLines({ unknownFields, unknownFieldCount }: EventReceipt | EventView): string[] {
+  const more = unknownFieldCount - unknownFields.length;
+  return [...unknownFields, ...(more > 0 ? [`and ${more} more`] : [])].map((line) => `  ${line}`);
 }
 
 /** JSON laid out again, because what arrives is mostly one line; anything else as it came. */
 function bodyLines(body: string | null): string[] {
-  if (body === null) return ["  not UTF-8 text"];
   try {
-    return jsonText(JSON.parse(body), 2).split("\n").map((line) => `  ${line}`);
+    return jsonText(JSON.parse(body ?? ""), 2).split("\n").map((line) => `  ${line}`);
   } catch {
-    return visibleText(body).split("\n").map((line) => `  ${line}`);
+    return asItCame(body);
   }
+}
+
+/** Laying out again would drop what makes an event ambiguous: of a member given twice one would be left. */
+function asItCame(body: string | null): string[] {
+  if (body === null) return ["  not UTF-8 text"];
+  return visibleText(body).split("\n").map((line) => `  ${line}`);
 }
 
 /** What became of an event that was sent. */
@@ -68,6 +76,10 @@ export function receiptLines(receipt: EventReceipt, { style }: Context): string[
   const why = reason === null ? "" : `: ${reason}`;
   return [
     `event ${seq}${subject}: ${verdictWord(style, verdict)}${why}`,
+    ...(receipt.unknownFieldCount === 0
+      ? []
+      : [`${counted(receipt.unknownFieldCount, "field")} not known to WPS, and passed over:`]),
+    ...unknownLines(receipt),
     ...(jobId === null
       ? []
       : [`job ${jobId} carries it out; follow it with wps jobs show ${jobId} --follow`]),

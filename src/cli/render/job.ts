@@ -5,7 +5,7 @@ import type { Style } from "../style.ts";
 import { table } from "../table.ts";
 import { ago, duration, instantText } from "../time.ts";
 import { activityText, progressText, spanText } from "./progress.ts";
-import { troubleLines } from "./trouble.ts";
+import { adviceLines, troubleLines } from "./trouble.ts";
 import { CANCEL_TEXT, NOTHING, stateWord } from "./words.ts";
 
 /** A list of jobs. */
@@ -58,6 +58,7 @@ export function jobHeadLines(job: JobView, { style, surroundings }: Context): st
     style.dim(`  ${facts.filter((fact) => fact !== null).join(", ")}`),
     ...(isHopeful(job) && job.progress.total > 0 ? [`  ${progressText(style, job)}`] : []),
     ...(activity === null ? [] : [`  ${activity}`]),
+    ...(job.waitingFor === null ? [] : adviceLines(style, job.advice, surroundings.terminal.columns)),
     ...(job.cancelRequested ? [`  ${CANCEL_TEXT}`] : []),
     ...troubleLines(style, trouble, surroundings.terminal.columns),
   ];

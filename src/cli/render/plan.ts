@@ -1,11 +1,12 @@
 /** What would change, like a diff: `wps plan`, `wps drift`. */
 import type { DriftView, PlanView } from "../../api/schemas/plans.ts";
+import { type DriftUrgency, URGENCIES } from "../../core/drift_urgency.ts";
 import type { Context } from "../context.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
 import { counted, pad, widthOf } from "../text.ts";
 import { troubleLines } from "./trouble.ts";
-import { deletedText, OUTDATED_TEXT } from "./words.ts";
+import { deletedText, NOTHING, OUTDATED_TEXT } from "./words.ts";
 
 type PlanStep = PlanView["steps"][number];
 
@@ -38,14 +39,18 @@ function stepSign({ kind }: Pick<PlanStep, "kind">): "-" | "+" | "~" {
 export function planLines(plan: PlanView, context: Context): string[] {
   const { style, terminal } = context;
   const status = plan.status ?? "no status";
-  const asked = plan.hypothetical ? " if that were its status" : "";
+  const asked = plan.event !== null
+    ? ` if ${plan.event} came`
+    : plan.hypothetical
+    ? " if that were its status"
+    : "";
   const head = `${style.bold(plan.permitId)}  ${status}${asked}`;
   const standing = standingLines(plan, context.surroundings.nowMs());
   if (!plan.differs) return [head, ...standing, "Nothing to do: everything is as it should be."];
   return [
     head,
     ...standing,
-    ...stepLines(style, plan.steps),
+    ...stepLines(style, plan.steps, { whole: true, waves: true }),
     ...blocked(style, plan.obstacles, terminal.columns),
     "",
     `${summary(plan.steps)}. Nothing was changed by asking.`,
@@ -76,40 +81,77 @@ export function driftLines(drift: DriftView, context: Context): string[] {
     ? `Repair it now with wps drift ${drift.permitId} --repair; the periodic pass repairs it otherwise.`
     : `Job ${drift.jobId} is at work on it: wps jobs show ${drift.jobId} --follow`;
   return [
-    `${head}  ${drift.jobId === null ? style.yellow("drifted") : "being changed"}`,
+    `${head}  ${drift.jobId === null ? urgencyPaint(style, drift.urgency)("drifted") : "being changed"}`,
     ...standing,
-    ...stepLines(style, drift.differences),
     ...blocked(style, drift.obstacles, terminal.columns),
+    ...URGENCIES.flatMap((urgency) => {
+      const steps = drift.differences.filter((step) => step.urgency === urgency);
+      return steps.length === 0 ? [] : [
+        "",
+        urgencyPaint(style, urgency)(URGENCY_TEXT[urgency]),
+        ...stepLines(style, steps, { whole: true, waves: false }),
+      ];
+    }),
     "",
     said,
   ];
 }
 
-/** The drift of many permits: one line for each that differs, and a count. */
+/** Headings of a permit's differences. */
+const URGENCY_TEXT: Record<DriftUrgency, string> = {
+  access: "Access that must not stand",
+  data: "Data that is not safe",
+  other: "What else differs",
+};
+
+/** Red for what must not stand. */
+function urgencyPaint(style: Style, urgency: DriftUrgency | null): (text: string) => string {
+  return urgency === "access" ? style.red : style.yellow;
+}
+
+/** The drift of many permits: one line for each that differs, the most urgent first, and a count. */
 export function driftListLines(drifts: DriftView[], { style }: Context): string[] {
-  const differing = drifts.filter(({ differs }) => differs);
-  const rows = differing.map(({ permitId, differences, obstacles, jobId }) => [
-    permitId,
-    jobId === null ? style.yellow("drifted") : `job ${jobId} is at work`,
-    `${differences.length}`,
-    obstacles[0]?.message ?? differences[0]?.id ?? "",
+  const place = ({ urgency }: DriftView): number => URGENCIES.indexOf(urgency ?? "other");
+  const differing = drifts.filter(({ differs }) => differs).toSorted((one, other) =>
+    place(one) - place(other) || Number(one.jobId !== null) - Number(other.jobId !== null)
+  );
+  const rows = differing.map((drift) => [
+    drift.permitId,
+    drift.jobId === null ? urgencyPaint(style, drift.urgency)("drifted") : `job ${drift.jobId} is at work`,
+    drift.urgency ?? NOTHING,
+    `${drift.differences.length}`,
+    gravestText(drift),
   ]);
   const drifted = differing.filter(({ jobId }) => jobId === null).length;
   return [
-    ...table(style, ["PERMIT", "STATE", "STEPS", "FIRST"], rows),
+    ...table(style, ["PERMIT", "STATE", "CONCERNS", "STEPS", "GRAVEST"], rows),
     `${counted(drifts.length, "permit")} looked at: ${drifted} drifted, ` +
     `${differing.length - drifted} being changed, ${drifts.length - differing.length} as they should be`,
   ];
 }
 
-/** The steps by wave. `whole`: with what must hold before and after each, and which are planned anew. */
-export function stepLines(style: Style, steps: PlanStep[], whole = true): string[] {
+/** An obstacle says more than the step that meets it, unless the step is the graver. */
+function gravestText({ obstacles: [obstacle], differences: [step], urgency }: DriftView): string {
+  if (obstacle !== undefined && (obstacle.urgency === urgency || step === undefined)) return obstacle.message;
+  return step === undefined ? "" : `${step.id}: ${step.why}`;
+}
+
+/** How steps are shown. */
+export interface StepLook {
+  /** With what must hold before and after each, and which are planned anew. */
+  whole: boolean;
+  /** Under the number of their wave. */
+  waves: boolean;
+}
+
+/** The steps in their order. */
+export function stepLines(style: Style, steps: PlanStep[], { whole, waves }: StepLook): string[] {
   const kindWidth = Math.max(0, ...steps.map(({ kind }) => widthOf(kind)));
   const targetWidth = Math.max(0, ...steps.map(({ target }) => widthOf(target)));
   const lines: string[] = [];
   let wave = -1;
   for (const step of steps) {
-    if (step.wave !== wave) lines.push(style.dim(`wave ${step.wave}`));
+    if (waves && step.wave !== wave) lines.push(style.dim(`wave ${step.wave}`));
     wave = step.wave;
     const sign = stepSign(step);
     const paint = sign === "-" ? style.red : sign === "+" ? style.green : style.yellow;

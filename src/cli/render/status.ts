@@ -6,6 +6,7 @@ import { table } from "../table.ts";
 import { counted } from "../text.ts";
 import { ago, instantText } from "../time.ts";
 import { activityText, progressText, spanText } from "./progress.ts";
+import { reasonText } from "./reason.ts";
 import { troubleLines } from "./trouble.ts";
 import {
   CANCEL_TEXT,
@@ -174,7 +175,7 @@ function eventLines(style: Style, { events }: PermitDetail): string[] {
     instantText(event.receivedAt),
     event.type ?? NOTHING,
     verdictWord(style, event.verdict),
-    event.reasons[0]?.message ?? "",
+    reasonText(event),
   ]);
   return table(style, ["EVENT", "RECEIVED", "TYPE", "VERDICT", "WHY"], rows, "  ");
 }

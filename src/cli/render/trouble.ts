@@ -15,10 +15,13 @@ export function troubleLines(style: Style, troubles: Trouble[], columns: number)
     ...wrap(message, width).map((line, at) =>
       at === 0 ? `${style.red(style.signs.warning)} ${style.bold(line)}` : `  ${style.bold(line)}`
     ),
-    ...(advice === null
-      ? []
-      : wrap(advice, width - 2).map((line, at) =>
-        at === 0 ? `  ${style.signs.arrow} ${line}` : `    ${line}`
-      )),
+    ...adviceLines(style, advice, columns),
   ]);
+}
+
+/** What to do, beneath what it is about; none without advice. */
+export function adviceLines(style: Style, advice: string | null, columns: number): string[] {
+  if (advice === null) return [];
+  const width = Math.min(columns, 110) - 6;
+  return wrap(advice, width).map((line, at) => at === 0 ? `  ${style.signs.arrow} ${line}` : `    ${line}`);
 }
