@@ -57,6 +57,12 @@ Deno.test({
       }
       await life.end();
       await workedOn(life);
+      await until("every message was acknowledged", async () => {
+        const queues = await stage.rabbit.rabbitmqctl(["-q", "list_queues", "name", "messages"]);
+        return ["wps.permit-events", "wps.dead-letters"].every((queue) =>
+          new RegExp(`^${queue}\\s+0$`, "m").test(queues)
+        );
+      });
       assertInvariants(stage, [life]);
       const table = [["fault", "lasted", "settled after"], ...rows];
       console.log(
@@ -79,10 +85,8 @@ async function survive(life: Life, fault: RealFault, claims: unknown): Promise<s
   await life.send("permit.workspace.stop_requested");
   await until("the stop is on its way", () => stage.history.ordered().length > before);
   const beganMs = Date.now();
-  const end = await fault.strike(stage);
-  if (fault.brokerServes) await life.send("permit.workspace.start_requested");
+  const end = await fault.strike(stage, () => life.send("permit.workspace.start_requested"));
   await end();
-  if (!fault.brokerServes) await life.send("permit.workspace.start_requested");
   const overMs = Date.now();
   await workedOn(life);
   await settles(stage, life.permitId, { workspaces: RUNNING }, SETTLE_MS);

@@ -8,10 +8,11 @@ import type { Stage } from "./stage.ts";
 /** A fault that can be struck. */
 export interface RealFault {
   name: string;
-  /** Whether the permit manager can publish meanwhile. */
-  brokerServes: boolean;
-  /** Strikes it, and returns once the service or its neighbours have felt it; the answer ends it. */
-  strike(stage: Stage): Promise<() => Promise<void>>;
+  /**
+   * Strikes it, and returns once the service or its neighbours have felt it; the answer ends it. `send` publishes one more
+   * event, meanwhile where the broker can take it: what has nothing to do feels nothing.
+   */
+  strike(stage: Stage, send: () => Promise<void>): Promise<() => Promise<void>>;
 }
 
 /** How long a part is away once that was felt: longer than a retry's first pauses, so that several fail. */
@@ -20,6 +21,8 @@ const AWAY_MS = 8_000;
 const FELT_MS = 60_000;
 /** State and reserve of the service that lies on a file system of its own. */
 export const STATE_MIB = 64;
+/** 8 MB of events, each below the broker's bound for one. */
+const BULKY_EVENTS = 80, BULKY_CHARACTERS = 100_000;
 /** Short, so that a frozen service is given up soon. */
 export const HEARTBEAT = "5s";
 
@@ -27,17 +30,17 @@ export const HEARTBEAT = "5s";
 export const REAL_FAULTS: readonly RealFault[] = [
   {
     name: "SIGKILL of the service",
-    brokerServes: true,
-    strike: async ({ service }) => {
+    strike: async ({ service }, send) => {
       await service.kill();
+      await send();
       return () => service.start();
     },
   },
   {
     name: "SIGSTOP of the service until the broker gave it up",
-    brokerServes: true,
-    strike: async ({ service, rabbit }) => {
+    strike: async ({ service, rabbit }, send) => {
       service.freeze();
+      await send();
       await until("the broker gives the service up", async () => {
         // The permit manager's connection stays.
         const connections = await rabbit.rabbitmqctl(["-q", "list_connections", "pid"]);
@@ -51,8 +54,7 @@ export const REAL_FAULTS: readonly RealFault[] = [
   },
   {
     name: "SIGKILL of RabbitMQ",
-    brokerServes: false,
-    strike: async (stage) => {
+    strike: async (stage, send) => {
       const { service, rabbit, manager } = stage;
       const felt = feeling(service.log().length, stage, ({ message }) => /broker/i.test(message));
       await rabbit.settles("wps.permit-events");
@@ -61,15 +63,16 @@ export const REAL_FAULTS: readonly RealFault[] = [
       return async () => {
         await rabbit.restart();
         await manager.reconnect();
+        await send();
       };
     },
   },
   {
     name: "SIGKILL of the API server",
-    brokerServes: true,
-    strike: async (stage) => {
+    strike: async (stage, send) => {
       const felt = feeling(stage.service.log().length, stage, isTrouble);
       await disturb("kill", "apiserver");
+      await send();
       await felt();
       await away();
       return () => disturb("start", "apiserver");
@@ -77,11 +80,11 @@ export const REAL_FAULTS: readonly RealFault[] = [
   },
   {
     name: "etcd frozen",
-    brokerServes: true,
-    strike: async (stage) => {
+    strike: async (stage, send) => {
       const felt = feeling(stage.service.log().length, stage, isTrouble);
       await disturb("freeze", "etcd");
       try {
+        await send();
         await felt();
         await away();
       } catch (thrown) {
@@ -93,8 +96,7 @@ export const REAL_FAULTS: readonly RealFault[] = [
   },
   {
     name: "disk of the store full",
-    brokerServes: true,
-    strike: async (stage) => {
+    strike: async (stage, send) => {
       const felt = feeling(
         stage.service.log().length,
         stage,
@@ -102,21 +104,22 @@ export const REAL_FAULTS: readonly RealFault[] = [
       );
       const filler = `${stage.stateFolder}/filler`;
       await fill(filler);
-      await felt();
+      await send();
+      await Promise.all([felt(), publishMuch(stage)]); // what is small still fits into the log that SQLite writes anew
       await away();
       return () => Deno.remove(filler);
     },
   },
   {
     name: "fsync of the store fails",
-    brokerServes: true,
-    strike: async (stage) => {
+    strike: async (stage, send) => {
       const felt = feeling(
         stage.service.log().length,
         stage,
         (entry) => /disk I\/O error/.test(JSON.stringify(entry)),
       );
       const end = await failFsync(stage.service.pid);
+      await send();
       await felt();
       await away();
       return end;
@@ -141,6 +144,15 @@ function feeling(
 async function away(): Promise<void> {
   const endMs = Date.now() + AWAY_MS;
   await until("it has been away for a while", () => Date.now() >= endMs);
+}
+
+/** More than the store's log of changes takes without growing: SQLite's default is 1,000 pages of 4 KiB. */
+async function publishMuch({ manager, newPermit }: Stage): Promise<void> {
+  const body = { status: "AWAITING_INGRESS", reason: "x".repeat(BULKY_CHARACTERS) };
+  const permitId = newPermit("bulky");
+  for (let count = 0; count < BULKY_EVENTS; count++) {
+    await manager.publish({ type: "permit.status.updated", permitId, body });
+  }
 }
 
 /** Writes until there is no byte left. */
