@@ -69,7 +69,8 @@ async function build(options: AppOptions, releases: Releases): Promise<App> {
   const { clock = MACHINE_CLOCK, random = MACHINE_RANDOM } = options;
   const foundation = await layFoundation({ ...options, clock, random }, releases);
   const { config, phases, log, bootEpoch, db, driver } = foundation;
-  const { alarm, arm } = createAlarm(foundation);
+  const { alarm, arm, stop } = createAlarm(foundation);
+  releases.add("alarm", stop);
   const work = await startWork(foundation, releases, alarm);
   const accepted = (permitIds: string[]): void => permitIds.forEach(work.wake);
   const broker = await startBroker({ config, db, phases, clock, random, log, accepted });

@@ -8,58 +8,113 @@ import type { AcceptDelivery } from "./accept.ts";
 import { appendAudit } from "../store/audit.ts";
 import { ISOLATION_BREACHED } from "../store/halts.ts";
 
-/** An alarm that waits for the intake: work begins before it. */
+/** Between two tries to record a halt that the store did not take: a full disk is not tried without pause. */
+const RETRY_MS = 1_000;
+
+/** A way out that was seen. */
+interface Seen {
+  workspaceKey: string;
+  why: string;
+}
+
+/** An alarm, what it needs of the intake, and its end. */
+export interface ArmedAlarm {
+  alarm: Alarm;
+  /** Work begins before the intake, so alarms wait for this. */
+  arm(accept: AcceptDelivery, wake: (permitId: string) => void): void;
+  /** Ends the tries; what could not be recorded until now is lost with the process. */
+  stop(): Promise<void>;
+}
+
+/**
+ * What could not be recorded is tried again until it is: a connection that was opened outlives the policy that let it
+ * through, and the next look might find nothing to be alarmed about.
+ */
 export function createAlarm(
   { clock, random, log, bootEpoch }: { clock: Clock; random: Random; log: Log; bootEpoch: string },
-): { alarm: Alarm; arm(accept: AcceptDelivery, wake: (permitId: string) => void): void } {
+): ArmedAlarm {
   const armed = Promise.withResolvers<{ accept: AcceptDelivery; wake: (permitId: string) => void }>();
-  const actor = { kind: "service", id: bootEpoch } as const;
-  const alarm: Alarm = async (permitId, workspaceKey, why) => {
-    log.error("a workspace has a way out that it must not have; its permit is halted", {
-      permit: permitId,
-      workspace: workspaceKey,
-      why,
-    });
-    const id = `breach-${random.bytes(8).toHex()}`;
-    // Without a time: the order of the Permit Manager's own events must not depend on this service's clock.
-    const event = { id, source: OWN_SOURCE, type: "permit.halted", permitId, data: {} };
-    try {
-      const { accept, wake } = await armed.promise;
-      await accept({
-        raw: {
-          body: new TextEncoder().encode(JSON.stringify(event)),
-          contentType: "application/json",
-          contentEncoding: null,
-          headers: {},
-          routingKey: null,
-          messageId: null,
-        },
-        channel: "wps",
-        redelivered: false,
-        recordedBefore: 0,
-        actor,
-        requestId: null,
-        within: (tx, { seq }) =>
-          appendAudit(tx, [{
-            atMs: clock.now(),
-            permitId,
-            eventSeq: seq,
-            jobId: null,
-            actor,
-            action: ISOLATION_BREACHED,
-            target: workspaceKey,
-            outcome: "failed",
-            reason: why,
-            requestId: null,
-          }]),
-      });
-      wake(permitId);
-    } catch (thrown) {
-      log.error("the permit could not be halted; the next look tries again", {
-        permit: permitId,
-        error: toFault(thrown).message,
-      });
-    }
+  const stopping = new AbortController();
+  const unrecorded = new Map<string, Seen>();
+  let retrying: Promise<void> | null = null;
+
+  const record = async (permitId: string, seen: Seen): Promise<void> => {
+    const { accept, wake } = await armed.promise;
+    await accept(haltDelivery({ permitId, id: `breach-${random.bytes(8).toHex()}`, bootEpoch, clock }, seen));
+    unrecorded.delete(permitId);
+    wake(permitId);
   };
-  return { alarm, arm: (accept, wake) => armed.resolve({ accept, wake }) };
+
+  const retry = async (): Promise<void> => {
+    while (unrecorded.size > 0 && !stopping.signal.aborted) {
+      await clock.sleep(RETRY_MS, stopping.signal);
+      for (const [permitId, seen] of [...unrecorded]) {
+        if (!stopping.signal.aborted) await record(permitId, seen).catch(() => {}); // told of when it was seen
+      }
+    }
+    retrying = null;
+  };
+
+  return {
+    alarm: async (permitId, workspaceKey, why) => {
+      log.error("a workspace has a way out that it must not have; its permit is halted", {
+        permit: permitId,
+        workspace: workspaceKey,
+        why,
+      });
+      try {
+        await record(permitId, { workspaceKey, why });
+      } catch (thrown) {
+        log.error("the permit could not be halted yet; it is tried again until it is", {
+          permit: permitId,
+          error: toFault(thrown).message,
+        });
+        unrecorded.set(permitId, { workspaceKey, why });
+        if (!stopping.signal.aborted) retrying ??= retry();
+      }
+    },
+    arm: (accept, wake) => armed.resolve({ accept, wake }),
+    stop: async () => {
+      stopping.abort();
+      await retrying;
+    },
+  };
+}
+
+/** The halt as a delivery of WPS's own, with the reason in the audit of the same transaction. */
+function haltDelivery(
+  { permitId, id, bootEpoch, clock }: { permitId: string; id: string; bootEpoch: string; clock: Clock },
+  { workspaceKey, why }: Seen,
+): Parameters<AcceptDelivery>[0] {
+  const actor = { kind: "service", id: bootEpoch } as const;
+  // Without a time: the order of the Permit Manager's own events must not depend on this service's clock.
+  const event = { id, source: OWN_SOURCE, type: "permit.halted", permitId, data: {} };
+  return {
+    raw: {
+      body: new TextEncoder().encode(JSON.stringify(event)),
+      contentType: "application/json",
+      contentEncoding: null,
+      headers: {},
+      routingKey: null,
+      messageId: null,
+    },
+    channel: "wps",
+    redelivered: false,
+    recordedBefore: 0,
+    actor,
+    requestId: null,
+    within: (tx, { seq }) =>
+      appendAudit(tx, [{
+        atMs: clock.now(),
+        permitId,
+        eventSeq: seq,
+        jobId: null,
+        actor,
+        action: ISOLATION_BREACHED,
+        target: workspaceKey,
+        outcome: "failed",
+        reason: why,
+        requestId: null,
+      }]),
+  };
 }

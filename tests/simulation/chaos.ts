@@ -173,8 +173,7 @@ export class Chaos {
   }
 
   #fill(random: SeededRandom): void {
-    this.world.disk.isFull = true;
-    this.#later(random, () => this.world.disk.isFull = false);
+    this.world.fillDisk(random.between(TROUBLE_MIN_MS, TROUBLE_MAX_MS));
   }
 
   /** All but one or none: then nothing can be proven. */

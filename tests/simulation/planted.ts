@@ -16,10 +16,10 @@ export interface Planted {
 /** All of them. What protects twice (planner and runner's guard) is not planted: either one alone is no bug yet. */
 export const PLANTED: readonly Planted[] = [
   {
-    name: "nothing waits for old pods to go",
+    name: "an old pod that still ends is overlooked",
     file: "src/core/plan_taking.ts",
-    find: "...(gone.length === 0",
-    replace: "...(gone.length >= 0",
+    find: 'if (mayHaveInstances(workspace) && power !== "running") {',
+    replace: "if (mayHaveInstances(workspace) && power === null) {",
   },
   {
     name: "what a controller has not read yet counts as gone",
@@ -94,19 +94,6 @@ export const PLANTED: readonly Planted[] = [
     file: "src/core/plan_reach.ts",
     find: "sure.filter(({ workspace }) => isGated(workspace)).map(",
     replace: "sure.filter(() => false).map(",
-  },
-  {
-    name: "uploads destroyed before they were copied",
-    file: "src/core/plan_data.ts",
-    find: 'if (task?.state !== "succeeded" || volume === undefined) return [];',
-    replace:
-      'if (volume === undefined) return [];\n  if (task === null) return [destroyVolumeStep(volume, "its copies were verified", [])];',
-  },
-  {
-    name: "uploads destroyed although their copy can be lost",
-    file: "src/core/plan_data.ts",
-    find: 'if (target?.state !== "bound" || !target.retained) return destroyLater(consolidation);',
-    replace: "if (target === undefined) return [];",
   },
   {
     name: "a released volume is replaced by an empty one",

@@ -89,7 +89,8 @@ export async function startProcess(parts: ProcessParts): Promise<Process> {
       driver,
       selfCheck,
     };
-    const { alarm, arm } = createAlarm(foundation);
+    const { alarm, arm, stop } = createAlarm(foundation);
+    releases.add("alarm", stop);
     const work = await startWork(foundation, releases, alarm);
     wake = work.wake;
     const accepted = (permitIds: string[]): void => permitIds.forEach(work.wake);

@@ -57,6 +57,8 @@ export class World {
   /** What went wrong with the simulation itself. */
   failure: unknown = null;
   readonly #sabotages: { permitId: string; fromMs: number; untilMs: number }[] = [];
+  /** When the disk was full, in order. */
+  readonly #full: { fromMs: number; untilMs: number }[] = [];
   #boots = 0;
   #resumed = 0;
   #isEnding = false;
@@ -162,9 +164,26 @@ export class World {
   violations(): Violation[] {
     return this.judge.violations().filter(({ permitId, atMs }) =>
       !this.#sabotages.some((sabotage) =>
-        sabotage.permitId === permitId && atMs >= sabotage.fromMs && atMs <= sabotage.untilMs
+        sabotage.permitId === permitId && atMs >= sabotage.fromMs && atMs <= this.#excusedUntilMs(sabotage)
       )
     );
+  }
+
+  /** Nothing is recorded on a full disk, and what is not recorded is not done (invariant 6): the halt comes with the space. */
+  #excusedUntilMs({ fromMs, untilMs }: { fromMs: number; untilMs: number }): number {
+    return this.#full.reduce(
+      (end, full) =>
+        full.fromMs <= end && full.untilMs >= fromMs ? Math.max(end, full.untilMs + AFTER_SABOTAGE_MS) : end,
+      untilMs,
+    );
+  }
+
+  /** No byte is left for so long. */
+  fillDisk(lastsMs: number): void {
+    const fromMs = this.timeline.now();
+    this.disk.isFull = true;
+    this.#full.push({ fromMs, untilMs: fromMs + lastsMs });
+    this.timeline.at(lastsMs, () => this.disk.isFull = false);
   }
 
   /** Counts the jobs, verdicts and steps that there are. */
