@@ -32,7 +32,7 @@ Deno.test({
       const life = new Life(stage, "expiry");
       await life.status("ANALYSIS_ACTIVE", FEW_PEOPLE);
       await settles(stage, life.permitId, { workspaces: researchAnalysis("running", PEOPLE) });
-      assert.equal(await connection(life), 200);
+      await until("the gateway is let in", async () => await connection(life) === 200);
 
       const expiresMs = Date.now() + AHEAD_MS;
       const expiresAt = new Date(expiresMs).toISOString();
