@@ -16,24 +16,6 @@ export interface Planted {
 /** All of them. What protects twice (planner and runner's guard) is not planted: either one alone is no bug yet. */
 export const PLANTED: readonly Planted[] = [
   {
-    name: "an old pod that still ends is overlooked",
-    file: "src/core/plan_taking.ts",
-    find: 'if (mayHaveInstances(workspace) && power !== "running") {',
-    replace: "if (mayHaveInstances(workspace) && power === null) {",
-  },
-  {
-    name: "what a controller has not read yet counts as gone",
-    file: "src/core/plan_taking.ts",
-    find: "return instances.length > 0 || unsettled !== null;",
-    replace: "return instances.length > 0;",
-  },
-  {
-    name: "a start over an older one is not stopped first",
-    file: "src/core/plan_taking.ts",
-    find: ': { text: "a pod of its old template may come at any moment", stop: true };',
-    replace: ": null;",
-  },
-  {
     name: "a network opened for a pod that went is kept",
     file: "src/core/plan_taking.ts",
     find: "if (live !== null && workspace.network.openedFor === live.uid) {",
