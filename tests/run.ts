@@ -8,7 +8,7 @@ import { type Options, readOptions, type Tier, USAGE } from "./run/options.ts";
 import { testFiles } from "./run/sources.ts";
 import { type Count, sum } from "./run/tally.ts";
 
-/** Twice what the slowest tier, the real one, takes on 2 cores: what takes longer hangs. */
+/** The slowest tier, the real one, takes 28 minutes on 2 cores: what takes so much longer hangs. */
 const TIER_LIMIT_MS = 50 * 60_000;
 
 const equipment = new Equipment();

@@ -1,8 +1,7 @@
 /** `/permits/{permitId}/plan` and `/drift`: what would change, what differs, and the order to repair it. */
 import { OpenAPIHono } from "@hono/zod-openapi";
-import { EVENT_TYPES } from "../core/event.ts";
 import { JOB_PRIORITY } from "../core/job.ts";
-import { effectOf } from "../core/merge.ts";
+import { effectOf, knownTypes } from "../core/merge.ts";
 import { enqueueJob } from "../store/jobs.ts";
 import { json, problems } from "./answers.ts";
 import { route } from "./auth.ts";
@@ -94,9 +93,8 @@ async function makePlan(
     throw unplannable(`status ${JSON.stringify(status)}: no phase file describes it`, "status", known);
   }
   if (supposed !== null && effectOf(supposed.type, deps.phases) === null) {
-    const known = [...new Set([...EVENT_TYPES, ...deps.phases.events.keys()])].join(", ");
     const text = `event ${JSON.stringify(supposed.type)}: WPS does not act on it`;
-    throw unplannable(text, "event", known);
+    throw unplannable(text, "event", knownTypes(deps.phases).join(", "));
   }
   return await plan(permitId, supposed, signal);
 }

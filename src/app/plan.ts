@@ -4,10 +4,9 @@ import type { Clock } from "../core/clock.ts";
 import { isOutdated } from "../core/condition.ts";
 import { judge } from "../core/doubt.ts";
 import type { Driver } from "../core/driver.ts";
-import { EVENT_TYPES } from "../core/event.ts";
 import { Fault } from "../core/fault.ts";
 import { type Job, JOB_PRIORITY, takesOnly } from "../core/job.ts";
-import { effectOf } from "../core/merge.ts";
+import { effectOf, knownTypes } from "../core/merge.ts";
 import type { Observed } from "../core/observed.ts";
 import type { Permit } from "../core/permit.ts";
 import type { PhaseSet } from "../core/phase.ts";
@@ -97,9 +96,8 @@ function suppose(
   { phases, site, clock }: PreviewDeps,
 ): Purpose {
   if (effectOf(type, phases) === null) {
-    const known = [...new Set([...EVENT_TYPES, ...phases.events.keys()])];
     throw new Fault("stalled", "invalid", `Cannot plan for ${type}: it is not an event that WPS acts on`, {
-      advice: `Name one of ${known.join(", ")}`,
+      advice: `Name one of ${knownTypes(phases).join(", ")}`,
     });
   }
   const decision = decideEvent({

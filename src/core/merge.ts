@@ -1,12 +1,17 @@
 /** How an accepted event changes what a permit should be: pure folds over {@link Permit} (DESIGN 3, 4). */
 import { memberClashes } from "./clashes.ts";
-import { type FieldError, isEventType, type PermitEvent, type PermitUpdate } from "./event.ts";
+import { EVENT_TYPES, type FieldError, isEventType, type PermitEvent, type PermitUpdate } from "./event.ts";
 import { type Account, type Members, people, type Person } from "./member.ts";
 import { accountKey, type Permit } from "./permit.ts";
 import type { PhaseSet } from "./phase.ts";
 
 /** What a type does to a permit: `set` changes fields only, the others are flags on top of that. */
 export type EventEffect = "set" | "open-ingress" | "stop" | "start" | "halt" | "resume" | "destroy";
+
+/** Every type for which {@link effectOf} knows an effect: the built-in ones, then the site's own. */
+export function knownTypes({ events }: Pick<PhaseSet, "events">): string[] {
+  return [...new Set([...EVENT_TYPES, ...events.keys()])];
+}
 
 /**
  * What an event type means, or null when it is not ours (verdict `ignored`). The built-in types mean what

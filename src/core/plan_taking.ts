@@ -124,7 +124,7 @@ function reasonToTake(
   closing: boolean,
   proven: ReadonlySet<string>,
 ): Taking["why"] | null {
-  const { network, power, instances } = workspace;
+  const { power, network } = workspace;
   if (power !== "running" && !mayHaveInstances(workspace) && network.state !== "open") return null;
   if (desired.mode === "hold") return { text: desired.why, stop: true };
   if (desired.mode === "destroy") return { text: "the permit is deleted", stop: true };
@@ -135,13 +135,12 @@ function reasonToTake(
   const difference = reasonToReplace(workspace, wanted);
   if (difference !== null) return { text: difference, stop: true };
   // A start must find nothing of it, nor of whoever shares a volume with it: also what ends already is waited for.
-  if (mayHaveInstances(workspace) && power !== "running") {
-    return { text: "its old pod has not ended yet", stop: true };
-  }
-  if (power === "running" && workspace.specHash !== specHash(wanted)) {
-    return instances.length > 0
-      ? { text: "its old pod has not ended yet", stop: true }
-      : { text: "a pod of its old template may come at any moment", stop: true };
+  if (power === "running" ? workspace.specHash !== specHash(wanted) : mayHaveInstances(workspace)) {
+    const isThere = workspace.instances.length > 0;
+    return {
+      text: isThere ? "its old pod has not ended yet" : "a pod of an older wish may come",
+      stop: true,
+    };
   }
   if (workspace.network.state !== "open") return null;
   const live = liveInstance(workspace);

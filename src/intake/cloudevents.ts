@@ -22,8 +22,9 @@ export function cloudEventForm({ contentType, headers }: RawMessage): CloudEvent
 }
 
 /**
- * The envelope of a CloudEvent whose decoded body is `value`, in which members are `repeated`. The permit is `data.permitId`, else the extension
- * `permitid`, else `subject`; the revision is `data.revision`, else the extension `revision`.
+ * The envelope of a CloudEvent whose decoded body is `value`, in which members are `repeated`. The permit is
+ * `data.permitId`, else the extension `permitid`, else `subject`; the revision is `data.revision`, else the extension
+ * `revision`.
  */
 export function cloudEvent(
   form: "structured" | "binary",

@@ -87,7 +87,8 @@ const eventRow = z.object({
 
 const COLUMNS =
   `seq, received_at_ms as receivedAtMs, channel, source, id, type, permit_id as permitId, revision,
-  time, verdict, reasons, unknown_fields as unknownFields, body_bytes as bodyBytes, body_hash as bodyHash, acked_at_ms as ackedAtMs, absorbed, identity`;
+  time, verdict, reasons, unknown_fields as unknownFields, body_bytes as bodyBytes, body_hash as bodyHash,
+  acked_at_ms as ackedAtMs, absorbed, identity`;
 
 /**
  * Records a delivery and returns its seq. The `accepted` or `stale` row of a (source, id) establishes that identity; a

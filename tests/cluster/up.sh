@@ -7,11 +7,11 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 . "$HERE/network.sh"
+. "$HERE/parts.sh"
 . "$HERE/certificates.sh"
 CNI=${CNI:-calico}
 user=
 [ "${1:-}" != --for ] || user=${2:?usage: up.sh [--for PID]}
-WAIT_TENTHS=600 # a minute for any one part: the slowest takes 3 s on an idle machine
 
 [ "$(id -u)" = 0 ] || { echo "up.sh must run as root: it makes namespaces, mounts and cgroups" >&2; exit 1; }
 [ -f "$CACHE/stamps/kwok" ] || { echo "nothing is built: run $HERE/build.sh first" >&2; exit 1; }
@@ -22,7 +22,7 @@ begun=$(date +%s%N)
 lap() { echo "[up] $((($(date +%s%N) - begun) / 1000000)) ms  $*"; }
 
 # Two checkouts, or another mode, are another cluster.
-wanted=$(echo "$CNI"; cd "$HERE"; cat "$CACHE"/stamps/* env.sh up.sh network.sh certificates.sh audit-policy.yaml classes.yaml | sha256sum)
+wanted=$(echo "$CNI"; cd "$HERE"; cat "$CACHE"/stamps/* env.sh up.sh network.sh parts.sh certificates.sh audit-policy.yaml classes.yaml | sha256sum)
 
 healthy() {
   local part
@@ -32,33 +32,11 @@ healthy() {
   [ $CNI != calico ] || { alive felix >/dev/null && felix_ready; } || return 1
   k get node node -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' | grep -qx True
 }
-ready_api() { curl -sf --max-time 2 --cacert "$RUN/certs/ca.crt" $API/readyz >/dev/null; }
 felix_ready() { in_node curl -sf --max-time 2 http://127.0.0.1:9099/readiness >/dev/null; }
 
 note_user() {
   mkdir -p "$RUN/users"
   if [ -n "$user" ]; then remember "$user" "users/$user"; else : >"$RUN/users/kept"; fi
-}
-
-# start NAME COMMAND...: in the node's network, in a session of its own, without our locks and terminal
-start() {
-  local name=$1
-  shift
-  setsid nsenter --net=/run/netns/$NETNS "$@" >"$RUN/logs/$name.log" 2>&1 </dev/null 8>&- 9>&- &
-  remember $! "pids/$name"
-}
-
-wait_for() { # NAME COMMAND...: until COMMAND succeeds while NAME lives
-  local name=$1 i
-  shift
-  for i in $(seq $WAIT_TENTHS); do
-    "$@" >/dev/null 2>&1 && return 0
-    alive "$name" >/dev/null || { echo "$name ended:" >&2; tail -15 "$RUN/logs/$name.log" >&2; return 1; }
-    sleep 0.1
-  done
-  echo "$name: not ready in $((WAIT_TENTHS / 10)) s: $*" >&2
-  tail -15 "$RUN/logs/$name.log" >&2
-  return 1
 }
 
 containerd_settings() {

@@ -11,7 +11,6 @@ import { researchAnalysis } from "./end_to_end/expected.ts";
 import { judgeHistory } from "./end_to_end/invariants.ts";
 import { settles } from "./end_to_end/judge.ts";
 import { Life } from "./end_to_end/life.ts";
-import { PermitManager } from "./end_to_end/permit_manager.ts";
 import { FEW_PEOPLE, RESEARCHERS } from "./end_to_end/site.ts";
 import { namespaceOf, type Stage, startStage } from "./end_to_end/stage.ts";
 
@@ -38,7 +37,6 @@ Deno.test({
       const expiresAt = new Date(expiresMs).toISOString();
       await life.status("ANALYSIS_ACTIVE", { expiresAt });
       await until("the date is on record", async () => Date.parse(await dateOf(life) ?? "") === expiresMs);
-      await stage.manager.close();
       await stage.rabbit.kill();
       const { next } = stage.cluster.readAudit();
       await settles(stage, life.permitId, { workspaces: researchAnalysis("running", PEOPLE) });
@@ -57,13 +55,12 @@ Deno.test({
 
       await stage.rabbit.restart();
       await stage.service.consumes();
-      stage.manager = PermitManager.start(stage.rabbit.url);
+      await stage.manager.reconnect();
       await life.status("ANALYSIS_ACTIVE", { expiresAt: new Date(Date.now() + 3_600_000).toISOString() });
       await settles(stage, life.permitId, { workspaces: researchAnalysis("running", PEOPLE) });
       await until("somebody is let in again", async () => await connection(life) === 200);
       const permits = new Map([[life.permitId, { deletedAtMs: null }]]);
       assert.deepEqual(judgeHistory(stage.history.ordered(), permits, stage.site).violations, []);
-      await stage.manager.close();
     } finally {
       await stage.close();
     }

@@ -82,9 +82,8 @@ async function ingress(life: Life, phase: PhaseStep): Promise<void> {
   await phase("AWAITING_INGRESS: nothing new", async () => {
     await life.status("AWAITING_INGRESS", PEOPLE);
     await until("the event was worked on", async () => {
-      const { body } = await stage.service.get(`/api/v1/jobs?permitId=${encodeURIComponent(life.permitId)}`);
-      const { items } = body as { items: { state: string }[] }; // docs/api.md: a page of jobs
-      return items.length > 0 && items.every(({ state }) => state === "succeeded");
+      const states = await life.jobStates() ?? [];
+      return states.length > 0 && states.every((state) => state === "succeeded");
     });
     assert.equal((await readView(stage.cluster, life.permitId)).namespace, null);
   });

@@ -20,7 +20,7 @@ import {
 import { lookInside, readFile, writeFile } from "./end_to_end/inside.ts";
 import { settles } from "./end_to_end/judge.ts";
 import { type Killer, resumptions, startKiller } from "./end_to_end/killer.ts";
-import { assertInvariants, Life } from "./end_to_end/life.ts";
+import { assertAcknowledged, assertInvariants, Life } from "./end_to_end/life.ts";
 import { creations, normalize, type Normalized } from "./end_to_end/normalized.ts";
 import type { KubeObject } from "./end_to_end/objects.ts";
 import { HOLDERS, PEOPLE } from "./end_to_end/site.ts";
@@ -119,18 +119,12 @@ async function walkUndisturbed(life: Life): Promise<Map<Move, Normalized>> {
   for (const move of WAY) {
     await life.send(move.type, move.body);
     await settles(life.stage, life.permitId, { workspaces: move.expected });
-    await until("all jobs have ended", () => hasNoOpenJob(life));
+    await until("all jobs have ended", () => life.isIdle());
     await settles(life.stage, life.permitId, { workspaces: move.expected });
     phases.set(move, normalize(life.permitId, await readView(life.stage.cluster, life.permitId)));
     await leaveTraces(life, move);
   }
   return phases;
-}
-
-async function hasNoOpenJob({ stage, permitId }: Life): Promise<boolean> {
-  const { body } = await stage.service.get(`/api/v1/jobs?permitId=${encodeURIComponent(permitId)}`);
-  const { items } = body as { items: { state: string }[] }; // docs/api.md: a page of jobs
-  return items.length > 0 && items.every(({ state }) => !["queued", "running"].includes(state));
 }
 
 /** What people do meanwhile: an upload, which the preprocessor must find. */
@@ -196,33 +190,27 @@ async function rush(life: Life, phases: ReadonlyMap<Move, Normalized>, random: S
 }
 
 /** The password that the gateway is told is the one that the workspace has, whatever was killed in between. */
-async function assertEntrance({ stage: { cluster, service }, permitId }: Life): Promise<void> {
+async function assertEntrance(life: Life): Promise<void> {
+  const { stage: { cluster, service }, permitId } = life;
   const path = `/api/v1/workspaces/${encodeURIComponent(permitId)}/connection?username=j.virtanen`;
   const told = await until("the service tells the connection", async () => {
     const { ok, body } = await service.get(path);
     return ok && (body as { connection: { password: string } }).connection.password; // the blueprint's answer
   });
-  const pods = (await readView(cluster, permitId)).pods;
-  const pod = pods.find((pod) => nameOf(pod) === "research/j.virtanen") ?? assert.fail("no pod");
-  assert.ok((await lookInside(cluster, pod, [])).password === told, `${permitId}: the password works`);
+  assert.ok(
+    (await lookInside(cluster, life.pod("research/j.virtanen"), [])).password === told,
+    `${permitId}: the password works`,
+  );
 }
 
 /** Each published message is recorded as accepted once; what a crash brought again was told to be a duplicate. */
-async function assertAllAccepted({ service, manager, rabbit }: Stage, lives: Life[]): Promise<void> {
-  for (const { permitId } of lives) {
-    const path = `/api/v1/events?limit=200&permitId=${encodeURIComponent(permitId)}`;
-    const { body } = await service.get(path);
-    const { items } = body as { items: { id: string; verdict: string }[] }; // docs/api.md: a page of events
-    const accepted = items.filter(({ verdict }) => verdict === "accepted").map(({ id }) => id);
-    const published = manager.published.filter((message) => message.permitId === permitId);
-    assert.deepEqual(accepted.sort(), published.map(({ messageId }) => messageId).sort(), permitId);
-    const others = items.filter(({ verdict }) => verdict !== "accepted");
+async function assertAllAccepted(stage: Stage, lives: Life[]): Promise<void> {
+  for (const life of lives) {
+    assert.ok(await life.isAccepted(), `${life.permitId}: ${JSON.stringify(await life.recorded())}`);
+    const others = (await life.recorded())?.filter(({ verdict }) => verdict !== "accepted") ?? [];
     assert.ok(others.every(({ verdict }) => verdict === "duplicate"), JSON.stringify(others));
   }
-  const queues = await rabbit.rabbitmqctl(["-q", "list_queues", "name", "messages"]);
-  for (const queue of ["wps.permit-events", "wps.dead-letters"]) {
-    assert.match(queues, new RegExp(`^${queue}\\s+0$`, "m"), "every message was acknowledged");
-  }
+  await assertAcknowledged(stage);
 }
 
 /** What was created, and how often, is what the undisturbed run created. */

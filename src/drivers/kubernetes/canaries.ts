@@ -32,10 +32,8 @@ export class Canaries {
   #current: string[] = [];
   #detail: string | null = null;
   #rounds = 0;
-  /** What an earlier service asked is looked for once. */
-  #hasLookedBack = false;
-  /** Somebody wants an answer that is asked for later than his wish, so an earlier service's is of no use to him. */
-  #isNewWanted = false;
+  /** What an earlier service asked is looked for once, and serves nobody who wants an answer that is asked for from now on. */
+  #mayResume = true;
   #nameservers: string[] = [];
   #running: Promise<void> | null = null;
   #answered = Promise.withResolvers<void>();
@@ -87,7 +85,7 @@ export class Canaries {
     const least = this.#rounds + 1;
     const { clock } = this.parts;
     const endMs = clock.now() + limitMs;
-    this.#isNewWanted = true;
+    this.#mayResume = false;
     this.ask([], "");
     const over = AbortSignal.any([signal, this.#closing.signal]);
     while (!over.aborted && clock.now() < endMs) {
@@ -143,8 +141,7 @@ export class Canaries {
 
   /** Takes over what a service that has ended asked; whom that serves need not be asked for. */
   async #resume(signal: AbortSignal): Promise<void> {
-    if (this.#hasLookedBack || this.#isNewWanted) return;
-    this.#hasLookedBack = true;
+    if (!this.#mayResume) return;
     try {
       const found = await resumeControl(this.parts, (detail) => this.#detail = detail, signal);
       this.#detail = null;
@@ -152,10 +149,12 @@ export class Canaries {
       this.#nameservers = found.nameservers;
       this.#answer = { ...found, round: this.#rounds };
       const left = [...this.#wanted ?? []].filter((uid) => !found.after.includes(uid));
-      if (left.length === 0 && this.fresh !== null && !this.#isNewWanted) this.#wanted = null;
+      if (left.length === 0 && this.fresh !== null && this.#mayResume) this.#wanted = null;
       this.#tell();
     } catch (thrown) {
       if (!signal.aborted) this.#detail = toFault(thrown).message; // the asking that follows says the same, or it is over
+    } finally {
+      this.#mayResume = false;
     }
   }
 

@@ -38,18 +38,20 @@ const template = z.strictObject({
   control: control.nullable().default(null),
 });
 
+/** What a compute object asks for. */
+const wish = z.strictObject({ replicas: z.union([z.literal(0), z.literal(1)]), template });
+
 const compute = z.strictObject({
   ...base,
   ...mortal,
   key: z.string(),
   kind: z.string(),
   owner: z.string(),
-  replicas: z.union([z.literal(0), z.literal(1)]),
-  template,
+  ...wish.shape,
   /** What its controller acts on; null: it has not read anything yet. */
-  acted: z.strictObject({ replicas: z.union([z.literal(0), z.literal(1)]), template }).nullable(),
+  acted: wish.nullable(),
   /** What it has yet to read, oldest first. */
-  unread: z.array(z.strictObject({ replicas: z.union([z.literal(0), z.literal(1)]), template })),
+  unread: z.array(wish),
   /** The version that the last stop had seen: a stop moves the version also where power was off already. */
   stoppedAfter: z.string().nullable(),
   /** How many of its pods were ready when its status was last written: a status write moves the version. */

@@ -5,9 +5,12 @@ import { until } from "../../services/until.ts";
 import { type Double, startDouble, status, stored } from "./double.ts";
 import { site, TRAITS } from "./fixtures.ts";
 
-/** A pod as this driver wrote it. */
-// deno-lint-ignore no-explicit-any
-type Stored = any;
+/** What these tests change of a control pod as this driver wrote it, and as it ended. */
+interface ControlPod {
+  metadata: { annotations: Record<string, string>; deletionTimestamp?: string };
+  spec: { containers: [{ command: string[] }] };
+  status: { containerStatuses: [{ state: { terminated: { message: string } } }] };
+}
 
 const NAMESPACE = "/api/v1/namespaces/wps-canaries";
 const MARKED = { "app.kubernetes.io/managed-by": "wps", "app.kubernetes.io/component": "canaries" };
@@ -371,17 +374,18 @@ for (
 
 for (
   const [why, alter] of [
-    ["another script", (pod: Stored) => pod.spec.containers[0].command[2] = "exit 0"],
-    ["no asking on it", (pod: Stored) => delete pod.metadata.annotations["spe.wps/asking"]],
-    ["an asking that cannot be read", (pod: Stored) => pod.metadata.annotations["spe.wps/asking"] = "{}"],
-    ["its end decided", (pod: Stored) => pod.metadata.deletionTimestamp = "2026-11-22T10:00:01Z"],
-    ["no report", (pod: Stored) => pod.status.containerStatuses[0].state.terminated.message = "Killed"],
+    ["another script", (pod: ControlPod) => pod.spec.containers[0].command[2] = "exit 0"],
+    ["no asking on it", (pod: ControlPod) => delete pod.metadata.annotations["spe.wps/asking"]],
+    ["an asking that cannot be read", (pod: ControlPod) => pod.metadata.annotations["spe.wps/asking"] = "{}"],
+    ["its end decided", (pod: ControlPod) => pod.metadata.deletionTimestamp = "2026-11-22T10:00:01Z"],
+    ["no report", (pod: ControlPod) => pod.status.containerStatuses[0].state.terminated.message = "Killed"],
   ] as const
 ) {
   Deno.test(`Canaries: an earlier control pod with ${why} is no answer`, async () => {
     await using server = startServer();
     const next = await afterAnotherService(server, (next) => {
-      alter(server.objects.get(`${NAMESPACE}/pods/control-01010101`));
+      const pod: unknown = server.objects.get(`${NAMESPACE}/pods/control-01010101`);
+      alter(pod as ControlPod);
       next.ask(["pod-1"], "a");
     });
     assert.equal(server.asked.length, 2);

@@ -1,13 +1,15 @@
 /** One permit as a test leads it: what it sends, what should exist, how it ends. */
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import { CertificateAnswer } from "../../../src/api/schemas/certificates.ts";
 import { certificateFaults, type SignedCertificate } from "../../../src/core/certificate.ts";
 import { publicKeyOf } from "../../../src/store/site_key.ts";
 import { until } from "../../services/until.ts";
-import { type PermitView, readView, viewOf } from "./cluster_view.ts";
+import { nameOf, type PermitView, readView, viewOf } from "./cluster_view.ts";
 import type { Expected } from "./expected.ts";
 import { judgeHistory } from "./invariants.ts";
 import { assertGone, judge, type Judged } from "./judge.ts";
+import type { KubeObject } from "./objects.ts";
 import { isGone, type Stage } from "./stage.ts";
 
 /** The namespace controller waits 5 s of its own; a busy machine makes many namespaces queue. */
@@ -34,6 +36,41 @@ export class Life {
 
   async judge(workspaces: Expected["workspaces"]): Promise<Judged> {
     return await judge(this.stage, this.permitId, { workspaces, volumes: this.volumes });
+  }
+
+  /** States of its jobs; null: the service does not answer. */
+  async jobStates(): Promise<string[] | null> {
+    return (await this.#items<{ state: string }>("jobs"))?.map(({ state }) => state) ?? null;
+  }
+
+  /** Whether it had jobs, and none is open. */
+  async isIdle(): Promise<boolean> {
+    const states = await this.jobStates() ?? [];
+    return states.length > 0 && states.every((state) => !["queued", "running"].includes(state));
+  }
+
+  /** What the service recorded of its messages; null: it does not answer. */
+  async recorded(): Promise<{ id: string; verdict: string }[] | null> {
+    return await this.#items("events");
+  }
+
+  /** Whether each message published for it is on record as accepted, once. */
+  async isAccepted(): Promise<boolean> {
+    const accepted = (await this.recorded() ?? []).filter(({ verdict }) => verdict === "accepted");
+    const published = this.stage.manager.published.filter(({ permitId }) => permitId === this.permitId);
+    const ids = published.map(({ messageId }) => messageId);
+    return isDeepStrictEqual(accepted.map(({ id }) => id).sort(), ids.sort());
+  }
+
+  /** A pod of it by "kind/username". */
+  pod(name: string): KubeObject {
+    return this.view().pods.find((pod) => nameOf(pod) === name) ?? assert.fail(`no pod of ${name}`);
+  }
+
+  async #items<T>(of: "jobs" | "events"): Promise<T[] | null> {
+    const path = `/api/v1/${of}?limit=200&permitId=${encodeURIComponent(this.permitId)}`;
+    const { ok, body } = await this.stage.service.get(path);
+    return ok ? (body as { items: T[] }).items : null; // docs/api.md: a page
   }
 
   /** Deletes the permit and judges that nothing of it is left. */
@@ -85,4 +122,12 @@ export function assertInvariants(stage: Stage, lives: Life[]): void {
   const judgement = judgeHistory(stage.history.ordered(), permits, stage.site);
   assert.deepEqual(judgement.violations, [], "invariants at each instant");
   assert.ok(judgement.withData > 0 && judgement.withWayOut > 0, JSON.stringify(judgement));
+}
+
+/** Nothing waits in the broker: each message was acknowledged, and none became a dead letter. */
+export async function assertAcknowledged({ rabbit }: Stage): Promise<void> {
+  const queues = await rabbit.rabbitmqctl(["-q", "list_queues", "name", "messages"]);
+  for (const queue of ["wps.permit-events", "wps.dead-letters"]) {
+    assert.match(queues, new RegExp(`^${queue}\\s+0$`, "m"), "every message was acknowledged");
+  }
 }

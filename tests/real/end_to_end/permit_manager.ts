@@ -23,10 +23,7 @@ export class PermitManager {
   #output: ReadableStreamDefaultReader<string>;
   #turn: Promise<void> = Promise.resolve();
   #rest = "";
-  /** Another publisher of the same broker has other message ids. */
-  readonly #name = `pm-${crypto.randomUUID().slice(0, 8)}`;
   #count = 0;
-  #isClosed = false;
 
   private constructor(private readonly amqpUrl: string) {
     [this.#child, this.#input, this.#output] = spawn(amqpUrl);
@@ -53,7 +50,7 @@ export class PermitManager {
   }
 
   async #publishNow(messages: Message[]): Promise<Published[]> {
-    const sent = messages.map((message) => ({ ...message, messageId: `${this.#name}-${++this.#count}` }));
+    const sent = messages.map((message) => ({ ...message, messageId: `pm-${++this.#count}` }));
     const lines = sent.map(({ type, permitId, body, messageId }) =>
       JSON.stringify({ routingKey: type, messageId, body: { permitId, ...body } }) + "\n"
     );
@@ -75,11 +72,9 @@ export class PermitManager {
     return line;
   }
 
-  /** Ends the publisher in good order. Safe to repeat. */
+  /** Ends the publisher in good order. */
   async close(): Promise<void> {
     await this.#turn;
-    if (this.#isClosed) return;
-    this.#isClosed = true;
     await this.#input.close();
     await this.#output.cancel();
     const { success } = await this.#child.status;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { disturb } from "../../cluster/harness.ts";
 import { until } from "../../services/until.ts";
-import type { LogEntry } from "./service_process.ts";
+import type { LogEntry, ServiceProcess } from "./service_process.ts";
 import type { Stage } from "./stage.ts";
 
 /** A fault that can be struck. */
@@ -56,7 +56,7 @@ export const REAL_FAULTS: readonly RealFault[] = [
     name: "SIGKILL of RabbitMQ",
     strike: async (stage, send) => {
       const { service, rabbit, manager } = stage;
-      const felt = feeling(service.log().length, stage, ({ message }) => /broker/i.test(message));
+      const felt = feeling(service, ({ message }) => /broker/i.test(message));
       await rabbit.settles("wps.permit-events");
       await rabbit.kill();
       await felt();
@@ -70,7 +70,7 @@ export const REAL_FAULTS: readonly RealFault[] = [
   {
     name: "SIGKILL of the API server",
     strike: async (stage, send) => {
-      const felt = feeling(stage.service.log().length, stage, isTrouble);
+      const felt = feeling(stage.service, isTrouble);
       await disturb("kill", "apiserver");
       await send();
       await felt();
@@ -81,7 +81,7 @@ export const REAL_FAULTS: readonly RealFault[] = [
   {
     name: "etcd frozen",
     strike: async (stage, send) => {
-      const felt = feeling(stage.service.log().length, stage, isTrouble);
+      const felt = feeling(stage.service, isTrouble);
       await disturb("freeze", "etcd");
       try {
         await send();
@@ -98,8 +98,7 @@ export const REAL_FAULTS: readonly RealFault[] = [
     name: "disk of the store full",
     strike: async (stage, send) => {
       const felt = feeling(
-        stage.service.log().length,
-        stage,
+        stage.service,
         (entry) => /disk is full/.test(JSON.stringify(entry)),
       );
       const filler = `${stage.stateFolder}/filler`;
@@ -114,8 +113,7 @@ export const REAL_FAULTS: readonly RealFault[] = [
     name: "fsync of the store fails",
     strike: async (stage, send) => {
       const felt = feeling(
-        stage.service.log().length,
-        stage,
+        stage.service,
         (entry) => /disk I\/O error/.test(JSON.stringify(entry)),
       );
       const end = await failFsync(stage.service.pid);
@@ -131,12 +129,9 @@ function isTrouble({ level }: LogEntry): boolean {
   return level === "warn" || level === "error";
 }
 
-/** Waits for a log entry after the first `from`; what the service logs while it cannot be felt is no sign. */
-function feeling(
-  from: number,
-  { service }: Stage,
-  isSign: (entry: LogEntry) => boolean,
-): () => Promise<void> {
+/** To be called before the strike; the answer waits for an entry of the log that came since. */
+function feeling(service: ServiceProcess, isSign: (entry: LogEntry) => boolean): () => Promise<void> {
+  const from = service.log().length;
   return async () =>
     void await until("the service feels it", () => service.log().slice(from).find(isSign), FELT_MS);
 }

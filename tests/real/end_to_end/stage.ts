@@ -23,7 +23,7 @@ export interface Stage {
   hostAddress: string;
   rabbit: RabbitMq;
   service: ServiceProcess;
-  /** Whoever ends the broker puts another one in its place. */
+  /** Whoever ends the broker lets it reconnect. */
   manager: PermitManager;
   history: ClusterHistory;
   site: SiteRules;
