@@ -26,14 +26,13 @@ interface Case {
   check: () => Promise<void>;
 }
 
+/** Waits for all of them, whatever became of one: what a case left running would be taken for the next test's leak. */
 async function checkAll(cases: Case[]): Promise<void> {
-  await Promise.all(cases.map(async ({ why, check }) => {
-    try {
-      await check();
-    } catch (error) {
-      throw new Error(`gate.sh: ${why}`, { cause: error });
-    }
-  }));
+  const settled = await Promise.allSettled(cases.map(({ check }) => check()));
+  const failed = settled.flatMap((outcome, nth) =>
+    outcome.status === "rejected" ? [new Error(`gate.sh: ${cases[nth]?.why}`, { cause: outcome.reason })] : []
+  );
+  if (failed.length > 0) throw new AggregateError(failed, failed.map(({ message }) => message).join("; "));
 }
 
 function assertEnded(ended: Ended, code: number, result: string, targets: string[][]): void {
@@ -131,11 +130,15 @@ const CLEAN: Case[] = [
       await using server = await nameServer((_name, _type, nth) => nth === 2 ? "NXDOMAIN" : null);
       const ended = await runGate({
         ...QUICK,
-        DEADLINE_SECONDS: "3",
+        CLEAN_ROUNDS: "5",
+        DEADLINE_SECONDS: "6",
         CANARIES: `dns 127.0.0.1 ${server.port}`,
       });
       assertEnded(ended, 0, "clean", [[`dns 127.0.0.1:${server.port}`, "timed out"]]);
-      assert.deepEqual([ended.report.rounds, ended.report.clean], [4, 2]);
+      assert.equal(ended.report.clean, 5);
+      // one more each time that a busy machine lets nslookup go on for too long, which is no clean round
+      assert.ok(ended.report.rounds >= 7, ended.text);
+      assert.ok(ended.tookMs > 6 * 1000, "the last rounds came after the deadline");
     },
   },
 ];
