@@ -54,12 +54,15 @@ export class Daemon {
     if (!output.success || pid === undefined || watcherPid === undefined) {
       throw new Error(`Cannot start ${spec.name}: ${new TextDecoder().decode(output.stderr)}`);
     }
-    return new Daemon(spec, pid, startTimeOf(pid) ?? "ended", watcherPid);
+    // until setsid has run they belong to the shell's group, and a signal to their own one finds nobody
+    const leads = (id: number): boolean => statOf(id)?.group === `${id}` || statOf(id) === undefined;
+    await until(`${spec.name} has a process group`, () => leads(pid) && leads(watcherPid));
+    return new Daemon(spec, pid, statOf(pid)?.startTime ?? "ended", watcherPid);
   }
 
   /** Whether the server process still runs (frozen counts as running). */
   alive(): boolean {
-    return startTimeOf(this.pid) === this.#startTime;
+    return statOf(this.pid)?.startTime === this.#startTime;
   }
 
   /** Sends a signal to the whole process group; nothing happens when it is gone already. */
@@ -77,7 +80,7 @@ export class Daemon {
       await until(`${this.#spec.name} ends after SIGKILL`, () => !this.alive());
     }
     // the watcher's shell is a group of its own, together with its tail
-    if (startTimeOf(this.#watcherPid) !== undefined) Deno.kill(-this.#watcherPid, "SIGKILL");
+    if (statOf(this.#watcherPid) !== undefined) Deno.kill(-this.#watcherPid, "SIGKILL");
   }
 
   /** The last lines that the server wrote, for an error message. */
@@ -86,13 +89,13 @@ export class Daemon {
   }
 }
 
-/** The start time of a process in clock ticks (field 22 of /proc/PID/stat); undefined when it is gone or a zombie. */
-function startTimeOf(pid: number): string | undefined {
+/** Group and start time in clock ticks (fields 5 and 22 of /proc/PID/stat) of a process; undefined when it is gone or a zombie. */
+function statOf(pid: number): { group: string | undefined; startTime: string | undefined } | undefined {
   try {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
     // the second field is the program's name in brackets and may hold spaces
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" ? undefined : fields[19];
+    return fields[0] === "Z" ? undefined : { group: fields[2], startTime: fields[19] };
   } catch {
     return undefined;
   }

@@ -31,6 +31,7 @@ export function startKiller(service: ServiceProcess, random: Pick<Random, "next"
       await service.spawn();
     }
   })();
+  killing.catch(() => {}); // whoever stops the killer hears of it
   return {
     starts,
     get kills() {
