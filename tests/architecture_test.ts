@@ -186,6 +186,7 @@ Deno.test("findImpurities: each rule on an example", () => {
 
 Deno.test("findImpurities: what only looks impure is not", () => {
   const clean = `
+    import { sha256 } from "@noble/hashes/sha2.js";
     import type { Clock } from "./clock.ts"; // Date.now() and Deno are words here
     export interface Surroundings { crypto: boolean; fetch(): void; performance?: number }
     export const words = "Math.random() in Deno" + \`new Date()\`;

@@ -18,6 +18,8 @@ const breachRow = z.object({
   sinceMs: z.number(),
 });
 
+const permitRow = z.object({ permitId: z.string() });
+
 /** All that are known of a permit, by number. */
 export function listBreaches(reader: Reader, permitId: string): Promise<BreachRow[]> {
   return reader.read(
@@ -62,7 +64,7 @@ export async function permitsInBreach(reader: Reader, limit: number): Promise<st
     `select distinct breaches.permit_id as permitId from breaches join permits using (permit_id)
      where permits.deletion <> 'done' order by breaches.permit_id limit ?`,
     [limit],
-    z.object({ permitId: z.string() }),
+    permitRow,
   );
   return rows.map(({ permitId }) => permitId);
 }

@@ -15,6 +15,22 @@ export interface StoredCertificate {
   signature: string;
 }
 
+const certificateRow = z.object({
+  permitId: z.string(),
+  serial: z.number(),
+  issuedAtMs: z.number(),
+  keyId: z.string(),
+  body: z.string(),
+  signature: z.string(),
+});
+const requestRow = z.object({
+  seq: z.number(),
+  source: z.string().nullable(),
+  id: z.string().nullable(),
+  type: z.string().nullable(),
+  receivedAtMs: z.number(),
+});
+
 /** Keeps a certificate. */
 export async function saveCertificate(tx: Tx, certificate: StoredCertificate): Promise<void> {
   const { permitId, serial, issuedAtMs, keyId, body, signature } = certificate;
@@ -30,14 +46,7 @@ export function certificatesOf(reader: Reader, permitId: string): Promise<Stored
     `select permit_id as permitId, serial, issued_at_ms as issuedAtMs, key_id as keyId, body, signature
      from certificates where permit_id = ? order by serial`,
     [permitId],
-    z.object({
-      permitId: z.string(),
-      serial: z.number(),
-      issuedAtMs: z.number(),
-      keyId: z.string(),
-      body: z.string(),
-      signature: z.string(),
-    }),
+    certificateRow,
   );
 }
 
@@ -52,13 +61,7 @@ export async function deletionRequest(
        or seq in (select event_seq from jobs where permit_id = ?1 and kind = 'delete' and event_seq is not null))
      order by seq limit 1`,
     [permitId],
-    z.object({
-      seq: z.number(),
-      source: z.string().nullable(),
-      id: z.string().nullable(),
-      type: z.string().nullable(),
-      receivedAtMs: z.number(),
-    }),
+    requestRow,
   );
   return rows[0] ?? null;
 }

@@ -90,6 +90,9 @@ const COLUMNS =
   time, verdict, reasons, unknown_fields as unknownFields, body_bytes as bodyBytes, body_hash as bodyHash,
   acked_at_ms as ackedAtMs, absorbed, identity`;
 
+const seqRow = z.object({ seq: z.number() });
+const bodyRow = z.object({ body: bytes });
+
 /**
  * Records a delivery and returns its seq. The `accepted` or `stale` row of a (source, id) establishes that identity; a
  * second one is refused with Fault `conflict`. A `rejected` one does not, so that what was dead-lettered can be sent
@@ -186,7 +189,7 @@ export async function newestEventSeq(reader: Reader): Promise<number> {
   const rows = await reader.read(
     "select coalesce(max(seq), 0) as seq from events",
     [],
-    z.object({ seq: z.number() }),
+    seqRow,
   );
   return rows[0]?.seq ?? 0;
 }
@@ -199,7 +202,7 @@ export async function getEvent(reader: Reader, seq: number): Promise<EventRow | 
 
 /** What is kept of an event's body, as received, or null for an unknown event. */
 export async function getEventBody(reader: Reader, seq: number): Promise<Uint8Array | null> {
-  const rows = await reader.read("select body from events where seq = ?", [seq], z.object({ body: bytes }));
+  const rows = await reader.read("select body from events where seq = ?", [seq], bodyRow);
   return rows[0]?.body ?? null;
 }
 

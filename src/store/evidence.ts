@@ -42,6 +42,14 @@ const evidenceRow = z.object({
 const COLUMNS =
   "permit_id as permitId, workspace_key as workspaceKey, instance_uid as instanceUid, at_ms as atMs, evidence";
 
+const instanceRow = z.object({ uid: z.string() });
+const provenRow = z.object({
+  permitId: z.string(),
+  workspaceKey: z.string(),
+  instanceUid: z.string(),
+  provenAtMs: z.number(),
+});
+
 /**
  * Stores a proof and returns its id. Of probes, which come many times a day, the newest of an instance is kept; audit rows
  * tell of all of them. Fault `invalid` when it is longer than {@link EVIDENCE_MAX_BYTES}.
@@ -112,7 +120,7 @@ export async function provenInstances(reader: Reader, permitId: string): Promise
   const rows = await reader.read(
     "select distinct instance_uid as uid from evidence where permit_id = ?",
     [permitId],
-    z.object({ uid: z.string() }),
+    instanceRow,
   );
   return new Set(rows.map(({ uid }) => uid));
 }
@@ -134,11 +142,6 @@ export function reachableProven(reader: Reader): Promise<ProvenInstance[]> {
        and e.instance_uid = w.instance_uid
      where w.network = 'open' group by w.permit_id, w.key, w.instance_uid order by provenAtMs`,
     [],
-    z.object({
-      permitId: z.string(),
-      workspaceKey: z.string(),
-      instanceUid: z.string(),
-      provenAtMs: z.number(),
-    }),
+    provenRow,
   );
 }

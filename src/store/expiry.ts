@@ -3,13 +3,16 @@ import { z } from "zod";
 import type { Reader, Tx } from "./db.ts";
 import { getMeta, setMeta } from "./meta.ts";
 
+const permitRow = z.object({ permitId: z.string() });
+const dueRow = z.object({ atMs: z.number() });
+
 /** Permits of which something is due at `nowMs` (epoch milliseconds), the earliest first. */
 export async function dueExpiries(reader: Reader, nowMs: number, limit: number): Promise<string[]> {
   const rows = await reader.read(
     `select permit_id as permitId from permits where expiry_due_ms is not null and expiry_due_ms <= ?
      order by expiry_due_ms, permit_id limit ?`,
     [nowMs, limit],
-    z.object({ permitId: z.string() }),
+    permitRow,
   );
   return rows.map(({ permitId }) => permitId);
 }
@@ -19,7 +22,7 @@ export async function nextExpiry(reader: Reader): Promise<number | null> {
   const rows = await reader.read(
     "select expiry_due_ms as atMs from permits where expiry_due_ms is not null order by expiry_due_ms limit 1",
     [],
-    z.object({ atMs: z.number() }),
+    dueRow,
   );
   return rows[0]?.atMs ?? null;
 }

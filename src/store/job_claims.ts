@@ -4,6 +4,10 @@ import type { Job } from "../core/job.ts";
 import type { Db, Reader, Tx } from "./db.ts";
 import { JOB_COLUMNS, jobRow } from "./jobs.ts";
 
+const idRow = z.object({ id: z.number() });
+const priorityRow = z.object({ priority: z.number() });
+const dueRow = z.object({ atMs: z.number().nullable() });
+
 /**
  * Claims the most urgent due job of a permit that has none running: one statement, so that two claimers never get
  * the same. Its fence and attempt are raised; `priorityMax` null: any. Null: there is nothing to do now.
@@ -67,7 +71,7 @@ async function giveBack(tx: Tx, nowMs: number, whose: string, args: string[]): P
      where orphan.id = newer.of
      returning id`,
     [nowMs, ...args],
-    z.object({ id: z.number() }),
+    idRow,
   );
   return given.map(({ id }) => id);
 }
@@ -85,7 +89,7 @@ export async function mostUrgentDue(
        )
      order by candidate.priority, candidate.run_at_ms, candidate.id limit 1`,
     [nowMs, priorityMax ?? Number.MAX_SAFE_INTEGER],
-    z.object({ priority: z.number() }),
+    priorityRow,
   );
   return rows[0]?.priority ?? null;
 }
@@ -96,7 +100,7 @@ export async function nextRunAt(reader: Reader): Promise<number | null> {
     `select min(run_at_ms) as atMs from jobs as candidate indexed by jobs_to_claim where state = 'queued' and not exists (
        select 1 from jobs as other where other.permit_id = candidate.permit_id and other.state = 'running')`,
     [],
-    z.object({ atMs: z.number().nullable() }),
+    dueRow,
   );
   return rows[0]?.atMs ?? null;
 }

@@ -16,6 +16,8 @@ export interface JobCounts {
 /** Attempts that are nothing to worry about: the default bound of `runner.attempts`. */
 const ATTEMPTS_CALM = 8;
 
+const countsRow = z.object({ queued: z.number(), running: z.number(), failed: z.number() });
+
 /** Counts jobs. A repair that only took access away has made nothing good, see `takesOnly` of core/job.ts. */
 export async function countJobs(reader: Reader): Promise<JobCounts> {
   const rows = await reader.read(
@@ -28,7 +30,7 @@ export async function countJobs(reader: Reader): Promise<JobCounts> {
        + (select count(*) from jobs as open where open.state = 'queued' and open.attempt > ?2)
        + (select count(*) from jobs as open where open.state = 'running' and open.attempt > ?2) as failed`,
     [URGENT_PRIORITY_MAX, ATTEMPTS_CALM],
-    z.object({ queued: z.number(), running: z.number(), failed: z.number() }),
+    countsRow,
   );
   return rows[0] ?? { queued: 0, running: 0, failed: 0 };
 }

@@ -10,6 +10,8 @@ const SAMPLE_MAX = 20;
 
 const row = z.object({ durationMs: z.number() });
 
+const vainRow = z.object({ vain: z.number(), endedAtMs: z.number().nullable() });
+
 /**
  * Durations in milliseconds of the succeeded jobs of a kind that were most alike in their number of steps, waits
  * included; empty while there are none.
@@ -49,7 +51,7 @@ export async function repairsInVain(
      from jobs where permit_id = ?2 and not (kind = 'drift' and priority <= ?3)
      order by id desc limit ${VAIN_MAX}`,
     [found, permitId, URGENT_PRIORITY_MAX],
-    z.object({ vain: z.number(), endedAtMs: z.number().nullable() }),
+    vainRow,
   );
   const other = rows.findIndex(({ vain }) => vain === 0);
   return { count: other < 0 ? rows.length : other, lastEndedAtMs: rows[0]?.endedAtMs ?? 0 };

@@ -30,6 +30,10 @@ export type Wanted = "go on" | "superseded" | "cancel-requested" | "lost";
 
 const FENCED = "id = ? and fence = ? and state = 'running'";
 
+const retriedRow = z.object({ state: z.enum(["queued", "superseded"]) });
+const wantedRow = z.object({ cancel: z.number(), newer: z.number() });
+const versionRow = z.object({ version: z.number() });
+
 async function applied(tx: Tx, sql: string, args: (string | number | null)[]): Promise<boolean> {
   return (await tx.run(sql, args)).changes === 1;
 }
@@ -143,7 +147,7 @@ export async function retryJob(
      where job.id = ?6 and job.fence = ?7 and job.state = 'running'
      returning state`,
     [nowMs, retry.runAtMs, retry.reason, retry.message, retry.advice, claim.jobId, claim.fence],
-    z.object({ state: z.enum(["queued", "superseded"]) }),
+    retriedRow,
   );
   return rows[0]?.state ?? null;
 }
@@ -156,7 +160,7 @@ export async function isWanted(reader: Reader, claim: JobClaim): Promise<Wanted>
          and newer.kind <> 'drift' and newer.id > job.id) as newer
      from jobs as job where ${FENCED}`,
     [claim.jobId, claim.fence],
-    z.object({ cancel: z.number(), newer: z.number() }),
+    wantedRow,
   );
   const found = rows[0];
   if (found === undefined) return "lost";
@@ -219,7 +223,7 @@ export async function retryNow(tx: Tx, id: number, nowMs: number): Promise<numbe
   const [permit] = await tx.read(
     "select version from permits where permit_id = ?",
     [job.permitId],
-    z.object({ version: z.number() }),
+    versionRow,
   );
   const { jobId } = await enqueueJob(tx, {
     permitId: job.permitId,

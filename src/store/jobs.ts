@@ -77,6 +77,8 @@ export const JOB_COLUMNS =
   advice, cancel_requested as cancelRequested, steps_done as stepsDone, steps_total as stepsTotal`;
 const idRow = z.object({ id: z.number() });
 
+const priorityRow = z.object({ priority: z.number().nullable() });
+
 /**
  * Queues a job and supersedes whatever of the permit is queued (DESIGN 6). What supersedes an urgent job inherits its
  * place, queued or running, because that one may not have finished cutting; the runner eases it once nothing is left to
@@ -121,7 +123,7 @@ async function urgencyOf(tx: Tx, permitId: string): Promise<number | null> {
        union all select priority from jobs where permit_id = ?1 and state = 'queued')
      where priority <= ?2`,
     [permitId, URGENT_PRIORITY_MAX],
-    z.object({ priority: z.number().nullable() }),
+    priorityRow,
   );
   return rows[0]?.priority ?? null;
 }

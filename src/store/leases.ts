@@ -24,6 +24,8 @@ export interface Lease {
 
 const valueRow = z.object({ value: z.number() });
 
+const leaseRow = z.object({ value: z.number(), permitId: z.string(), holder: z.string() });
+
 /**
  * The number that this holder has in this permit, else a free one (the next after the highest, then gaps), leased now. Fault `quota-exceeded` when
  * the range is used up.
@@ -76,6 +78,6 @@ export function leasesOf(reader: Reader, permitId: string): Promise<Lease[]> {
   return reader.read(
     "select value, permit_id as permitId, holder from leases where kind = 'uid' and permit_id = ? order by value",
     [permitId],
-    z.object({ value: z.number(), permitId: z.string(), holder: z.string() }),
+    leaseRow,
   );
 }

@@ -2,12 +2,14 @@
 import { z } from "zod";
 import type { Reader, Tx } from "./db.ts";
 
+const valueRow = z.object({ value: z.string() });
+
 /** A value, or null. */
 export async function getMeta(reader: Reader, name: string): Promise<string | null> {
   const rows = await reader.read(
     "select value from meta where name = ?",
     [name],
-    z.object({ value: z.string() }),
+    valueRow,
   );
   return rows[0]?.value ?? null;
 }

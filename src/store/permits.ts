@@ -70,6 +70,8 @@ const COLUMNS =
   latest_type as latestType, latest_body_hash as latestBodyHash, version,
   created_at_ms as createdAtMs, updated_at_ms as updatedAtMs`;
 
+const countRow = z.object({ status: z.string(), permits: z.number() });
+
 /** The permit as it was saved, or null for one that no event has named. */
 export async function getPermit(reader: Reader, permitId: string): Promise<Permit | null> {
   const stored = await getStoredPermit(reader, permitId);
@@ -167,7 +169,7 @@ export function statusesInUse(reader: Reader): Promise<{ status: string; permits
     `select status, count(*) as permits from permits where deletion = 'none' and status is not null
      group by status order by status`,
     [],
-    z.object({ status: z.string(), permits: z.number() }),
+    countRow,
   );
 }
 

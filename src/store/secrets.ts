@@ -10,6 +10,9 @@ export interface SecretName {
   subject: string;
 }
 
+const subjectRow = z.object({ subject: z.string() });
+const sealedRow = z.object({ sealed: bytes });
+
 /** Keeps the sealed password of a workspace's present start; replaces the one before. */
 export function savePassword(
   tx: Tx,
@@ -35,7 +38,7 @@ export async function passwordKeys(reader: Reader, permitId: string): Promise<Se
   const rows = await reader.read(
     "select subject from secrets where permit_id = ? and kind = 'password'",
     [permitId],
-    z.object({ subject: z.string() }),
+    subjectRow,
   );
   return new Set(rows.map(({ subject }) => subject));
 }
@@ -106,7 +109,7 @@ async function readSecret(reader: Reader, name: SecretName): Promise<Uint8Array 
   const rows = await reader.read(
     "select sealed from secrets where permit_id = ? and kind = ? and subject = ?",
     [name.permitId, name.kind, name.subject],
-    z.object({ sealed: bytes }),
+    sealedRow,
   );
   return rows[0]?.sealed ?? null;
 }

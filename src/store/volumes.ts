@@ -31,6 +31,8 @@ const volumeRow = z.object({
 const FIRST_TAINT = `tainted_at_ms = iif(tainted, tainted_at_ms, excluded.tainted_at_ms),
        tainted_under = iif(tainted, tainted_under, excluded.tainted_under)`;
 
+const keyRow = z.object({ key: z.string() });
+
 /**
  * Adds a volume or what is newly known of one. Nothing that it has been is taken back: false and null leave as it is.
  */
@@ -78,7 +80,7 @@ export async function taintVolumes(
      on conflict do update set ${FIRST_TAINT}, tainted = 1, updated_at_ms = excluded.updated_at_ms where tainted = 0
      returning key`,
     [permitId, nowMs, JSON.stringify(keys)],
-    z.object({ key: z.string() }),
+    keyRow,
   );
   return rows.map(({ key }) => key);
 }

@@ -8,6 +8,19 @@ import type { Accepted, Expected, ExpectedWorkspace } from "./model.ts";
 import { expectedAfter } from "./model.ts";
 import type { World } from "./world.ts";
 
+const eventRow = z.object({ type: z.string(), body: bytes });
+const inboxRow = z.object({ body: bytes, verdict: z.string() });
+const jobRow = z.object({
+  id: z.number(),
+  kind: z.string(),
+  state: z.string(),
+  message: z.string().nullable(),
+  waitingFor: z.string().nullable(),
+});
+const expiryRow = z.object({ expiresAt: z.string(), expired: z.number(), told: z.number() });
+const certificateRow = z.object({ serial: z.number(), complete: z.number(), open: z.number() });
+const idRow = z.object({ id: z.number() });
+
 /** What is wrong; empty: nothing. */
 export async function complaints(world: World, permitIds: readonly string[]): Promise<string[]> {
   const found = [...await inboxComplaints(world), ...await rowComplaints(world)];
@@ -37,7 +50,7 @@ export async function acceptedEvents(world: World, permitId: string): Promise<Ac
   const rows = await world.store.read(
     "select type, body from events where permit_id = ? and verdict = 'accepted' order by seq",
     [permitId],
-    z.object({ type: z.string(), body: bytes }),
+    eventRow,
   );
   return rows.map(({ type, body }) => {
     const message = MESSAGE.parse(JSON.parse(new TextDecoder().decode(body)));
@@ -65,7 +78,7 @@ async function inboxComplaints(world: World): Promise<string[]> {
   const rows = await world.store.read(
     "select body, verdict from events",
     [],
-    z.object({ body: bytes, verdict: z.string() }),
+    inboxRow,
   );
   const recorded = new Set(rows.map(({ body }) => new TextDecoder().decode(body)));
   for (const { serial, body } of broker.settled.values()) {
@@ -81,13 +94,7 @@ async function jobComplaints({ store }: World, permitId: string, expected: Expec
     `select id, kind, state, message, waiting_for as waitingFor from jobs where permit_id = ?
      and (id = (select max(id) from jobs where permit_id = ?) or state in ('queued', 'running'))`,
     [permitId, permitId],
-    z.object({
-      id: z.number(),
-      kind: z.string(),
-      state: z.string(),
-      message: z.string().nullable(),
-      waitingFor: z.string().nullable(),
-    }),
+    jobRow,
   );
   const waits = expected.end === "workspaces" && expected.waitsForPeople;
   return rows.filter(({ state, waitingFor }) =>
@@ -106,7 +113,7 @@ async function expiryComplaints({ store, timeline }: World, permitId: string): P
        and topic = 'workspace.events' and key = 'permit.expired') as told
      from permits where permit_id = ? and deletion = 'none' and expires_at is not null`,
     [permitId],
-    z.object({ expiresAt: z.string(), expired: z.number(), told: z.number() }),
+    expiryRow,
   );
   return rows.filter(({ expiresAt, expired, told }) =>
     Date.parse(expiresAt) <= timeline.now() ? expired === 0 || told === 0 : expired === 1
@@ -122,7 +129,7 @@ async function certificateComplaints({ store }: World, permitId: string): Promis
        and (gone_at_ms is null or objects.certificate is null)) as open
      from certificates where permit_id = ?1`,
     [permitId],
-    z.object({ serial: z.number(), complete: z.number(), open: z.number() }),
+    certificateRow,
   );
   if (rows.length === 0) return [`${permitId}: is deleted, and nothing certifies it`];
   return rows.filter(({ complete, open }) => complete !== 1 || open > 0).map(({ serial, open }) =>
@@ -154,7 +161,7 @@ const PAIRS: Record<string, string> = {
 async function rowComplaints({ store }: World): Promise<string[]> {
   const found: string[] = [];
   for (const [what, sql] of Object.entries(PAIRS)) {
-    const rows = await store.read(`${sql} limit 3`, [], z.object({ id: z.number() }));
+    const rows = await store.read(`${sql} limit 3`, [], idRow);
     if (rows.length > 0) found.push(`${what}: ${rows.map(({ id }) => id).join(", ")}`);
   }
   return found;

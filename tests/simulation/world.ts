@@ -28,6 +28,10 @@ export const UNENFORCED_MS = 90_000;
 /** systemd starts a service again after this long; a machine takes longer. */
 const RESTART_MIN_MS = 100, RESTART_MAX_MS = 20_000;
 
+const sourceRow = z.object({ source: z.string().nullable() });
+const countRow = z.object({ what: z.string(), count: z.number() });
+const stepRow = z.object({ target: z.string() });
+
 /** What a site is made of. */
 export interface WorldParts {
   random: SeededRandom;
@@ -143,7 +147,7 @@ export class World {
       `select source from events where permit_id = ? and verdict = 'accepted'
        and type in ('permit.halted', 'permit.resumed') order by seq desc limit 1`,
       [permitId],
-      z.object({ source: z.string().nullable() }),
+      sourceRow,
     );
     if (last?.source !== OWN_SOURCE) return;
     const id = `resumed-${++this.#resumed}`;
@@ -188,13 +192,12 @@ export class World {
 
   /** Counts the jobs, verdicts and steps that there are. */
   async note(): Promise<void> {
-    const counts = z.object({ what: z.string(), count: z.number() });
     const rows = await this.store.read(
       `select 'job ' || kind || ' ' || state as what, count(*) as count from jobs group by 1
        union all select 'verdict ' || verdict, count(*) from events group by 1
        union all select 'step ' || kind || ' ' || outcome, count(*) from steps group by 1`,
       [],
-      counts,
+      countRow,
     );
     for (const { what, count } of rows) this.transitions[what] = Math.max(this.transitions[what] ?? 0, count);
   }
@@ -256,7 +259,7 @@ export class World {
          and audit.action = 'step.' || steps.kind and audit.outcome = 'intended'
        where jobs.permit_id = ? and steps.kind = ? and steps.outcome = 'running' limit 1`,
       [permitId, action.kind],
-      z.object({ target: z.string() }),
+      stepRow,
     );
     if (rows.length === 0) this.unrecorded.push(`${action.kind} of ${permitId}`);
   }
