@@ -16,6 +16,18 @@ export function allSources(): string[] {
   return [...programSources(), ...rest.sort()];
 }
 
+/** Files of the real tier that change the machine or the cluster for everybody, or whose figures others would spoil. */
+const ALONE = new Set([
+  "tests/real/equipment_test.ts", // cordons the node
+  "tests/real/faults_test.ts", // kills the API server
+  "tests/real/kubernetes_load_test.ts", // counts requests and memory
+]);
+
+/** Whether a test file may run beside others. */
+export function mayRunBeside(path: string): boolean {
+  return !ALONE.has(path);
+}
+
 /** The test files of a tier: `tests/service` and `tests/real` have their own, all others are the unit tests. */
 export function testFiles(tier: "ok" | "service" | "real"): string[] {
   const tests = filesBelow("tests").filter((path) => path.endsWith("_test.ts")).sort();

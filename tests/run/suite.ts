@@ -10,8 +10,8 @@ export interface DenoTest {
   env: Record<string, string>;
   /** One dot or one line per test; failures are told whole either way. */
   reporter: "dot" | "pretty";
-  /** Whether files may run beside each other: only those that share nothing on the machine. */
-  parallel: boolean;
+  /** How many files run beside each other; null: one per core. More than one only where none disturbs another. */
+  jobs: number | null;
   /** Ends the tests early. */
   signal: AbortSignal;
   /** The longest the tests may take altogether; then they are ended and count as failed. */
@@ -23,7 +23,7 @@ export interface DenoTest {
  * Types are not checked here: the `ok` tier did that for all sources at once.
  */
 export async function runDenoTest(
-  { files, filter, seed, env, reporter, parallel, signal, limitMs }: DenoTest,
+  { files, filter, seed, env, reporter, jobs, signal, limitMs }: DenoTest,
 ): Promise<Count> {
   if (files.length === 0) return { passed: 0, failed: 0, skipped: 0 };
   const report = await Deno.makeTempFile({ prefix: "wps-test-", suffix: ".xml" });
@@ -34,11 +34,11 @@ export async function runDenoTest(
       args: [
         ...["test", "-A", "--no-check", "--sanitize-ops", "--sanitize-resources"],
         ...[`--shuffle=${seed}`, `--reporter=${reporter}`, `--junit-path=${report}`],
-        ...(parallel ? ["--parallel"] : []),
+        ...(jobs === 1 ? [] : ["--parallel"]),
         ...(filter === undefined ? [] : [`--filter=${filter}`]),
         ...files,
       ],
-      env,
+      env: jobs === null ? env : { ...env, DENO_JOBS: `${jobs}` },
       cwd: rootFolder(),
       stdin: "null",
       stdout: "inherit",
