@@ -2,7 +2,7 @@
 
 import { LEFT_OUT_FILE } from "./cluster/availability.ts";
 import { runChecks } from "./run/checks.ts";
-import { runDenoTest } from "./run/suite.ts";
+import { type DenoTest, runDenoTest } from "./run/suite.ts";
 import { describeAllLeftOut, Equipment } from "./run/equipment.ts";
 import { type Options, readOptions, type Tier, USAGE } from "./run/options.ts";
 import { mayRunBeside, testFiles } from "./run/sources.ts";
@@ -10,6 +10,9 @@ import { type Count, sum } from "./run/tally.ts";
 
 /** The slowest tier, the real one, takes 19 minutes on 2 cores: what takes so much longer hangs. */
 const TIER_LIMIT_MS = 40 * 60_000;
+
+/** Some of the unit tests wait for processes, and leave their core to others. */
+const OK_JOBS_PER_CORE = 2;
 
 /** Files of the real tier beside each other: they mostly wait for pods, and two cores make those. */
 const REAL_JOBS = 2;
@@ -28,14 +31,20 @@ async function attempt<T>(counts: Count[], work: () => Promise<T>): Promise<T | 
   }
 }
 
-/** The files of a tier in the turns in which they run, and how many beside each other; null: one per core. */
-function turnsOf(tier: Tier): { files: string[]; jobs: number | null }[] {
+/** The files of a tier in the turns in which they run. */
+function turnsOf(tier: Tier): Pick<DenoTest, "files" | "jobs" | "together">[] {
   const files = testFiles(tier);
-  if (tier !== "real") return [{ files, jobs: tier === "ok" ? null : 1 }];
-  return [
-    { files: files.filter(mayRunBeside), jobs: REAL_JOBS },
-    { files: files.filter((path) => !mayRunBeside(path)), jobs: 1 },
-  ];
+  switch (tier) {
+    case "ok":
+      return [{ files, jobs: OK_JOBS_PER_CORE * navigator.hardwareConcurrency, together: true }];
+    case "service":
+      return [{ files, jobs: 1, together: false }];
+    case "real":
+      return [
+        { files: files.filter(mayRunBeside), jobs: REAL_JOBS, together: false },
+        { files: files.filter((path) => !mayRunBeside(path)), jobs: 1, together: false },
+      ];
+  }
 }
 
 async function runTier(tier: Tier, options: Options, leftOut: string): Promise<Count> {
