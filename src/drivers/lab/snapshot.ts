@@ -1,6 +1,5 @@
 /** The truth of one permit for people and tests: what the demo shows after each phase. */
 import { permitName } from "../../core/names.ts";
-import { sha256Hex } from "../../core/sha256.ts";
 import type { Account } from "../../core/member.ts";
 import type { LabCluster } from "./cluster.ts";
 import type { LabTarget } from "./network.ts";
@@ -37,7 +36,7 @@ export interface VolumeSnapshot {
   marked: boolean;
   /** Really holds or held sensitive data. */
   sensitive: boolean;
-  files: { path: string; sha256: string; uid: number; gid: number; mode: number }[];
+  files: { path: string; text: string; uid: number; gid: number; mode: number }[];
 }
 
 /** Secret and Service of a workspace. */
@@ -128,7 +127,7 @@ function volumeSnapshots(world: World, permitId: string, scope: LabScope | undef
     sensitive: backing.touched,
     files: Object.entries(backing.files).sort(([a], [b]) => a < b ? -1 : 1).map(([path, file]) => ({
       path,
-      sha256: sha256Hex(file.text),
+      text: file.text,
       uid: file.uid,
       gid: file.gid,
       mode: file.mode,
