@@ -1,5 +1,8 @@
-/** How often a condition is asked again: short against anything a test waits for. */
-const ASK_AGAIN_MS = 20;
+/**
+ * How often a condition is asked again: after a tenth of the time that was waited for it so far, so that what is soon
+ * true is soon seen, and whoever waits long takes no core from what it waits for.
+ */
+const ASK_AGAIN_MIN_MS = 20, ASK_AGAIN_MAX_MS = 250;
 
 /**
  * Waits until a condition holds, by asking it.
@@ -13,7 +16,7 @@ export async function until<T>(
   question: () => Promise<T | undefined | false> | T | undefined | false,
   timeoutMs = 30_000,
 ): Promise<T> {
-  const end = Date.now() + timeoutMs;
+  const begun = Date.now();
   let last: unknown;
   for (;;) {
     try {
@@ -23,9 +26,11 @@ export async function until<T>(
     } catch (error) {
       last = error;
     }
-    if (Date.now() > end) {
+    const waitedMs = Date.now() - begun;
+    if (waitedMs > timeoutMs) {
       throw new Error(`Waited ${timeoutMs} ms in vain: ${what}`, { cause: last });
     }
-    await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+    const pauseMs = Math.min(Math.max(waitedMs / 10, ASK_AGAIN_MIN_MS), ASK_AGAIN_MAX_MS);
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
