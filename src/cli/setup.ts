@@ -8,6 +8,7 @@ import { type Config, configJsonSchema } from "../config/schema.ts";
 import { disagreements, type PhaseNames } from "../config/site.ts";
 import { Fault } from "../core/fault.ts";
 import type { PhaseSet } from "../core/phase.ts";
+import { type CredentialFile, credentialFiles } from "../drivers/kubernetes/kubeconfig.ts";
 import { BUILT_IN_PHASES, loadPhases, type PhaseResult } from "../phases/load.ts";
 import { CliError, EXIT } from "./exit.ts";
 import type { Environment } from "./terminal.ts";
@@ -49,8 +50,27 @@ export function shownConfig(read: LoadedConfig): ShownConfig {
 }
 
 /** Folders and secrets of this machine, which only the service itself needs as they should be. */
-export async function readPlaces({ config, secretFiles, file }: LoadedConfig): Promise<PlacesVerdict> {
-  return await inspectPlaces(config, secretFiles, file ?? "configuration", inspectDisk);
+export async function readPlaces({ config, file, ...secrets }: LoadedConfig): Promise<PlacesVerdict> {
+  const { files, warnings } = await readCredentialFiles(config, file);
+  const verdict = await inspectPlaces(config, { ...secrets, credentialFiles: files }, file, inspectDisk);
+  return { ...verdict, warnings: [...verdict.warnings, ...warnings] };
+}
+
+/** A kubeconfig that WPS cannot use is a warning: it is read again while the service runs, and may be mended then. */
+async function readCredentialFiles(
+  { drivers: { kubernetes } }: Config,
+  file: string | null,
+): Promise<{ files: CredentialFile[]; warnings: Problem[] }> {
+  if (kubernetes?.kubeconfig === undefined) return { files: [], warnings: [] };
+  try {
+    const files = await credentialFiles(kubernetes.kubeconfig, kubernetes.context, (path) => disk.read(path));
+    return { files, warnings: [] };
+  } catch (thrown) {
+    if (!(thrown instanceof Fault)) throw thrown;
+    const place = { file: file ?? "configuration", line: null, column: null, invariant: null };
+    const message = thrown.advice === null ? thrown.message : `${thrown.message}. ${thrown.advice}`;
+    return { files: [], warnings: [{ ...place, key: "drivers.kubernetes.kubeconfig", message }] };
+  }
 }
 
 /**

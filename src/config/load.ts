@@ -30,6 +30,8 @@ export interface LoadedConfig {
   overridden: ReadonlyMap<string, string>;
   /** Files of secrets by key, e.g. "api.keyFile". */
   secretFiles: ReadonlyMap<string, string>;
+  /** Keys whose secret stands in `file` itself, also where the environment overrides it. */
+  inlineSecrets: readonly string[];
   problems: [];
 }
 
@@ -56,6 +58,7 @@ export async function loadConfig(source: ConfigSource): Promise<ConfigResult> {
   }
 
   const schema = configJsonSchema();
+  const inlineSecrets = inlineIn(document.value, schema);
   const { value, origins, problems } = overlay(document.value, source.environment, schema);
   const given = structuredClone(value);
   const secrets = await readSecrets(value, schema, source.files);
@@ -68,7 +71,21 @@ export async function loadConfig(source: ConfigSource): Promise<ConfigResult> {
   problems.push(...found.map((complaint) => toProblem(document, origins, secrets.readFrom, complaint)));
   if (!parsed.success || problems.length > 0) return { config: null, file, problems: problems.sort(byPlace) };
   const secretFiles = new Map([...secrets.readFrom].map(([key, name]) => [`${key}File`, name]));
-  return { config: freeze(parsed.data), file, given, overridden: origins, secretFiles, problems: [] };
+  const config = freeze(parsed.data);
+  return { config, file, given, overridden: origins, secretFiles, inlineSecrets, problems: [] };
+}
+
+/** Keys of the file that hold a secret in so many words: a key, or a URL with a password or a query. */
+function inlineIn(value: unknown, schema: JsonSchema, path: string[] = []): string[] {
+  if (schema.secret === true) return [keyText(path)];
+  if (schema.secretUrl === true) {
+    const address = URL.parse(String(value));
+    return address !== null && (address.password !== "" || address.search !== "") ? [keyText(path)] : [];
+  }
+  if (!isMapping(value)) return [];
+  return Object.entries(schema.properties ?? {}).flatMap(([key, next]) =>
+    Object.hasOwn(value, key) ? inlineIn(value[key], next, [...path, key]) : []
+  );
 }
 
 async function readDocument(

@@ -84,6 +84,62 @@ Deno.test("wps serve, wps config check: folders and keys of this machine, with w
   assert.match(warned.stdout, /^warning: .*listen\.socket: the folder .*\/absent does not exist/m);
 });
 
+Deno.test("wps serve, wps config check: secrets that everybody can read", async () => {
+  await using site = await TestSite.make("", "broker: { url: amqps://wps:geheim@broker/spe }");
+  await Deno.chmod(site.config, 0o644);
+  for (const command of [["serve"], ["config", "check"]]) {
+    const { code, stdout, stderr } = await site.wps(command);
+    assert.equal(code, command[0] === "serve" ? 2 : 1);
+    assert.match(
+      stdout + stderr,
+      /broker\.url: everybody .* \(mode 0644\): use broker\.urlFile instead, or run chmod 640/,
+    );
+    assert.doesNotMatch(stdout + stderr, /geheim/);
+  }
+  await Deno.chmod(site.config, 0o640);
+  assert.equal((await site.wps(["config", "check"])).code, 0);
+
+  const kubeconfig = `${site.directory}/kubeconfig`;
+  const write = (server: string): Promise<void> =>
+    Deno.writeTextFile(
+      kubeconfig,
+      `clusters: [{ name: c, cluster: { server: "${server}" } }]
+users: [{ name: u, user: { token: geheim } }]
+contexts: [{ name: c, context: { cluster: c, user: u } }]
+current-context: c
+`,
+    );
+  await write("https://10.0.0.1:6443");
+  await Deno.chmod(kubeconfig, 0o644);
+  await Deno.writeTextFile(
+    site.config,
+    (await Deno.readTextFile(site.config)).replace(
+      /^drivers: .*$/m,
+      `drivers: { kubernetes: { kubeconfig: ${kubeconfig} } }
+network: { gateway: { cidr: 10.20.0.10/32 }, proxy: { url: "http://10.20.0.5:3128", cidr: 10.20.0.5/32 }, canaries: ["10.20.0.5:3128", "10.20.0.53:53"] }`,
+    ),
+  );
+  const open = await site.wps(["config", "check"]);
+  assert.equal(open.code, 1);
+  assert.match(
+    open.stdout,
+    /drivers\.kubernetes\.kubeconfig: everybody .* can read the kubeconfig \S+ \(mode 0644\)/,
+  );
+  await Deno.chmod(kubeconfig, 0o600);
+  assert.equal(
+    (await site.wps(["config", "check"])).stdout.split("\n").length,
+    2,
+    "one line says that all is well",
+  );
+  await write("http://10.0.0.1:8080");
+  const plain = await site.wps(["config", "check"]);
+  assert.match(
+    plain.stdout,
+    /^warning: .*drivers\.kubernetes\.kubeconfig: Cannot use .* in plain text\. Use the API/m,
+  );
+  assert.doesNotMatch(plain.stdout, /geheim/);
+});
+
 Deno.test("wps serve, wps config check: configuration and phases must fit each other", async () => {
   await using site = await TestSite.make("", "tiers: { standard: { cpu: 1, memory: 1Gi, preparde: 5Gi } }");
   const serve = await site.wps(["serve"]);

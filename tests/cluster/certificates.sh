@@ -21,8 +21,10 @@ make_certificates() {
   openssl rsa -in certs/accounts.key -pubout -out certs/accounts.pub 2>/dev/null
 }
 
-# One user per part of the cluster; the audit log leaves them out by their group.
-make_tokens() {
+# One user per part of the cluster; the audit log leaves them out by their group. WPS refuses a kubeconfig with a token
+# that everybody can read.
+make_tokens() (
+  umask 077
   local part
   : >certs/tokens.csv
   for part in admin kubelet controllers scheduler proxy felix storage kwok; do
@@ -33,7 +35,7 @@ make_tokens() {
     kubeconfig "{token: $token}" >"$part.kubeconfig"
   done
   kubeconfig "{client-certificate: $RUN/certs/admin.crt, client-key: $RUN/certs/admin.key}" >certificate.kubeconfig
-}
+)
 
 kubeconfig() { # USER
   cat <<K

@@ -163,6 +163,26 @@ Deno.test("loadConfig: a secret comes from its file, without the file's last lin
   assert.equal(config.broker?.url, "amqps://wps:pw@broker/spe");
 });
 
+Deno.test("loadConfig: which secrets stand in the file itself", async () => {
+  const cases: [why: string, text: string, environment: Record<string, string>, expected: string[]][] = [
+    ["none", "", {}, []],
+    ["in files of their own", "broker: { urlFile: /broker }", {}, []],
+    ["URLs that need no password", "broker: { url: amqp://wps@b }\nredis: { url: redis://c }", {}, []],
+    ["a password", "redis: { url: 'rediss://:pw@c' }", {}, ["redis.url"]],
+    ["a query, which may hold one", "redis: { url: 'redis://c?password=pw' }", {}, ["redis.url"]],
+    ["a key", `api: { key: ${KEY} }`, {}, ["api.key"]],
+    ["one that is overridden lies there all the same", "broker: { url: amqp://a:pw@b }", {
+      WPS_BROKER_URL: "amqp://new",
+    }, ["broker.url"]],
+    ["the environment is not the file", "", { WPS_BROKER_URL: "amqp://a:pw@b" }, []],
+  ];
+  for (const [why, text, environment, expected] of cases) {
+    const files = memoryFiles({ "/etc/wps/wps.yaml": LAB + text, "/broker": "amqp://a:pw@b" });
+    const result = await loadConfig({ path: null, environment, files });
+    assert.deepEqual(result.config === null ? result.problems : result.inlineSecrets, expected, why);
+  }
+});
+
 Deno.test("loadConfig: a variable replaces the file's secret, whichever way each is given", async () => {
   const files = { "/old": "amqp://old", "/new": "amqp://new" };
   const cases: [text: string, environment: Record<string, string>][] = [

@@ -23,6 +23,15 @@ const userSchema = z.looseObject({
   "auth-provider": z.unknown().optional(),
   username: z.unknown().optional(),
 });
+/** What of a user is sent, or proves to be the user. */
+const CREDENTIALS = [
+  "token",
+  "tokenFile",
+  "client-certificate",
+  "client-certificate-data",
+  "client-key",
+  "client-key-data",
+] as const;
 const contextSchema = z.looseObject({ cluster: z.string(), user: z.string() });
 const fileSchema = z.looseObject({
   clusters: entries,
@@ -45,25 +54,31 @@ export interface ClusterAccess {
 /** Reads a file as text; rejects when it cannot. */
 export type ReadText = (path: string) => Promise<string>;
 
+/** A file that holds what WPS logs in with. */
+export interface CredentialFile {
+  /** For a message, e.g. "the token file". */
+  what: string;
+  path: string;
+}
+
+/** Kubernetes itself gives a mounted token its owner and mode (kubernetes.io: Configure Service Accounts for Pods). */
+const MOUNTED = /^(\/var)?\/run\/secrets\/kubernetes\.io\//;
+
 function refuse(path: string, what: string, advice: string): Fault {
   return new Fault("stalled", "invalid", `Cannot use kubeconfig ${path}: ${what}`, { target: path, advice });
 }
 
 /**
  * The access that a kubeconfig's context describes. Relative file names are relative to the kubeconfig.
- * Throws a stalled Fault that names what is missing or what WPS does not do (exec plugins, skipped verification).
+ * Throws a stalled Fault that names what is missing or what WPS does not do (exec plugins, skipped
+ * verification, plain HTTP to anything but a proxy of this machine).
  */
 export async function readKubeconfig(
   path: string,
   contextName: string | undefined,
   readText: ReadText,
 ): Promise<ClusterAccess> {
-  const file = parseFile(path, await readOr(path, path, readText));
-  const wanted = contextName ?? file["current-context"];
-  const context = find(path, "context", wanted, file.contexts, contextSchema);
-  const cluster = find(path, "cluster", context.cluster, file.clusters, clusterSchema);
-  const user = find(path, "user", context.user, file.users, userSchema);
-  refuseUnsupported(path, cluster, user);
+  const { cluster, user } = await readContext(path, contextName, readText);
   const pem = async (data: string | undefined, name: string | undefined): Promise<string | null> => {
     if (data !== undefined) return new TextDecoder().decode(Uint8Array.fromBase64(data));
     return name === undefined ? null : await readOr(path, beside(path, name), readText);
@@ -77,6 +92,68 @@ export async function readKubeconfig(
     token: user.token ?? null,
     tokenFile,
   };
+}
+
+/**
+ * The files with secrets that a kubeconfig's context logs in with: itself, where any of its users has one inline, the
+ * token's and the client key's. Left out is what Kubernetes mounts into a pod. Throws as {@link readKubeconfig}.
+ */
+export async function credentialFiles(
+  path: string,
+  contextName: string | undefined,
+  readText: ReadText,
+): Promise<CredentialFile[]> {
+  const { users, user } = await readContext(path, contextName, readText);
+  const isInline = users.some(({ user: other }) => {
+    const { data } = userSchema.safeParse(other);
+    return data?.token !== undefined || data?.["client-key-data"] !== undefined;
+  });
+  const named: [what: string, name: string | undefined][] = [
+    ["the token file", user.tokenFile],
+    ["the client key", user["client-key-data"] === undefined ? user["client-key"] : undefined],
+  ];
+  const files = named.flatMap(([what, name]) =>
+    name === undefined ? [] : [{ what, path: beside(path, name) }]
+  );
+  return [...(isInline ? [{ what: "the kubeconfig", path }] : []), ...files]
+    .filter((file) => !MOUNTED.test(file.path));
+}
+
+/** The named context, taken apart and fit for WPS, beside all users of the file. */
+async function readContext(path: string, contextName: string | undefined, readText: ReadText): Promise<{
+  cluster: z.infer<typeof clusterSchema>;
+  user: z.infer<typeof userSchema>;
+  users: z.infer<typeof entries>;
+}> {
+  const file = parseFile(path, await readOr(path, path, readText));
+  const wanted = contextName ?? file["current-context"];
+  const context = find(path, "context", wanted, file.contexts, contextSchema);
+  const cluster = find(path, "cluster", context.cluster, file.clusters, clusterSchema);
+  const user = find(path, "user", context.user, file.users, userSchema);
+  refuseUnsupported(path, cluster, user);
+  refusePlain(path, cluster.server, user);
+  return { cluster, user, users: file.users };
+}
+
+/**
+ * Plain HTTP would show the credentials, and every workspace's password, to whoever is on the way. What remains is
+ * `kubectl proxy` on this machine, which adds credentials of its own.
+ */
+function refusePlain(path: string, server: string, user: z.infer<typeof userSchema>): void {
+  const { protocol, hostname } = new URL(server);
+  if (protocol === "https:") return;
+  const isLoopback = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+  const hasCredential = CREDENTIALS.some((key) => user[key] !== undefined);
+  if (isLoopback && !hasCredential) return;
+  throw refuse(
+    path,
+    hasCredential
+      ? `its server is ${protocol}//${hostname}, and its credentials would go there in plain text`
+      : `its server is ${protocol}//${hostname}, and passwords of workspaces would go there in plain text`,
+    isLoopback
+      ? "Remove the user's credentials, as kubectl proxy has its own, or use https: and the cluster's CA"
+      : "Use the API server's https: address, and name the cluster's CA in certificate-authority",
+  );
 }
 
 function refuseUnsupported(

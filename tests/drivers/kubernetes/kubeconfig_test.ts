@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Fault } from "../../../src/core/fault.ts";
 import { readAccess } from "../../../src/drivers/kubernetes/access.ts";
-import { readKubeconfig } from "../../../src/drivers/kubernetes/kubeconfig.ts";
+import { credentialFiles, readKubeconfig } from "../../../src/drivers/kubernetes/kubeconfig.ts";
 
 const clock = { now: () => 0, sleep: () => Promise.resolve() };
 
@@ -77,6 +77,31 @@ const REFUSED: { why: string; text: string; context?: string; message: RegExp }[
     message: /skips TLS verification/,
   },
   {
+    why: "a token over plain HTTP",
+    text: kubeconfig('{ server: "http://10.0.0.1:8080" }', "{ token: t }"),
+    message: /http:\/\/10\.0\.0\.1, and its credentials would go there in plain text/,
+  },
+  {
+    why: "a token's file over plain HTTP",
+    text: kubeconfig('{ server: "http://api.site" }', "{ tokenFile: token }"),
+    message: /its credentials would go there in plain text/,
+  },
+  {
+    why: "a token over plain HTTP on this machine, where another user may listen",
+    text: kubeconfig('{ server: "http://127.0.0.1:8001" }', "{ token: t }"),
+    message: /its credentials would go there in plain text/,
+  },
+  {
+    why: "plain HTTP to another machine, even where nobody logs in",
+    text: kubeconfig('{ server: "http://10.0.0.1:8080" }', "{}"),
+    message: /passwords of workspaces would go there in plain text/,
+  },
+  {
+    why: "a name that only begins like this machine's",
+    text: kubeconfig('{ server: "http://localhost.site:8001" }', "{}"),
+    message: /passwords of workspaces would go there in plain text/,
+  },
+  {
     why: "a proxy of its own",
     text: kubeconfig('{ server: "https://a", proxy-url: "http://p" }', "{ token: t }"),
     message: /proxy-url/,
@@ -98,6 +123,52 @@ for (const { why, text, context, message } of REFUSED) {
     );
   });
 }
+
+Deno.test("readKubeconfig: takes kubectl proxy of this machine, which adds its own credentials", async () => {
+  for (const server of ["http://127.0.0.1:8001", "http://localhost:8001", "http://[::1]:8001"]) {
+    const files = { "/k": kubeconfig(`{ server: "${server}" }`, "{}") };
+    assert.equal((await readKubeconfig("/k", undefined, reader(files))).server, server);
+  }
+});
+
+Deno.test("credentialFiles: every file with something to log in with, and none without", async () => {
+  const token = { what: "the token file", path: "/etc/wps/token" };
+  const itself = { what: "the kubeconfig", path: "/etc/wps/k" };
+  const cases: [why: string, user: string, expected: { what: string; path: string }[]][] = [
+    ["a token in it", "{ token: t }", [itself]],
+    ["a key in it", `{ client-certificate: a.crt, client-key-data: ${btoa("key")}, client-key: a.key }`, [
+      itself,
+    ]],
+    ["a token beside it", "{ tokenFile: token }", [token]],
+    ["both: either may be read", "{ token: t, tokenFile: token }", [itself, token]],
+    ["a key", "{ client-certificate: a.crt, client-key: /keys/a.key }", [
+      { what: "the client key", path: "/keys/a.key" },
+    ]],
+    [
+      "what Kubernetes mounts has the mode that Kubernetes gives it",
+      "{ tokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token }",
+      [],
+    ],
+    [
+      "the same by the folder's other name",
+      "{ tokenFile: /run/secrets/kubernetes.io/serviceaccount/token }",
+      [],
+    ],
+  ];
+  for (const [why, user, expected] of cases) {
+    const files = { "/etc/wps/k": kubeconfig(CLUSTER, user) };
+    assert.deepEqual(await credentialFiles("/etc/wps/k", undefined, reader(files)), expected, why);
+  }
+  const others = kubeconfig(CLUSTER, "{ tokenFile: token }").replace(
+    "users: [",
+    "users: [{ name: o, user: { token: t } }, ",
+  );
+  assert.deepEqual(
+    await credentialFiles("/etc/wps/k", undefined, reader({ "/etc/wps/k": others })),
+    [itself, token],
+    "another user's token is there for everybody as well",
+  );
+});
 
 Deno.test("readKubeconfig: a complaint never quotes a token", async () => {
   const text = kubeconfig(CLUSTER, "{ token: [hunter2] }");
