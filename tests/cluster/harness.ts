@@ -79,7 +79,7 @@ export interface AuditEntry {
   verb: string;
   requestURI: string;
   /** Without a name where the credentials were none of the API server's. */
-  user: { username?: string; groups?: string[] };
+  user: { username?: string; groups?: string[]; extra?: Record<string, string[]> };
   userAgent?: string;
   objectRef?: {
     resource?: string;

@@ -8,8 +8,8 @@ import { type Cluster, requireOrReport, startCluster, STORAGE } from "../cluster
 import { consolidation, mount, volume, workspace } from "../conformance/fixtures.ts";
 import { until } from "../services/until.ts";
 import {
-  ACCOUNT,
   type Account,
+  entriesOf,
   grantedRules,
   refusals,
   usedRules,
@@ -159,9 +159,9 @@ Deno.test("deploy/kubernetes: a permit's whole life uses each rule of the role, 
   ignore: noAudit,
 }, async () => {
   const cluster = await startCluster();
-  const { folder, kubeconfig } = await accountFolder(cluster);
+  const { folder, ...account } = await accountFolder(cluster);
   const api = new Api(cluster);
-  const driver = accountDriver(accountSite(cluster, kubeconfig));
+  const driver = accountDriver(accountSite(cluster, account.kubeconfig));
   const permit = new Permit(driver, "account");
   const stop = new AbortController();
   try {
@@ -174,7 +174,7 @@ Deno.test("deploy/kubernetes: a permit's whole life uses each rule of the role, 
     stop.abort();
     await watching;
     const entries = await until("the audit log is written", () => {
-      const mine = cluster.readAudit(begun).entries.filter(({ user }) => user.username === ACCOUNT);
+      const mine = entriesOf(account, cluster.readAudit(begun).entries);
       const ended = mine.some(({ verb, objectRef }) =>
         verb === "delete" && objectRef?.resource === "namespaces"
       );

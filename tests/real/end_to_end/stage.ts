@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type Cluster, NET, startCluster } from "../../cluster/harness.ts";
 import { RabbitMq } from "../../services/rabbitmq.ts";
 import { until } from "../../services/until.ts";
-import { writeAccount } from "../kubernetes/account.ts";
+import { type Account, writeAccount } from "../kubernetes/account.ts";
 import { Api } from "../kubernetes/api.ts";
 import { type RunningWorld, startWorld } from "../kubernetes/world.ts";
 import { ClusterHistory } from "./history.ts";
@@ -23,6 +23,8 @@ export interface Stage {
   hostAddress: string;
   rabbit: RabbitMq;
   service: ServiceProcess;
+  /** Who the service is on the cluster. */
+  account: Account;
   /** Whoever ends the broker lets it reconnect. */
   manager: PermitManager;
   history: ClusterHistory;
@@ -70,14 +72,14 @@ async function build(ends: AsyncDisposableStack, { stateMib, heartbeat }: StageW
   const { port } = host.addr;
   const hostAddress = `${NET.host}:${port}`;
   const canaries = [`${world.addresses["internet"]}:443`, hostAddress];
-  const { kubeconfig } = await writeAccount(cluster, folder); // it has what a site gives it, and no more
+  const account = await writeAccount(cluster, folder); // it has what a site gives it, and no more
   const places = {
     namespace: world.namespace,
     proxyAddress,
     canaries,
     amqpUrl: rabbit.url,
     heartbeat,
-    kubeconfig,
+    kubeconfig: account.kubeconfig,
   };
   if (stateMib !== undefined) ends.use(await mountMemory(`${folder}/state`, stateMib));
   const service = new ServiceProcess(folder, siteYaml(cluster, places));
@@ -91,7 +93,7 @@ async function build(ends: AsyncDisposableStack, { stateMib, heartbeat }: StageW
   const manager = PermitManager.start(rabbit.url);
   ends.defer(() => manager.close());
   return {
-    ...{ cluster, world, proxyAddress, hostAddress, rabbit, service, manager, history },
+    ...{ cluster, world, proxyAddress, hostAddress, rabbit, service, account, manager, history },
     close: () => ends.disposeAsync(),
     site: siteRules(places),
     stateFolder: `${folder}/state`,
