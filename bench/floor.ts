@@ -2,10 +2,11 @@
  * The floor: the very objects that WPS wrote, sent again to fresh names by bare fetch in the same waves, and by kubectl.
  * Whatever WPS needs beyond this is its own.
  */
+import { GUARD } from "../src/drivers/kubernetes/manifests/scope.ts";
 import type { Cluster } from "../tests/cluster/harness.ts";
 
 /** A Kubernetes object as JSON. */
-interface KubeObject {
+export interface KubeObject {
   apiVersion: string;
   kind: string;
   metadata: {
@@ -17,7 +18,7 @@ interface KubeObject {
   [field: string]: unknown;
 }
 
-/** What was written for one permit, in the order of its waves. */
+/** What was written for one permit until its StatefulSets' writes were acknowledged, in the order of its waves. */
 export interface Written {
   namespace: KubeObject;
   guards: KubeObject[];
@@ -27,7 +28,7 @@ export interface Written {
 
 const KINDS =
   "resourcequotas,limitranges,serviceaccounts,rolebindings,networkpolicies,persistentvolumeclaims,secrets,services,statefulsets";
-const GUARDS = ["ResourceQuota", "LimitRange", "ServiceAccount", "RoleBinding", "NetworkPolicy"];
+const GUARDS = ["ResourceQuota", "LimitRange", "ServiceAccount", "RoleBinding"];
 
 /** Reads back what WPS wrote into `namespace`; `only` keeps the objects of one workspace and its own volume. */
 export async function readWritten(
@@ -42,14 +43,31 @@ export async function readWritten(
     ).map(bare);
   };
   const objects = await read(["get", KINDS, "-n", namespace]);
-  const kept = objects.filter((o) => GUARDS.includes(o.kind) || only(o));
   const [space] = await read(["get", "namespace", namespace]);
   if (space === undefined) throw new Error(`no namespace ${namespace}`);
+  return wavesOf(space, objects, only);
+}
+
+/**
+ * The waves that lead up to the StatefulSets. A workspace's own NetworkPolicy is in none: WPS writes it when it lets the
+ * gateway in, which is after the end of what is measured.
+ */
+export function wavesOf(
+  namespace: KubeObject,
+  objects: KubeObject[],
+  only: (object: KubeObject) => boolean,
+): Written {
+  const isGuard = ({ kind }: KubeObject): boolean => GUARDS.includes(kind);
+  const rest = objects.filter((object) =>
+    !isGuard(object) && object.kind !== "NetworkPolicy" && only(object)
+  );
   return {
-    namespace: space,
-    guards: kept.filter((o) => GUARDS.includes(o.kind)),
-    storage: kept.filter((o) => !GUARDS.includes(o.kind) && o.kind !== "StatefulSet"),
-    compute: kept.filter((o) => o.kind === "StatefulSet"),
+    namespace,
+    guards: objects.filter((object) =>
+      isGuard(object) || (object.kind === "NetworkPolicy" && object.metadata.name === GUARD.defaultDeny)
+    ),
+    storage: rest.filter(({ kind }) => kind !== "StatefulSet"),
+    compute: rest.filter(({ kind }) => kind === "StatefulSet"),
   };
 }
 
@@ -97,7 +115,7 @@ export function renamed(written: Written, namespace: string, suffix: string): Wr
 export class BareClient {
   readonly #client: Deno.HttpClient;
 
-  constructor(readonly cluster: Cluster) {
+  constructor(readonly cluster: Pick<Cluster, "connection">) {
     const { caCert } = cluster.connection;
     this.#client = Deno.createHttpClient({ caCerts: caCert === undefined ? [] : [caCert] });
   }
