@@ -1,6 +1,6 @@
 /** Judges conditions against an observation, naming what is still in the way (DESIGN 6: named waits). */
 import { areCanariesConfirmed, areCanariesFresh, canariesInWay } from "./isolation.ts";
-import type { Instance, Observed, ObservedWorkspace } from "./observed.ts";
+import type { Instance, Observed, ObservedTask, ObservedWorkspace } from "./observed.ts";
 import type { Condition } from "./step.ts";
 import type { DesiredWorkspace } from "./workspace.ts";
 
@@ -51,33 +51,12 @@ export function unmet(condition: Condition, observed: Observed): string[] {
           : `${observed.scope.name} still exists`,
       ];
     case "volumes-usable":
-      return condition.volumes.flatMap((key) => {
-        const volume = observed.volumes.find((candidate) => candidate.key === key);
-        if (volume === undefined) return [`volume ${key} does not exist`];
-        return volume.state === "bound" ? [] : [volume.detail ?? `volume ${volume.name} is ${volume.state}`];
-      });
     case "volumes-gone":
-      return condition.volumes.flatMap((key) => {
-        const volume = observed.volumes.find((candidate) => candidate.key === key);
-        return volume === undefined ? [] : [volume.detail ?? `volume ${volume.name} is ${volume.state}`];
-      });
     case "volumes-retained":
-      return condition.volumes.flatMap((key) => {
-        const volume = observed.volumes.find((candidate) => candidate.key === key);
-        return volume?.state === "bound" && volume.retained ? [] : [`volume ${key} is not retained yet`];
-      });
+      return unmetByVolumes(condition, observed);
     case "tasks-gone":
-      return condition.tasks.flatMap((key) => {
-        const task = observed.tasks.find((candidate) => candidate.key === key);
-        return task === undefined ? [] : [task.terminating ?? `consolidation of ${key} still exists`];
-      });
     case "consolidated":
-      return condition.uploads.flatMap((key) => {
-        const task = observed.tasks.find((candidate) => candidate.key === key);
-        return task?.state === "succeeded"
-          ? []
-          : [`consolidation of ${key} ${task?.refused ? "was refused" : task?.state ?? "has not started"}`];
-      });
+      return unmetByTasks(condition, observed);
     case "ready":
       return unready(condition.workspace, find(condition.workspace));
     case "reachable":
@@ -101,6 +80,39 @@ export function unmet(condition: Condition, observed: Observed): string[] {
     case "members-named":
       return condition.roles.map((role) => `no ${role} has been named`);
   }
+}
+
+function unmetByVolumes(
+  condition: Extract<Condition, { is: "volumes-usable" | "volumes-gone" | "volumes-retained" }>,
+  observed: Observed,
+): string[] {
+  return condition.volumes.flatMap((key) => {
+    const volume = observed.volumes.find((candidate) => candidate.key === key);
+    if (condition.is === "volumes-retained") {
+      return volume?.state === "bound" && volume.retained ? [] : [`volume ${key} is not retained yet`];
+    }
+    if (volume === undefined) return condition.is === "volumes-gone" ? [] : [`volume ${key} does not exist`];
+    if (condition.is === "volumes-usable" && volume.state === "bound") return [];
+    return [volume.detail ?? `volume ${volume.name} is ${volume.state}`];
+  });
+}
+
+function unmetByTasks(
+  condition: Extract<Condition, { is: "tasks-gone" | "consolidated" }>,
+  observed: Observed,
+): string[] {
+  const find = (key: string): ObservedTask | undefined => observed.tasks.find((task) => task.key === key);
+  if (condition.is === "tasks-gone") {
+    return condition.tasks.flatMap((key) => {
+      const task = find(key);
+      return task === undefined ? [] : [task.terminating ?? `consolidation of ${key} still exists`];
+    });
+  }
+  return condition.uploads.flatMap((key) => {
+    const task = find(key);
+    if (task?.state === "succeeded") return [];
+    return [`consolidation of ${key} ${task?.refused ? "was refused" : task?.state ?? "has not started"}`];
+  });
 }
 
 function liveInstanceOf(workspace: ObservedWorkspace | undefined): Instance | null {
