@@ -1,5 +1,6 @@
 /** Which connection a permit's question means, and whether it may be told (DESIGN 10). */
 import type { Actor } from "../core/audit.ts";
+import type { Reason } from "../core/fault.ts";
 import { isUsable } from "../core/permit_status.ts";
 import { appendAudit } from "../store/audit.ts";
 import type { ApiDeps } from "./deps.ts";
@@ -109,19 +110,48 @@ function notReady(snapshot: Snapshot, pair: WorkspacePair | null, why?: string):
   const word = pair === null ? status : statusOf(snapshot, pair);
   const because = why ?? pair?.row?.detail ?? (word === "RUNNING" ? null : job?.waitingFor) ?? null;
   const detail = `Cannot connect to ${what}: it is ${word}${because === null ? "" : `, ${because}`}`;
-  return new ProblemError("not-ready", detail, {
-    reason: permit.halted ? "halted" : snapshot.expired ? "deadline" : "pod-not-ready",
-    advice: adviceFor(snapshot),
-  });
+  return new ProblemError("not-ready", detail, hindranceOf(snapshot, pair));
 }
 
-function adviceFor({ permit, status, expired }: Snapshot): string {
-  if (permit.deletion !== "none") return "The permit is deleted; no connection returns";
-  if (permit.halted) return "The permit is halted; connections return once it is resumed";
-  if (expired) {
-    return `The permit expired at ${permit.expiresAt}; connections return after an event with a new expiresAt`;
+/** Why there is no connection, for machines, and what brings one back, for people. */
+interface Hindrance {
+  reason: Reason;
+  advice: string;
+}
+
+function hindranceOf(snapshot: Snapshot, pair: WorkspacePair | null): Hindrance {
+  const { permit, expired, desired, fault, job } = snapshot;
+  if (permit.deletion !== "none") {
+    return { reason: "deleted", advice: "The permit is deleted; no connection returns" };
   }
-  if (permit.stopRequested) return "It was stopped; it returns with permit.workspace.start_requested";
-  if (status === "NONE" || status === "ARCHIVED") return "This phase has no workspace";
-  return "Ask again in a moment, or look at GET /permits/{permitId}";
+  if (permit.halted) {
+    return { reason: "halted", advice: "The permit is halted; connections return once it is resumed" };
+  }
+  if (expired) {
+    const advice =
+      `The permit expired at ${permit.expiresAt}; connections return after an event with a new expiresAt`;
+    return { reason: "deadline", advice };
+  }
+  if (fault !== null || desired?.mode === "unknown") {
+    const advice = "What the permit should be cannot be worked out; wps status says what to mend";
+    return { reason: fault?.reason ?? "invalid", advice };
+  }
+  if (pair === null && desired?.mode === "apply" && desired.missing.length > 0) {
+    const advice = "The Permit Manager has not named the person yet; the workspace follows by itself";
+    return { reason: "members-missing", advice };
+  }
+  if (pair === null) return { reason: "no-workspace", advice: "This phase has no workspace" };
+  if (pair?.wanted?.power === "stopped") {
+    const advice = permit.stopRequested
+      ? "It was stopped; it returns with permit.workspace.start_requested"
+      : "This phase keeps it stopped";
+    return { reason: "stopped", advice };
+  }
+  if (job?.state === "failed") {
+    return { reason: job.reason ?? "pod-not-ready", advice: "An operator must act; wps status says how" };
+  }
+  return {
+    reason: "pod-not-ready",
+    advice: "Ask again in a moment, or look at GET /permits/{permitId}",
+  };
 }

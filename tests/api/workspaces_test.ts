@@ -94,20 +94,28 @@ Deno.test("GET /workspaces/{permitId}/connection: refuses with the reason that f
       assert.equal(problem.status, response.status);
       return { ...problem, type: problem.type.replace("urn:wps:problem:", "") };
     };
+    const codes = (problem: Record<string, unknown>): unknown[] => [
+      problem["status"],
+      problem["type"],
+      problem["reason"],
+    ];
     assert.equal((await refusal("")).status, 404, "an unknown permit");
     await service.event(statusEvent("AWAITING_INGRESS", PEOPLE));
     const none = await refusal("");
-    assert.deepEqual([none.status, none["type"]], [409, "not-ready"], "a phase without workspaces");
+    assert.deepEqual(codes(none), [409, "not-ready", "no-workspace"], "a phase without workspaces");
+    await service.event(statusEvent("ANALYSIS_ACTIVE", { researchers: [] }));
+    assert.deepEqual(codes(await refusal("")), [409, "not-ready", "members-missing"], "nobody named");
+    await service.event(statusEvent("AWAITING_INGRESS", PEOPLE));
 
     await service.event(statusEvent("ANALYSIS_ACTIVE"));
     const early = await refusal("?username=l.maes");
-    assert.deepEqual([early.status, early["type"]], [409, "not-ready"], "nothing started yet");
+    assert.deepEqual(codes(early), [409, "not-ready", "pod-not-ready"], "nothing started yet");
     assert.match(String(early["detail"]), /it is PENDING/);
 
     service.journey.reach(await permitOf(service), 12);
     await service.look({ state: "running", attempt: 1 });
     const unproven = await refusal("?username=l.maes");
-    assert.deepEqual([unproven.status, unproven["type"]], [409, "not-ready"], "not proven yet");
+    assert.deepEqual(codes(unproven), [409, "not-ready", "pod-not-ready"], "not proven yet");
 
     await service.settle();
     const ambiguous = await refusal("");
@@ -133,12 +141,14 @@ Deno.test("GET /workspaces/{permitId}/connection: refuses with the reason that f
 
     await service.event({ type: "permit.workspace.stop_requested" });
     const stopped = await refusal("");
-    assert.deepEqual([stopped.status, stopped["type"]], [409, "not-ready"], "stopped, pods still there");
+    assert.deepEqual(codes(stopped), [409, "not-ready", "stopped"], "stopped, pods still there");
     assert.match(String(stopped["advice"]), /start_requested/);
+    await service.event(statusEvent("ARCHIVED"));
+    assert.deepEqual(codes(await refusal("")), [409, "not-ready", "no-workspace"], "archived, stop or not");
     await service.event({ type: "permit.halted" });
     assert.equal((await refusal(""))["reason"], "halted");
     await service.event({ type: "permit.deleted" });
-    assert.equal((await refusal("")).status, 409);
+    assert.deepEqual(codes(await refusal("")), [409, "not-ready", "deleted"], "halted or not");
   }));
 
 Deno.test("GET /workspaces/{permitId}/connection: kind chooses as well, and no list has passwords", () =>

@@ -1,5 +1,6 @@
 /** RFC 9457 problem details, the shape of every answer of 400 and above. */
 import { z } from "@hono/zod-openapi";
+import { REASONS } from "../../core/fault.ts";
 
 /** One reason per field, as in the intake's `FieldError`. */
 export const FieldProblem = z.object({
@@ -24,7 +25,13 @@ export const Problem = z.object({
   /** What to do, where something can be done. */
   advice: z.string().optional(),
   /** The reason code shared with job, audit and log. */
-  reason: z.string().optional(),
+  reason: z.enum(REASONS).optional().openapi({
+    description:
+      "A stable code, shared with jobs, audit and log. Why a permit has no connection (`not-ready`): " +
+      "`pod-not-ready` (ask again), `stopped`, `halted`, `deadline` (its date has passed), `deleted`, " +
+      "`no-workspace` (its phase has none), `members-missing` (nobody named yet), `invalid` (its phase " +
+      "cannot be worked out), or the reason of the job that failed.",
+  }),
   /** Per field, where fields are wrong. */
   errors: z.array(FieldProblem).optional(),
   /** Type `ambiguous`: whom the caller can name. */
