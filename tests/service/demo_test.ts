@@ -169,6 +169,12 @@ Deno.test("wps demo: plays the whole life, verifies each act, leaves nothing", a
     assert.deepEqual([end.record, end.acts, end.failed, end.verified], ["end", 15, 0, true]);
     assert.ok(records.some(({ record, step }) => record === "step" && step.kind === "prove-isolation"));
     assert.doesNotMatch(stdout, /"password":"[^"]{9,}"/, "no password leaves whole");
+    const checks = records.flatMap((record) => record.record === "checks" ? record.checks : []);
+    assert.equal(checks.length, end.checks);
+    const noisy = checks.filter((check: { ok: boolean; detail: unknown }) =>
+      check.ok !== (check.detail === null)
+    );
+    assert.deepEqual(noisy, [], "a detail only says what was seen instead");
   });
 });
 

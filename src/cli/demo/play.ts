@@ -11,7 +11,7 @@ import { DemoApi } from "./api.ts";
 import { masked, type Narrator } from "./narrator.ts";
 import { PERMIT_ID } from "./people.ts";
 import { openStage, type Stage, type StageOptions } from "./stage.ts";
-import { type Check, checkBatches, checkKept, checkProbes, checkTruth } from "./verify.ts";
+import { type Check, checkBatches, checked, checkKept, checkProbes, checkTruth } from "./verify.ts";
 
 /** An act takes half a second; one that takes this long will never end. */
 const ACT_MAX_MS = 20_000;
@@ -82,8 +82,12 @@ async function playAct(
   const seen = await atRest(stage, act, signal);
   narrator.exists(seen);
   const checks: Check[] = [
-    { what: "the event was accepted", ok: receipt.verdict === "accepted", detail: receipt.reason },
-    { what: "its job succeeded", ok: job?.state === "succeeded", detail: job?.message ?? "there was no job" },
+    checked(
+      "the event was accepted",
+      receipt.verdict === "accepted",
+      receipt.reason ?? `its verdict is ${receipt.verdict}`,
+    ),
+    checked("its job succeeded", job?.state === "succeeded", instead(job)),
     ...checkTruth(act.truth, seen),
     ...checkProbes(act.probes, PERMIT_ID, stage.inside),
     ...checkBatches(act.batches, PERMIT_ID, stage.inside),
@@ -93,21 +97,20 @@ async function playAct(
   if (act.repeats === true) {
     const again = await api.send(event);
     narrator.verdict(event, again);
-    checks.push({
-      what: "the same event again is a duplicate",
-      ok: again.verdict === "duplicate",
-      detail: again.verdict,
-    });
+    const isDuplicate = again.verdict === "duplicate";
+    checks.push(
+      checked("the same event again is a duplicate", isDuplicate, `its verdict is ${again.verdict}`),
+    );
   }
   const violations = stage.judge.violations();
-  checks.push({
-    what: "no invariant was broken at any instant",
-    ok: violations.length === 0,
-    detail: violations.map(({ invariant, target, message }) => `${invariant}: ${target} ${message}`).join(
-      "; ",
-    ),
-  });
+  const broken = violations.map(({ invariant, target, message }) => `${invariant}: ${target} ${message}`);
+  checks.push(checked("no invariant was broken at any instant", broken.length === 0, broken.join("; ")));
   return checks;
+}
+
+/** What became of a job that did not succeed. */
+function instead(job: JobView | null): string {
+  return job === null ? "there was no job" : job.message ?? `it is ${job.state}`;
 }
 
 function eventOf({ event: { type, data } }: Act, revision: number): Record<string, unknown> {
@@ -156,17 +159,9 @@ async function checkAnswers(
     status: { http: 200, body: { status } },
     connection: { http: answer.http, body: shown, of: act.connects },
   });
-  const checks: Check[] = [{
-    what: `its status is ${act.status}`,
-    ok: status === act.status,
-    detail: status,
-  }];
+  const word = checked(`its status is ${act.status}`, status === act.status, `it is ${status}`);
   if (act.connects === null) {
-    return [...checks, {
-      what: "nobody can connect",
-      ok: answer.http === 409,
-      detail: `HTTP ${answer.http}`,
-    }];
+    return [word, checked("nobody can connect", answer.http === 409, `HTTP ${answer.http}`)];
   }
   const running = act.truth.running.find(({ username }) => username === act.connects);
   const identity = seen.identities.find(({ key }) => key === running?.key);
@@ -175,18 +170,14 @@ async function checkAnswers(
   passwords.add(hash);
   const isRight = connection !== null && connection.username === act.connects &&
     identity?.passwordHash === hash && identity.protocol === connection.protocol;
-  return [
-    ...checks,
-    {
-      what: `${act.connects} can connect, with the password that the cluster has, new since the last start`,
-      ok: isRight && isNew,
-      detail: connection === null
-        ? `HTTP ${answer.http}`
-        : isRight
-        ? "the password is an old one"
-        : "it is another one",
-    },
-  ];
+  const otherwise = connection === null
+    ? `HTTP ${answer.http}`
+    : isRight
+    ? "the password is an old one"
+    : "it is another one";
+  const what =
+    `${act.connects} can connect, with the password that the cluster has, new since the last start`;
+  return [word, checked(what, isRight && isNew, otherwise)];
 }
 
 function interrupted(): CliError {

@@ -13,6 +13,11 @@ export interface Check {
   detail: string | null;
 }
 
+/** One thing that was looked at; `otherwise` says what was seen instead and is told only where that matters. */
+export function checked(what: string, ok: boolean, otherwise: string | null): Check {
+  return { what, ok, detail: ok ? null : otherwise };
+}
+
 /** The uids that the demo's site leases. */
 export const UID_RANGE = { min: 30_000, max: 39_999 } as const;
 
@@ -43,13 +48,11 @@ function checkWorkspace(expected: ExpectedWorkspace, pod: PodSnapshot): Check[] 
   const isKnown = expected.uid === null ? uid >= UID_RANGE.min && uid <= UID_RANGE.max : uid === expected.uid;
   const network = networkOf(expected);
   return [
-    {
-      what: `${expected.key} runs as ${username} ${uid}:${gid}`,
-      ok: username === expected.username && isKnown && gid >= 1000,
-      detail: `expected ${expected.username}${
-        expected.uid === null ? " with a leased uid" : ` ${expected.uid}`
-      }`,
-    },
+    checked(
+      `${expected.key} runs as ${username} ${uid}:${gid}`,
+      username === expected.username && isKnown && gid >= 1000,
+      `expected ${expected.username}${expected.uid === null ? " with a leased uid" : ` ${expected.uid}`}`,
+    ),
     same(
       `${expected.key} mounts ${mountText(expected.mounts)}`,
       mountList(expected.mounts),
@@ -111,11 +114,11 @@ function checkVolumes({ volumes, tainted }: ExpectedTruth, seen: PermitSnapshot)
     )]),
     ...(isGone
       ? [
-        {
-          what: "no namespace, workspace, secret or task is left",
-          ok: seen.scope === "absent" && seen.identities.length === 0 && seen.tasks.length === 0,
-          detail: `the namespace is ${seen.scope}`,
-        },
+        checked(
+          "no namespace, workspace, secret or task is left",
+          seen.scope === "absent" && seen.identities.length === 0 && seen.tasks.length === 0,
+          `the namespace is ${seen.scope}, with ${seen.identities.length} secrets and ${seen.tasks.length} tasks`,
+        ),
       ]
       : []),
   ];
@@ -130,20 +133,12 @@ export function checkProbes(probes: readonly Probe[], permitId: string, inside: 
     try {
       if (does === "write") {
         const written = inside.writeInside(permitId, by, path, text ?? "a probe\n");
-        return {
-          what,
-          ok: written === (text !== null),
-          detail: written ? "it was written" : "it was refused",
-        };
+        return checked(what, written === (text !== null), written ? "it was written" : "it was refused");
       }
       const found = inside.readInside(permitId, by, path);
-      return {
-        what,
-        ok: found === text,
-        detail: found === null ? "it was refused" : "something else was read",
-      };
+      return checked(what, found === text, found === null ? "it was refused" : "something else was read");
     } catch (thrown) {
-      return { what, ok: false, detail: thrown instanceof Error ? thrown.message : String(thrown) };
+      return checked(what, false, thrown instanceof Error ? thrown.message : String(thrown));
     }
   });
 }
@@ -160,11 +155,12 @@ export function checkBatches(
     const wrong = names.filter((name) => found[`${folder}/${name}`]?.text !== files[name]);
     const manifest = found[manifestPath(folder)]?.text ?? "";
     const unlisted = names.filter((name) => !manifest.includes(`${sha256Hex(files[name] ?? "")}  ${name}\n`));
-    return {
-      what: `${volume}/${folder} holds ${counted(names.length, "verified file")}`,
-      ok: wrong.length === 0 && unlisted.length === 0,
-      detail: `missing or altered: ${[...new Set([...wrong, ...unlisted])].join(", ")}`,
-    };
+    const bad = [...new Set([...wrong, ...unlisted])];
+    return checked(
+      `${volume}/${folder} holds ${counted(names.length, "verified file")}`,
+      bad.length === 0,
+      `missing or altered: ${bad.join(", ")}`,
+    );
   });
 }
 
@@ -173,7 +169,7 @@ export function checkKept(kept: readonly ExpectedFile[], permitId: string, insid
   return kept.map(({ volume, path, text }): Check => {
     const found = inside.files(permitId, volume)?.[path]?.text;
     const detail = found === undefined ? "it is not there" : "it has another content";
-    return { what: `${volume}/${path} is kept as it was`, ok: found === text, detail };
+    return checked(`${volume}/${path} is kept as it was`, found === text, detail);
   });
 }
 
@@ -185,5 +181,5 @@ function same(what: string, expected: readonly string[], found: readonly string[
     missing.length === 0 ? null : `missing: ${missing.join(", ")}`,
     extra.length === 0 ? null : `not expected: ${extra.join(", ")}`,
   ].filter((part) => part !== null);
-  return { what, ok: said.length === 0, detail: said.length === 0 ? null : said.join("; ") };
+  return checked(what, said.length === 0, said.join("; "));
 }
