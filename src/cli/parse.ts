@@ -6,6 +6,7 @@ import { didYouMean } from "../config/nearest.ts";
 import type { CommandParser, Run } from "./args.ts";
 import type { Context } from "./context.ts";
 import { CliError, EXIT } from "./exit.ts";
+import { foldHelp } from "./help_text.ts";
 
 /** The program's name in usage lines. */
 const PROGRAM = "wps";
@@ -26,11 +27,10 @@ export function parseArgs(command: CommandParser, args: readonly string[], conte
     },
     aboveError: "none",
     colors: terminal.hasColour,
-    maxWidth: Math.min(HELP_COLUMNS, terminal.columns),
     termWidth: "auto",
     // All of them: a list that is cut helps nobody to choose.
     showChoices: { maxItems: 50 },
-    stdout: (text) => terminal.out(`${text}\n`),
+    stdout: (text) => terminal.out(`${foldHelp(text, Math.min(HELP_COLUMNS, terminal.columns))}\n`),
     stderr: () => {},
     onError: (_code, message) => {
       wrong = message;

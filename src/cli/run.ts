@@ -35,12 +35,20 @@ async function dispatch(args: readonly string[], context: Context): Promise<Exit
       advice: ["Run wps --help for all commands"],
     });
   }
-  if (name === "completion" && rest.length > 1) {
+  if (name === "completion" && isAsked(rest)) {
     const { complete } = await import("./completion.ts");
     return await complete(rest, context);
   }
   const run = await quickRun(args) ?? await parsedRun(entry, args, context);
   return run === null ? EXIT.done : await run(context);
+}
+
+/**
+ * Whether a shell's script asks what fits: it gives the words of the line that is being typed, and the first is a
+ * command's name or its beginning. An option is the person's own.
+ */
+function isAsked([, first]: readonly string[]): boolean {
+  return first !== undefined && !first.startsWith("-");
 }
 
 /** Null where the arguments are not so plain that no parser is needed. */

@@ -46,10 +46,15 @@ const ZERO = /\p{Mark}/u;
 // deno-lint-ignore no-control-regex -- the escape character begins a colour
 const COLOURS = /\u001b\[[0-9;]*m/g;
 
+/** A text without its colours. */
+export function plainOf(text: string): string {
+  return text.replace(COLOURS, "");
+}
+
 /** Columns that a text takes on a terminal; colours take none. */
 export function widthOf(text: string): number {
   let width = 0;
-  for (const character of text.replace(COLOURS, "")) {
+  for (const character of plainOf(text)) {
     width += ZERO.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
   }
   return width;

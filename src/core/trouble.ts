@@ -8,20 +8,27 @@ export interface FoundTrouble {
   reason: Trouble;
   /** In the platform's words; null: the condition's own text has them already. */
   text: string | null;
+  /** What to do, and what follows by itself. */
   advice: string;
+  /** What to do once the wait was given up: then nothing follows by itself. */
+  remedy: string;
   target: string;
 }
 
-/** What to do about each; all heal by themselves once it is done. */
+/** What to do about each. */
 export const ADVICE: Record<Trouble, string> = {
-  "image-unavailable":
-    "Correct the image's name in the configuration, or let the nodes reach its registry; it is pulled again by itself",
-  "unschedulable":
-    "Free room on the nodes, or correct tiers, nodeSelector and tolerations; it is scheduled again by itself",
+  "image-unavailable": "Correct the image's name in the configuration, or let the nodes reach its registry",
+  "unschedulable": "Free room on the nodes, or correct tiers, nodeSelector and tolerations",
   "isolation-unproven":
     "Find out why the cluster does not enforce NetworkPolicy for this pod (its network plugin, policies that stand above NetworkPolicy)",
   "storage-class-missing":
     "Create the storage class that the claim names, or a default one; correct drivers.kubernetes.storageClasses for new volumes",
+};
+
+/** What follows by itself while it is waited for. */
+const FOLLOWS: Partial<Record<Trouble, string>> = {
+  "image-unavailable": "it is pulled again by itself",
+  "unschedulable": "it is scheduled again by itself",
 };
 
 /** The trouble behind conditions that do not hold: that of a volume before that of the pod that needs it. Null: none. */
@@ -59,5 +66,8 @@ function ofVolumes(keys: string[], observed: Observed): FoundTrouble | null {
 }
 
 function found(reason: Trouble | null | undefined, target: string, text: string | null): FoundTrouble | null {
-  return reason == null ? null : { reason, text, advice: ADVICE[reason], target };
+  if (reason == null) return null;
+  const remedy = ADVICE[reason];
+  const follows = FOLLOWS[reason];
+  return { reason, text, advice: follows === undefined ? remedy : `${remedy}; ${follows}`, remedy, target };
 }

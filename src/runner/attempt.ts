@@ -234,7 +234,7 @@ function namedWait({ wait, target, why, after, id }: AwaitStep, observed: Observ
   const trouble = troubleOf(after, observed);
   const text = [...open, trouble?.text ?? ""].filter((part) => part !== "").join("; ") || id;
   if (trouble === null) return { kind: wait, target, why, text };
-  const { reason, advice } = trouble;
+  const { reason, advice, remedy } = trouble;
   const fault = new Fault("wait", reason, text, { advice, target: trouble.target });
-  return { kind: wait, target, why, text, fault };
+  return { kind: wait, target, why, text, fault, remedy };
 }

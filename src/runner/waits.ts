@@ -14,6 +14,8 @@ export interface NamedWait {
   text: string;
   /** What the platform said, where it put something off or a person must act. */
   fault?: Fault;
+  /** What to do once it was given up, where the fault's advice is for the time before. */
+  remedy?: string;
 }
 
 /** A wait since its beginning; its row in steps once it is recorded. */
@@ -148,10 +150,12 @@ const OVERDUE: Record<WaitKind, Overdue> = {
 };
 
 /** What a passed deadline means: a person must look, the message names at what. */
-export function deadlineFault({ kind, text, fault }: Pick<NamedWait, "kind" | "text" | "fault">): Fault {
+export function deadlineFault(
+  { kind, text, fault, remedy }: Pick<NamedWait, "kind" | "text" | "fault" | "remedy">,
+): Fault {
   const { reason, advice } = OVERDUE[kind];
   return new Fault("stalled", fault?.reason ?? reason, `Waited too long: ${text}`, {
-    advice: fault?.advice ?? advice,
+    advice: remedy ?? fault?.advice ?? advice,
     target: fault?.target ?? undefined,
   });
 }

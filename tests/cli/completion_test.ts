@@ -17,6 +17,14 @@ Deno.test("wps completion: a script for each shell, which asks wps again", async
   }
 });
 
+Deno.test("wps completion SHELL: its own options are not words of a line that is being typed", async () => {
+  const { stdout: script } = await wps(["completion", "bash"]);
+  const { code, stdout } = await wps(["completion", "bash", "--config", "wps.yaml"]);
+  assert.deepEqual([code, stdout], [0, script]);
+  const wrong = await wps(["completion", "bash", "--confg", "wps.yaml"]);
+  assert.deepEqual([wrong.code, wrong.stdout], [2, ""]);
+});
+
 Deno.test("wps completion: commands, subcommands, options and their values", async () => {
   const has = async (words: string[], expected: string[], reason: string): Promise<void> => {
     const found = await suggestions(...words);

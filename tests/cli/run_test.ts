@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { COMMANDS } from "../../src/cli/commands.ts";
+import { plainOf } from "../../src/cli/text.ts";
 import { ESC, wps } from "./capture.ts";
 
 /** Commands that only name others, with those. */
@@ -59,6 +60,22 @@ Deno.test("wps COMMAND --help: every command explains itself, with --json and ex
     assert.equal(code, 0);
     for (const leaf of names) assert.match(stdout, new RegExp(`^  ${leaf} +\\S`, "m"), `${name} ${leaf}`);
   }
+});
+
+Deno.test("wps COMMAND --help: lines break where a reader would, on any terminal", async () => {
+  for (const name of Object.keys(BRANCHES)) {
+    for (const leaf of BRANCHES[name] ?? []) {
+      const { stdout } = await wps([name, leaf, "--help"], { isTerminal: true, columns: 80 });
+      const [help = ""] = stdout.split("Examples:");
+      for (const line of help.split("\n")) {
+        assert.ok(plainOf(line).length <= 80, `too wide: ${line}`);
+        assert.doesNotMatch(plainOf(line), /\[$|^ +[,\]]|^ +(FILE|PATH)\]/, "an option stays whole");
+      }
+    }
+  }
+  const { stdout } = await wps(["jobs", "list", "--help"], { isTerminal: true, columns: 80 });
+  assert.match(plainOf(stdout), /^ {7}\[--json\] \[--config FILE\]/m, "usage goes on beneath the name");
+  assert.match(plainOf(stdout), /succeeded,\n {19}failed, /m, "choices go on beneath the description");
 });
 
 Deno.test("commands: the list's briefs are the commands' own", async () => {

@@ -57,7 +57,10 @@ Deno.test("wps config show: what is in force, without secrets", async () => {
   assert.match(stdout, /^ {2}parallelPermits: 3 # WPS_RUNNER_PARALLEL_PERMITS$/m);
   assert.match(stdout, /^ {2}attempts: 8 # default$/m, "by the key of the file");
   assert.match(stdout, /^ {2}url: amqps:\/\/wps:\[secret\]@broker\/spe # file$/m);
-  assert.match(stdout, /^ {4}# default\n {4}brokenKinds: \[\]$/m);
+  assert.match(stdout, /^ {4}brokenKinds: \[\] # default$/m, "an empty list");
+  assert.match(stdout, /^ {4}warnDays: \[30, 7, 1\] # default$/m, "a list");
+  assert.match(stdout, /^ {4}cpu: "4" # default$/m, "within what came as one");
+  assert.doesNotMatch(stdout, /^ *# default/m, "always behind the value");
 });
 
 Deno.test("wps serve, wps config check: folders and keys of this machine, with what to do", async () => {

@@ -120,6 +120,9 @@ for (const { why, condition, observed, reason, text } of CASES) {
     const found = troubleOf([condition], observed);
     assert.equal(found?.reason ?? null, reason);
     if (text !== undefined) assert.match(found?.text ?? "", text);
-    if (found !== null) assert.ok(found.advice.length > 20, "it says what to do");
+    if (found === null) return;
+    assert.ok(found.remedy.length > 20, "it says what to do");
+    assert.ok(found.advice.startsWith(found.remedy), "while it waits, perhaps also what follows");
+    assert.doesNotMatch(found.remedy, /by itself/, "nothing follows once the wait was given up");
   });
 }

@@ -111,6 +111,11 @@ Deno.test("failure: a deadline names what was waited for, and what to do", async
     assert.equal(failed.reason, "image-unavailable");
     assert.match(failed.message ?? "", /^Waited too long: pod research-j-virtanen-\w+-0 is .*ImagePull/);
     assert.match(failed.advice ?? "", /image/);
+    assert.doesNotMatch(
+      failed.advice ?? "",
+      /by itself/,
+      "its workspace was stopped: nothing pulls any more",
+    );
     const waits = (await stage.steps(jobId)).filter(({ kind }) => kind === "await-ready");
     assert.deepEqual(waits.map(({ target, outcome }) => [target, outcome]).sort(), [
       ["research/j.virtanen", "failed"],

@@ -1,20 +1,30 @@
 /** `wps config show`: YAML that could stand in the file. */
-import { Document, isNode, isPair, isScalar, visit } from "yaml";
+import { Document, isPair, isScalar, isSeq, visit } from "yaml";
 
-/** The configuration as YAML, with where each value comes from behind or above it. */
+/** The configuration as YAML, with where each value comes from behind it. */
 export function configurationLines(
   config: Record<string, unknown>,
   origins: Record<string, string>,
 ): string[] {
   const document = new Document(config);
   visit(document, {
-    Pair(_, pair, parents): void {
+    Pair(_, pair, parents): typeof visit.SKIP | undefined {
       const names = [...parents.filter(isPair), pair].map(({ key }) => String(key));
-      const origin = origins[names.join(".")];
-      if (origin === undefined) return;
-      if (isScalar(pair.value)) pair.value.comment = ` ${origin}`;
-      else if (isNode(pair.key)) pair.key.commentBefore = ` ${origin}`;
+      const origin = originOf(names, origins);
+      if (isSeq(pair.value) && pair.value.items.every(isScalar)) pair.value.flow = true;
+      else if (!isScalar(pair.value)) return undefined;
+      if (origin !== null) pair.value.comment = ` ${origin}`;
+      return visit.SKIP;
     },
   });
-  return document.toString({ lineWidth: 0 }).trimEnd().split("\n");
+  return document.toString({ lineWidth: 0, flowCollectionPadding: false }).trimEnd().split("\n");
+}
+
+/** That of the value itself, or of the mapping that came as one. */
+function originOf(names: readonly string[], origins: Record<string, string>): string | null {
+  for (let length = names.length; length > 0; length--) {
+    const origin = origins[names.slice(0, length).join(".")];
+    if (origin !== undefined) return origin;
+  }
+  return null;
 }
