@@ -1,5 +1,6 @@
 /** `/events`: taking the Permit Manager's events in, and reading what was recorded. */
 import { OpenAPIHono } from "@hono/zod-openapi";
+import { withoutPrivateKeys } from "../core/private_key.ts";
 import { getEvent, getEventBody, listEvents } from "../store/events.ts";
 import { json, problems } from "./answers.ts";
 import { route } from "./auth.ts";
@@ -109,9 +110,11 @@ function cloudEventHeaders(headers: Record<string, string>): Record<string, stri
   return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("ce-")));
 }
 
+/** Null for what is no text. Without private keys: a release before this one kept them. */
 function textOf(body: Uint8Array | null): string | null {
   try {
-    return body === null ? null : new TextDecoder("utf-8", { fatal: true }).decode(body);
+    if (body === null) return null;
+    return withoutPrivateKeys(new TextDecoder("utf-8", { fatal: true }).decode(body));
   } catch {
     return null;
   }

@@ -33,7 +33,7 @@ const SOCKET_PATH_MAX = 107;
 /**
  * Listens on a unix socket of mode 0660. It is made beside `path` and renamed onto it, so that nobody can connect
  * before the mode is set and a stale file is replaced in one step. Faults: `conflict` when a service answers there,
- * `invalid` when something else than a socket is in the way, `unavailable` when the socket cannot be made.
+ * `invalid` when something else than a socket or its folder is in the way, `unavailable` when the socket cannot be made.
  */
 export async function listenUnix(path: string, options: ListenOptions): Promise<Listener> {
   if (new TextEncoder().encode(path).length > SOCKET_PATH_MAX) {
@@ -46,6 +46,7 @@ export async function listenUnix(path: string, options: ListenOptions): Promise<
       },
     );
   }
+  await requireFolder(path);
   await refuseLiveSocket(path);
   const fresh = siblingOf(path);
   try {
@@ -134,6 +135,32 @@ function listener(
 /** Another name in the same folder, no longer than `path`, so that it fits where `path` does. */
 function siblingOf(path: string): string {
   return `${path.slice(0, -1)}${path.endsWith("~") ? "-" : "~"}`;
+}
+
+/** Throws where the socket's folder is absent or none. What cannot be looked at fails later, with the system's words. */
+async function requireFolder(path: string): Promise<void> {
+  const folder = path.slice(0, Math.max(path.lastIndexOf("/"), 0)) || (path.startsWith("/") ? "/" : ".");
+  try {
+    if ((await Deno.stat(folder)).isDirectory) return;
+    throw new Fault("stalled", "invalid", `Cannot listen on ${path}: ${folder} is not a folder`, {
+      advice: "Set listen.socket to a path in a folder",
+      target: path,
+    });
+  } catch (thrown) {
+    if (thrown instanceof Fault) throw thrown;
+    if (!(thrown instanceof Deno.errors.NotFound)) return;
+    throw new Fault(
+      "stalled",
+      "unavailable",
+      `Cannot listen on ${path}: the folder ${folder} does not exist`,
+      {
+        advice:
+          `Make it for the service's user: install -d -m 0750 ${folder}; or let the supervisor make it (systemd: RuntimeDirectory=)`,
+        target: path,
+        cause: thrown,
+      },
+    );
+  }
 }
 
 /** Throws unless `path` is absent or a socket that nobody answers on. */

@@ -15,6 +15,7 @@ import { enqueueJob, openJob } from "../store/jobs.ts";
 import { getPermit, savePermit } from "../store/permits.ts";
 import { withAccounts } from "./accounts.ts";
 import type { Delivery, Receipt } from "./delivery.ts";
+import { keptBody } from "./kept_body.ts";
 import { type ParsedMessage, parseMessage } from "./message.ts";
 
 /** What judging an event needs beside the store. */
@@ -79,7 +80,8 @@ async function acceptOne(tx: Tx, delivery: Delivery, rules: AcceptRules, nowMs: 
     verdict,
     reasons,
     unknownFields: parsed.unknownFields,
-    body: delivery.raw.body,
+    body: keptBody(delivery.raw.body, reasons),
+    bodyBytes: delivery.raw.body.byteLength,
     bodyHash: bodyHashOf(parsed),
   });
   if (decision.verdict === "duplicate" && decision.absorbs !== null) await absorb(tx, decision.absorbs);

@@ -3,6 +3,8 @@ import { z } from "zod";
 import { addressCount, type Cidr, contains, parseCidr } from "../core/cidr.ts";
 import type { FieldError, PermitUpdate, SiteWords } from "../core/event.ts";
 import { MEMBERS_MAX } from "../core/member.ts";
+import { holdsPrivateKey } from "../core/private_key.ts";
+import { PRIVATE_KEY_FAULT } from "./kept_body.ts";
 import { holderIdFault, usernameFault } from "./names.ts";
 import { parseSshKey } from "./ssh_key.ts";
 import { quoted, textFault } from "./text.ts";
@@ -84,10 +86,12 @@ const cidr = z.string().transform((value, context): Cidr => {
 });
 
 const sshKey = z.string().transform((value, context): string => {
-  const fault = textFault(value, Number.MAX_SAFE_INTEGER);
+  const isPrivate = holdsPrivateKey(value);
+  const fault = isPrivate ? PRIVATE_KEY_FAULT : textFault(value, Number.MAX_SAFE_INTEGER);
   const parsed = fault === null ? parseSshKey(value) : { error: fault };
   if ("key" in parsed) return parsed.key;
-  context.issues.push({ code: "custom", message: `not an SSH public key: ${parsed.error}`, input: value });
+  const message = isPrivate ? parsed.error : `not an SSH public key: ${parsed.error}`;
+  context.issues.push({ code: "custom", message, input: value });
   return z.NEVER;
 });
 
@@ -204,13 +208,31 @@ export function sentence(issue: z.core.$ZodRawIssue): string | undefined {
       ? `has ${issue.input.length} entries; at most ${issue.maximum} are accepted`
       : `${given} is above ${issue.maximum}`;
   }
-  if (issue.code === "invalid_format") return `expected a date and time with zone (RFC 3339), got ${given}`;
+  if (issue.code === "invalid_format") {
+    return calendarFault(String(issue.input)) ??
+      `expected a date and time with zone (RFC 3339), got ${given}`;
+  }
   return undefined;
 }
 
 function expected(type: string): string {
   return { string: "text", int: "a whole number", number: "a whole number", array: "a list" }[type] ??
     `an ${type}`;
+}
+
+/** RFC 3339 by its shape alone; seconds may be absent. */
+const INSTANT_SHAPE = /^(\d{4}-\d\d)-(\d\d)T(\d\d:\d\d)(?::(\d\d)(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)$/;
+
+/** What is wrong with a text that has the shape of an instant; null: it has not, or nothing is. */
+function calendarFault(text: string): string | null {
+  const [, month, day, time, seconds = "00"] = INSTANT_SHAPE.exec(text) ?? [];
+  if (month === undefined) return null;
+  // Date moves a day that its month lacks into the next, and takes no month, hour or second that there is not.
+  const date = new Date(`${month}-${day}T00:00:00Z`);
+  const isDay = !Number.isNaN(date.getTime()) && date.toISOString().startsWith(`${month}-${day}`);
+  if (!isDay) return `${quoted(text)}: there is no such day`;
+  const isTime = !time?.startsWith("24") && !Number.isNaN(Date.parse(`2000-01-01T${time}:${seconds}Z`));
+  return isTime ? null : `${quoted(text)}: there is no such time of day`;
 }
 
 /** An instant in UTC, "YYYY-MM-DDThh:mm:ss.fff[ffffff]Z": three digits of fraction, more only where they count. */

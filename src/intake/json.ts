@@ -1,5 +1,7 @@
 /** Bytes to JSON, with bounds that hold before anything is parsed. */
+import { jsonFaultAt, placeText } from "./json_fault.ts";
 import { repeatedMembers } from "./repeated.ts";
+import { quoted } from "./text.ts";
 
 /** A permit event with the largest lists allowed is below 400 KiB; RabbitMQ would carry 128 MiB. */
 export const BODY_BYTES_MAX = 1024 * 1024;
@@ -14,7 +16,8 @@ const QUOTE = 0x22, BACKSLASH = 0x5c, COLON = 0x3a, OPEN = [0x5b, 0x7b], CLOSE =
 /** Decodes a body: bound, UTF-8, depth, JSON. Never throws. A byte order mark is skipped (RFC 8259 section 8.1). */
 export function decodeJson(body: Uint8Array): Decoded {
   if (body.byteLength > BODY_BYTES_MAX) {
-    return { error: `is ${body.byteLength} bytes long; at most ${BODY_BYTES_MAX} are accepted` };
+    // By how much is not said: who hands it on may have cut the rest.
+    return { error: `is longer than ${BODY_BYTES_MAX} bytes, the most that is accepted` };
   }
   if (body.byteLength === 0) return { error: "is empty" };
   let text: string;
@@ -30,8 +33,15 @@ export function decodeJson(body: Uint8Array): Decoded {
     // Only a text that says more members than came out of it is read a second time.
     return { value, repeated: membersIn(value) === members ? [] : repeatedMembers(text) };
   } catch {
-    return { error: "is not JSON" };
+    return { error: notJson(text) };
   }
+}
+
+function notJson(text: string): string {
+  const at = jsonFaultAt(text);
+  const place = placeText(text, at);
+  if (at >= text.length) return `is not JSON: it ends too early, at ${place}`;
+  return `is not JSON: unexpected ${quoted(String.fromCodePoint(text.codePointAt(at) ?? 0))} at ${place}`;
 }
 
 /**

@@ -4,6 +4,7 @@ import { Fault } from "../core/fault.ts";
 import type { BrokerMessage, Session } from "./broker.ts";
 import type { AckNotes } from "./acks.ts";
 import type { Outcome } from "./group.ts";
+import { keptBody } from "./kept_body.ts";
 
 /** A message and what became of it. */
 export interface Settled {
@@ -27,7 +28,8 @@ export async function settleGroup(
     if (!("receipt" in outcome) || outcome.receipt.verdict !== "rejected") return;
     const { seq, reasons } = outcome.receipt;
     try {
-      await session.deadLetter({ message, seq, reasons, rejectedAt: toInstant(nowMs) });
+      const letter = { ...message, body: keptBody(message.body, reasons) };
+      await session.deadLetter({ message: letter, seq, reasons, rejectedAt: toInstant(nowMs) });
     } catch (thrown) {
       failed.set(message.tag, thrown);
     }

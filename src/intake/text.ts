@@ -1,5 +1,7 @@
 /** Text from outside: what may be in it, and how it is quoted in a reason. */
 
+import { withoutPrivateKeys } from "../core/private_key.ts";
+
 /** Quoted values in reasons are cut here: enough to recognise, too short to flood a log. */
 const QUOTE_MAX = 60;
 
@@ -30,7 +32,7 @@ export function shortName(name: string): string {
 /** A value as a reason shows it: JSON, control characters escaped, cut. */
 export function quoted(value: unknown): string {
   const plain = (_key: string, inner: unknown): unknown => typeof inner === "bigint" ? String(inner) : inner;
-  const json = JSON.stringify(value, plain) ?? String(value);
+  const json = withoutPrivateKeys(JSON.stringify(value, plain) ?? String(value));
   const safe = json.replace(new RegExp(FORBIDDEN, "gu"), "\ufffd").toWellFormed();
   return safe.length > QUOTE_MAX ? `${safe.slice(0, QUOTE_MAX).toWellFormed()}…` : safe;
 }

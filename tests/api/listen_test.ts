@@ -71,6 +71,21 @@ Deno.test("listenUnix: takes over a stale socket, and nothing else", () =>
     assert.match(long.message, /at most 107 bytes/);
   }));
 
+Deno.test("listenUnix: says what is with the socket's folder, and what to do", () =>
+  inFolder(async (folder) => {
+    const answer = (): Response => new Response();
+    const absent = await faultOf(listenUnix(`${folder}/run/wps/wps.sock`, { ...options, answer }));
+    assert.equal(absent.reason, "unavailable");
+    assert.ok(absent.message.endsWith(`the folder ${folder}/run/wps does not exist`), absent.message);
+    assert.match(absent.advice ?? "", /install -d -m 0750 .*\/run\/wps;/);
+    await Deno.writeTextFile(`${folder}/file`, "");
+    const file = await faultOf(listenUnix(`${folder}/file/wps.sock`, { ...options, answer }));
+    assert.deepEqual([file.reason, file.message.endsWith(`${folder}/file is not a folder`)], [
+      "invalid",
+      true,
+    ]);
+  }));
+
 Deno.test("callService: says whether the service is down or this user is denied", () =>
   inFolder(async (folder) => {
     const absent = await faultOf(callService(`${folder}/none.sock`, { path: "/" }));

@@ -392,3 +392,42 @@ Deno.test("acceptBatch: a rejected event names the words that the site does not 
     }
   });
 });
+
+Deno.test("acceptBatch: a private key is not kept, wherever it stood and however it was written", async () => {
+  const key = "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----\n";
+  const withKeys = (sshPublicKeys: string[]): unknown =>
+    canonical({ data: { dataHolders: [{ ...holder("h"), sshPublicKeys }] } });
+  const cases: Array<[why: string, body: unknown, verdict: string, kept: RegExp]> = [
+    [
+      "as a public key",
+      withKeys([key]),
+      "rejected",
+      /"evt-0192".*\[private key removed\].*"allowedCidrs"|removed/,
+    ],
+    ["line by line", withKeys(key.split("\n")), "rejected", /"evt-0192".*\[private key removed\]/],
+    ["cut off", withKeys([key.slice(0, 50)]), "rejected", /"evt-0192".*\[private key removed\]/],
+    [
+      "where nobody reads",
+      { ...minimal("permit-001", "ANALYSIS_ACTIVE"), comment: key },
+      "accepted",
+      /\[private key removed\]/,
+    ],
+    [
+      "escaped",
+      new TextEncoder().encode(JSON.stringify(withKeys([key])).replaceAll("-", "\\u002d")),
+      "rejected",
+      /^\[private key removed\]$/,
+    ],
+  ];
+  for (const [why, body, verdict, kept] of cases) {
+    await withStore(async (db) => {
+      const receipt = await one(db, body);
+      assert.equal(receipt.verdict, verdict, why);
+      const text = new TextDecoder().decode(await getEventBody(db, receipt.seq) ?? new Uint8Array());
+      assert.match(text, kept, why);
+      assert.doesNotMatch(text, /c2VjcmV0/, why);
+      const rows = JSON.stringify([await allEvents(db), (await listAudit(db, {}, ALL)).items]);
+      assert.doesNotMatch(rows, /c2VjcmV0/, why);
+    });
+  }
+});

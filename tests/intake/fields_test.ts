@@ -307,7 +307,7 @@ Deno.test("parseUpdate: what is not an SSH public key is refused", () => {
   const keys: [string, string, RegExp][] = [
     ["prose", "my key", /key type/],
     ["empty", "", /empty/],
-    ["a private key", "-----BEGIN OPENSSH PRIVATE KEY-----", /key type/],
+    ["a certificate", "-----BEGIN CERTIFICATE-----", /key type/],
     ["an option", `command="sh" ${key}`, /key type/],
     ["an option without a command", `no-pty ${key}`, /key type/],
     ["the blob alone", blob, /key type/],
@@ -433,6 +433,41 @@ Deno.test("parseUpdate: lists are bounded before they are walked, reasons too", 
   const errors = errorsOf({ researchers: people(RESEARCHERS_MAX) });
   assert.equal(errors.length, REASONS_MAX + 1);
   assert.equal(errors.at(-1), `data: ${RESEARCHERS_MAX - REASONS_MAX} more fields are wrong`);
+});
+
+Deno.test("parseUpdate: a date or time that the calendar lacks is named as that", () => {
+  const cases: Array<[string, RegExp]> = [
+    ["2027-02-30T00:00:00Z", /no such day$/],
+    ["2027-02-29T12:00:00.5+02:00", /no such day$/],
+    ["2027-13-01T00:00:00Z", /no such day$/],
+    ["2027-04-31T00:00:00Z", /no such day$/],
+    ["2027-01-01T24:00:00Z", /no such time of day$/],
+    ["2027-01-01T10:60:00Z", /no such time of day$/],
+    ["2027-01-01 10:00:00Z", /expected a date and time with zone/],
+    ["2027-01-01T10:00:00", /expected a date and time with zone/],
+  ];
+  for (const [expiresAt, expected] of cases) {
+    const [line = ""] = errorsOf({ expiresAt });
+    assert.match(line, expected, expiresAt);
+    assert.ok(line.includes(expiresAt), line);
+  }
+  assert.ok("update" in parseUpdate({ expiresAt: "2028-02-29T00:00:00Z" }), "a leap day");
+});
+
+Deno.test("parseUpdate: a private key in the place of a public one is named as what it is", () => {
+  const keys = [
+    "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----\n",
+    "-----BEGIN RSA PRIVATE KEY-----",
+    "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none",
+  ];
+  for (const key of keys) {
+    assert.deepEqual(errorsOf({ dataHolders: [{ ...holder("h"), sshPublicKeys: [key] }] }), [
+      "data.dataHolders[0].sshPublicKeys[0]: is a private key: consider it leaked, make a new pair, " +
+      "and send the line of its .pub file",
+    ]);
+  }
+  const [line = ""] = errorsOf(researcher({ username: keys[0] }));
+  assert.doesNotMatch(line, /c2VjcmV0/, "in another place it is not repeated either");
 });
 
 Deno.test("parseUpdate: a reason never repeats control characters or long values", () => {

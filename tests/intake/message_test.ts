@@ -4,8 +4,10 @@ import type { PermitEvent } from "../../src/core/event.ts";
 import type { EventEffect } from "../../src/core/merge.ts";
 import type { RawMessage } from "../../src/intake/envelope.ts";
 import { decodeJson } from "../../src/intake/json.ts";
+import { jsonFaultAt } from "../../src/intake/json_fault.ts";
 import { parseMessage, type Rejected } from "../../src/intake/message.ts";
 import { shortName } from "../../src/intake/text.ts";
+import { SeededRandom } from "../seeded_random.ts";
 import { canonical, ed25519Key, holder, rawMessage } from "./messages.ts";
 
 const EFFECTS: Record<string, EventEffect> = {
@@ -239,18 +241,74 @@ Deno.test("parseMessage: numbers beyond 2^53 are harmless where ignored, refused
   }
 });
 
+Deno.test("jsonFaultAt: stands exactly where the engine stumbles, and finds no fault in JSON", () => {
+  const pieces = [
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    '"a"',
+    '"\\u00e9\\n"',
+    "-1.5e3",
+    "true",
+    "null",
+    " ",
+    "\n",
+    "01",
+    "x",
+    '"\\q"',
+  ];
+  const random = new SeededRandom("json faults");
+  let valid = 0;
+  for (let round = 0; round < 20_000; round++) {
+    const length = 1 + Math.floor(random.next() * 7);
+    const text = Array.from({ length }, () => pieces[Math.floor(random.next() * pieces.length)]).join("");
+    const message = engineFault(text);
+    if (message === null) valid++;
+    const at = jsonFaultAt(text);
+    if (message === null) assert.equal(at, text.length, text);
+    const position = /at position (\d+)/.exec(message ?? "")?.[1];
+    if (position !== undefined) assert.equal(at, Number(position), `${text}: ${message}`);
+    if (message?.includes("end of JSON")) assert.equal(at, text.length, `${text}: ${message}`);
+    if (message !== null && position === undefined && !message.includes("end of JSON")) {
+      assert.ok(at < text.length, `${text}: ${message}`);
+    }
+  }
+  assert.ok(valid > 100, `${valid} were JSON`);
+});
+
+function engineFault(text: string): string | null {
+  try {
+    JSON.parse(text);
+    return null;
+  } catch (thrown) {
+    return String(thrown);
+  }
+}
+
 const deep = (levels: number): string => `${"[".repeat(levels)}${"]".repeat(levels)}`;
 
 Deno.test("parseMessage: each bad body is refused with its reason", () => {
   const big = new Uint8Array(1024 * 1024 + 1).fill(0x20);
   const cases: [string, RawMessage, RegExp][] = [
     ["empty", rawMessage(""), /^is empty/],
-    ["not JSON", rawMessage("{status:1}"), /^is not JSON/],
-    ["cut JSON", rawMessage('{"type":"permit.deleted"'), /^is not JSON/],
-    ["two documents", rawMessage("{}{}"), /^is not JSON/],
+    ["not JSON", rawMessage("{status:1}"), /^is not JSON: unexpected "s" at line 1, column 2$/],
+    [
+      "cut JSON",
+      rawMessage('{"type":"permit.deleted"'),
+      /^is not JSON: it ends too early, at line 1, column 25$/,
+    ],
+    ["two documents", rawMessage("{}{}"), /^is not JSON: unexpected "{" at line 1, column 3$/],
+    [
+      "a comma too many",
+      rawMessage('{\n  "data": [1, 2,]\n}'),
+      /^is not JSON: unexpected "]" at line 2, column 17$/,
+    ],
     ["not UTF-8", rawMessage(new Uint8Array([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])), /UTF-8/],
     ["UTF-16", rawMessage(new Uint8Array([0xff, 0xfe, 0x7b, 0x00])), /UTF-8/],
-    ["over 1 MiB", rawMessage(big), /1048577 bytes.*1048576/],
+    ["over 1 MiB", rawMessage(big), /longer than 1048576 bytes/],
     ["over 1 MiB of nesting", rawMessage(deep(600_000)), /bytes/],
     ["nested", rawMessage(`{"x":${deep(32)}}`), /deeper than 32/],
     ["nested 300,000 deep", rawMessage(deep(300_000)), /deeper than 32/],
