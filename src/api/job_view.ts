@@ -4,6 +4,7 @@ import type { Job, StepRecord } from "../core/job.ts";
 import { progressOf } from "../core/progress.ts";
 import type { Reader } from "../store/db.ts";
 import { durationsOfJobsLike } from "../store/job_history.ts";
+import type { ApiDeps } from "./deps.ts";
 import type { JobView, StepView } from "./schemas/jobs.ts";
 
 /** A job ends with a look that finds nothing to do, and what it finds may be more steps: 100 % is for the end. */
@@ -21,6 +22,16 @@ export async function usualDurationMs(reader: Reader, job: Job): Promise<number 
   return sorted[sorted.length >> 1] ?? null;
 }
 
+/** One job as it is now; of a stopped service what it left, with no guess at when that ends. */
+export async function presentJob(
+  { db, clock, wake }: Pick<ApiDeps, "db" | "clock" | "wake">,
+  job: Job,
+): Promise<JobView> {
+  const isLive = wake !== null;
+  const view = jobView(job, isLive ? await usualDurationMs(db, job) : null, clock.now());
+  return { ...view, suspended: !isLive && isOpen(job) };
+}
+
 /** One job; `usualMs` as {@link usualDurationMs} gives it. */
 export function jobView(job: Job, usualMs: number | null, nowMs: number): JobView {
   const { done, total, percent } = progressOf({ done: job.stepsDone, total: job.stepsTotal });
@@ -31,6 +42,7 @@ export function jobView(job: Job, usualMs: number | null, nowMs: number): JobVie
     permitId: job.permitId,
     kind: job.kind,
     state: job.state,
+    suspended: false,
     version: job.version,
     eventSeq: job.eventSeq,
     attempt: job.attempt,

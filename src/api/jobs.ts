@@ -10,7 +10,7 @@ import { route } from "./auth.ts";
 import type { ApiDeps, Router } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
 import { streamJob } from "./job_stream.ts";
-import { isOpen, jobView, stepView, usualDurationMs } from "./job_view.ts";
+import { isOpen, presentJob, stepView } from "./job_view.ts";
 import { carryOut, type Order } from "./order.ts";
 import { ProblemError } from "./problem.ts";
 import { requireService } from "./request.ts";
@@ -74,13 +74,13 @@ export function jobsRouter(deps: ApiDeps): Router {
     const { limit, cursor, ...filter } = c.req.valid("query");
     const jobs = await listJobs(db, filter, { cursor: cursor ?? null, limit });
     const items = [];
-    for (const job of jobs.items) items.push(jobView(job, await usualDurationMs(db, job), clock.now()));
+    for (const job of jobs.items) items.push(await presentJob(deps, job));
     return c.json({ items, nextCursor: jobs.next }, 200);
   });
   app.openapi(showRoute, async (c) => {
     const job = await requireJob(deps, c.req.valid("param").id);
     const steps = (await stepsOf(db, job.id)).slice(-STEPS_MAX).map(stepView);
-    return c.json({ ...jobView(job, await usualDurationMs(db, job), clock.now()), steps }, 200);
+    return c.json({ ...await presentJob(deps, job), steps }, 200);
   });
   app.openapi(streamRoute, async (c) => {
     const feed = requireService(deps.feed);

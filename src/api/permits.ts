@@ -10,7 +10,7 @@ import type { ApiDeps, Router } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
 import { eventView } from "./event_view.ts";
 import { haltView } from "./halts.ts";
-import { jobView, usualDurationMs } from "./job_view.ts";
+import { presentJob } from "./job_view.ts";
 import { memberViews, permitView, volumeView } from "./permit_view.ts";
 import { PermitPath } from "./schemas/common.ts";
 import { EVENTS_SHOWN, PermitDetail, PermitPage, PermitQuery, type PermitView } from "./schemas/permits.ts";
@@ -75,7 +75,7 @@ export function permitsRouter(deps: ApiDeps): Router {
 
 async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDetail> {
   const { permit, job } = snapshot;
-  const nowMs = deps.clock.now();
+  const isLive = deps.wake !== null;
   const workspaces = await workspaceViews(deps, snapshot);
   const volumes = snapshot.volumes.map((row) => volumeView(row, snapshot.volumes));
   const halt = await haltView(deps, permit);
@@ -87,15 +87,16 @@ async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDe
   });
   return {
     ...permitView(snapshot),
+    source: isLive ? "service" : "file",
     phaseTitle: deps.phases.statuses.get(permit.status ?? "")?.title ?? null,
     members: memberViews(permit),
     workspaces,
     volumes,
-    job: job === null ? null : jobView(job, await usualDurationMs(deps.db, job), nowMs),
+    job: job === null ? null : await presentJob(deps, job),
     events: events.items.map(eventView),
     halt,
     troubles: [
-      ...troublesOf(snapshot, { workspaces, volumes, halt, broken }).filter(({ reason }) =>
+      ...troublesOf(snapshot, { workspaces, volumes, halt, broken, isLive }).filter(({ reason }) =>
         reason !== "consolidation-refused" || refused.length === 0
       ),
       ...refused,

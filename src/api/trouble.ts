@@ -15,24 +15,35 @@ export interface Told {
   halt: HaltView | null;
   /** Invariants that the last look found broken. */
   broken: readonly BreachRow[];
+  /** The service runs; else nothing is carried out. */
+  isLive: boolean;
 }
 
 /** Everything wrong with a permit, the gravest first; empty: all is as it should be. */
 export function troublesOf(
   snapshot: Snapshot,
-  { workspaces, volumes, halt, broken }: Told,
+  { workspaces, volumes, halt, broken, isLive }: Told,
 ): TroubleView[] {
   return [
+    ...(isLive ? [] : [NOT_RUNNING]),
     ...fromInvariants(snapshot, broken),
-    ...uncut(snapshot, workspaces),
+    ...uncut(snapshot, workspaces, isLive),
     ...breaches(workspaces),
     ...lostVolumes(volumes),
     ...fromDesired(snapshot),
-    ...fromJob(snapshot),
+    ...fromJob(snapshot, isLive),
     ...fromHalt(snapshot, halt),
     ...fromPermit(snapshot, workspaces),
   ];
 }
+
+/** First of all: what else is told is of yesterday, and what it says to follow by itself does not. */
+const NOT_RUNNING: TroubleView = {
+  reason: "unavailable",
+  target: "service",
+  message: "The service does not run: this is what it recorded last, and nothing is carried out",
+  advice: "Start it with wps serve, or systemctl start wps; what it left goes on by itself then",
+};
 
 function breaches(workspaces: WorkspaceView[]): TroubleView[] {
   return workspaces.filter(({ network }) => network === "breached").map(({ key, detail }) => ({
@@ -74,11 +85,11 @@ function fromDesired({ desired, fault, permit }: Snapshot): TroubleView[] {
   }));
 }
 
-function fromJob({ job }: Snapshot): TroubleView[] {
+function fromJob({ job }: Snapshot, isLive: boolean): TroubleView[] {
   if (job === null || job.reason === null) return [];
   const target = `job ${job.id}`;
   if (job.state === "running" && job.waitingFor !== null && job.advice !== null) {
-    const message = `Job ${job.id} waits: ${job.waitingFor}`;
+    const message = `Job ${job.id} ${isLive ? "waits" : "waited"}: ${job.waitingFor}`;
     return [{ reason: job.reason, target, message, advice: job.advice }];
   }
   if (job.message === null) return [];
@@ -116,7 +127,7 @@ function fromInvariants({ permit }: Snapshot, broken: readonly BreachRow[]): Tro
 }
 
 /** Loud, because whoever ends access must know what still stands open. */
-function uncut(snapshot: Snapshot, workspaces: WorkspaceView[]): TroubleView[] {
+function uncut(snapshot: Snapshot, workspaces: WorkspaceView[], isLive: boolean): TroubleView[] {
   const { permit, status } = snapshot;
   const reason = whyHeld(snapshot);
   if (reason === null || permit.deletion === "done" || status === "HALTED") return [];
@@ -124,7 +135,9 @@ function uncut(snapshot: Snapshot, workspaces: WorkspaceView[]): TroubleView[] {
     reason,
     target: key,
     message: `The network of ${key} was not yet seen to be cut`,
-    advice: "WPS tries without end; if it lasts, take its pod or its node from the network on the platform",
+    advice: isLive
+      ? "WPS tries without end; if it lasts, take its pod or its node from the network on the platform"
+      : "Nobody tries while the service does not run: start it, or take its pod or its node from the network",
   }));
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { EventReceipt } from "../../src/api/schemas/events.ts";
 import { CapturedTerminal, ESC, wps } from "./capture.ts";
+import { until } from "../services/until.ts";
 import { setupEvent, TestSite } from "./site.ts";
 
 /** Sends an event and waits for its job's end. */
@@ -253,6 +254,45 @@ Deno.test("commands: without a service, what only reads answers from the databas
       assert.match(stderr, /nobody listens on .*\n {2}-> Start it with wps serve, or systemctl start wps\n$/);
     });
   }
+});
+
+Deno.test("commands: a service killed in the middle of a job is said to be gone, and its job to be interrupted", async (t) => {
+  await using site = await TestSite.make("brokenKinds: [research]");
+  await site.start();
+  const file = await site.event("a", setupEvent("a", 1, "WORKSPACE_SETUP_PENDING"));
+  assert.equal((await site.wps(["events", "send", file])).code, 0);
+  await until(
+    "the job waits",
+    async () => (await site.wps(["status", "permit-001"])).stdout.includes("ImagePull"),
+  );
+  const live = JSON.parse((await site.wps(["status", "permit-001", "--json"])).stdout);
+  assert.deepEqual([live.source, live.job.suspended], ["service", false]);
+  // What SIGKILL leaves: the files as they are.
+  await using killed = await TestSite.make("brokenKinds: [research]");
+  await Deno.mkdir(`${killed.directory}/state`, { mode: 0o700 });
+  for (const { name, isFile } of Deno.readDirSync(`${site.directory}/state`)) {
+    if (isFile) await Deno.copyFile(`${site.directory}/state/${name}`, `${killed.directory}/state/${name}`);
+  }
+  await t.step("for people", async () => {
+    const { stdout } = await killed.wps(["status", "permit-001"]);
+    const [first = ""] = stdout.split("\n").filter((line) => /^[!✗⚠]/.test(line));
+    assert.match(first, /The service does not run/);
+    assert.match(stdout, /-> Start it with wps serve/);
+    assert.match(stdout, /^ {2}1 reconcile: interrupted$/m);
+    assert.match(stdout, /^ {2}goes on when the service starts; it waited for: .*ImagePull/m);
+    assert.doesNotMatch(stdout, /--follow|left$|, for \d|\(for \d/m, "nothing of a job that nobody works on");
+    const job = await killed.wps(["jobs", "show", "1"]);
+    assert.match(job.stdout, /^job 1 {2}reconcile of permit-001 {2}interrupted$/m);
+    assert.doesNotMatch(job.stdout, /running {2,}|left$/m);
+    assert.match((await killed.wps(["jobs", "list"])).stdout, /interrupted/);
+  });
+  await t.step("for programs", async () => {
+    const view = JSON.parse((await killed.wps(["status", "permit-001", "--json"])).stdout);
+    assert.deepEqual(
+      [view.source, view.job.suspended, view.job.progress.estimateMs, view.troubles[0].target],
+      ["file", true, null, "service"],
+    );
+  });
 });
 
 Deno.test("jobs: a failing one says what it waits for, why it failed, and can be followed and retried", async (t) => {

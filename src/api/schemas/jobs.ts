@@ -21,6 +21,8 @@ export const JobView = z.object({
   permitId: z.string(),
   kind: z.enum(JOB_KINDS),
   state: z.enum(JOB_STATES),
+  /** It has not ended, and the service does not run: nobody works on it until the service starts. */
+  suspended: z.boolean(),
   /** The permit's version it works towards. */
   version: z.number().int(),
   eventSeq: z.number().int().nullable(),

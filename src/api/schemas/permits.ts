@@ -77,6 +77,8 @@ export type TroubleView = z.infer<typeof TroubleView>;
 
 /** `GET /permits/{permitId}`: all that `wps status` shows. */
 export const PermitDetail = PermitView.extend({
+  /** `file`: read from the database of a service that does not run; all of it is what was recorded last. */
+  source: z.enum(["service", "file"]),
   /** The phase's title, e.g. "Analysis"; null: no status, or one without a phase file. */
   phaseTitle: z.string().nullable(),
   members: z.array(MemberView),

@@ -74,12 +74,12 @@ function tellJob(change: JobChange, context: Context, live: LiveLine, say: (line
 }
 
 function jobEnd(job: JobView, { style }: Context): string {
-  const { id, kind, state, progress, startedAt, endedAt, message } = job;
+  const { id, kind, progress, startedAt, endedAt, message } = job;
   const took = startedAt === null || endedAt === null
     ? ""
     : ` in ${duration(Date.parse(endedAt) - Date.parse(startedAt))}`;
   const why = message === null ? "" : `: ${message}`;
-  return `job ${id} (${kind}) ${stateWord(style, state)}, ${counted(progress.done, "step")}${took}${why}`;
+  return `job ${id} (${kind}) ${stateWord(style, job)}, ${counted(progress.done, "step")}${took}${why}`;
 }
 
 /** The truth in a few lines. */

@@ -16,7 +16,7 @@ export function jobListLines(jobs: JobView[], { style, surroundings }: Context):
     `${job.id}`,
     job.permitId,
     job.kind,
-    stateWord(style, job.state),
+    stateWord(style, job),
     `${job.attempt}`,
     isHopeful(job) ? `${job.progress.percent} %` : NOTHING,
     ago(job.createdAt, nowMs),
@@ -54,7 +54,7 @@ export function jobHeadLines(job: JobView, { style, surroundings }: Context): st
   const goOn = job.state === "cancelled" ? `To go on run wps jobs retry ${job.id}` : null;
   const trouble = job.message === null ? [] : [{ message: job.message, advice: job.advice ?? goOn }];
   return [
-    `${style.bold(`job ${job.id}`)}  ${job.kind} of ${job.permitId}  ${stateWord(style, job.state)}`,
+    `${style.bold(`job ${job.id}`)}  ${job.kind} of ${job.permitId}  ${stateWord(style, job)}`,
     style.dim(`  ${facts.filter((fact) => fact !== null).join(", ")}`),
     ...(isHopeful(job) && job.progress.total > 0 ? [`  ${progressText(style, job)}`] : []),
     ...(activity === null ? [] : [`  ${activity}`]),
@@ -64,16 +64,16 @@ export function jobHeadLines(job: JobView, { style, surroundings }: Context): st
   ];
 }
 
-function stepTable(style: Style, { steps, startedAt }: JobDetail, nowMs: number): string[] {
+function stepTable(style: Style, { steps, startedAt, suspended }: JobDetail, nowMs: number): string[] {
   if (steps.length === 0) return ["No steps yet."];
   const beganMs = Date.parse(startedAt ?? steps[0]?.startedAt ?? "");
   const rows = steps.map((step) => [
     `${step.attempt}`,
     `+${duration(Date.parse(step.startedAt) - beganMs)}`,
-    outcomeWord(style, step.outcome),
+    suspended && step.outcome === "running" ? style.yellow("interrupted") : outcomeWord(style, step.outcome),
     step.kind,
     step.target,
-    stepSpan(step, nowMs),
+    suspended && step.endedAt === null ? NOTHING : stepSpan(step, nowMs),
     stepDetail(step) ?? step.why,
   ]);
   return table(style, ["ATTEMPT", "BEGAN", "OUTCOME", "STEP", "TARGET", "TOOK", "DETAIL"], rows);

@@ -16,6 +16,10 @@ export function progressText(style: Style, { progress }: Pick<JobView, "progress
 
 /** What an open job is doing right now; null: it has ended. */
 export function activityText(job: JobView, nowMs: number): string | null {
+  if (job.suspended) {
+    const last = job.waitingFor === null ? "" : `; it waited for: ${job.waitingFor}`;
+    return `${job.attempt === 0 ? "begins" : "goes on"} when the service starts${last}`;
+  }
   if (job.waitingFor !== null) {
     const since = job.waitingSince === null ? "" : ` (for ${duration(nowMs - Date.parse(job.waitingSince))})`;
     return `waiting: ${job.waitingFor}${since}`;
@@ -27,9 +31,9 @@ export function activityText(job: JobView, nowMs: number): string | null {
     : `tries again ${until(job.runAt, nowMs)}, after attempt ${job.attempt}`;
 }
 
-/** How long a job took, or takes so far; null: it has not begun. */
+/** How long a job took, or takes so far; null: it has not begun, or nobody works on it. */
 export function spanText(job: JobView, nowMs: number): string | null {
-  if (job.startedAt === null) return null;
+  if (job.startedAt === null || job.suspended) return null;
   const endMs = job.endedAt === null ? nowMs : Date.parse(job.endedAt);
   return duration(endMs - Date.parse(job.startedAt));
 }

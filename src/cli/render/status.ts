@@ -85,14 +85,14 @@ function jobLines(style: Style, { job }: PermitDetail, nowMs: number): string[] 
   const when = job.endedAt === null ? "" : `, ended ${ago(job.endedAt, nowMs)}`;
   const took = span === null ? "" : isOpen ? `, for ${span}` : `, took ${span}`;
   const attempt = job.attempt > 1 ? `, attempt ${job.attempt}` : "";
-  const head = `  ${job.id} ${job.kind}: ${stateWord(style, job.state)}${attempt}${took}${when}`;
+  const head = `  ${job.id} ${job.kind}: ${stateWord(style, job)}${attempt}${took}${when}`;
   const activity = activityText(job, nowMs);
   return [
     head,
     ...(isOpen && job.progress.total > 0 ? [`  ${progressText(style, job)}`] : []),
     ...(activity === null ? [] : [`  ${activity}`]),
     ...(job.cancelRequested ? [`  ${CANCEL_TEXT}`] : []),
-    ...(isOpen ? [style.dim(`  wps jobs show ${job.id} --follow`)] : []),
+    ...(isOpen && !job.suspended ? [style.dim(`  wps jobs show ${job.id} --follow`)] : []),
   ];
 }
 

@@ -38,8 +38,9 @@ export function statusWord(style: Style, status: Status): string {
   }
 }
 
-/** A job's state. */
-export function stateWord(style: Style, state: JobView["state"]): string {
+/** A job's state; of one that ran when the service stopped, that. */
+export function stateWord(style: Style, { state, suspended }: Pick<JobView, "state" | "suspended">): string {
+  if (suspended && state === "running") return style.yellow("interrupted");
   if (state === "succeeded") return style.green(state);
   if (state === "failed") return style.red(state);
   return state === "running" ? style.blue(state) : state;
