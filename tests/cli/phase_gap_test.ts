@@ -137,7 +137,10 @@ Deno.test("wps status: with a wrong phase file the stopped service's database st
     assert.match(permits.stderr, said, `${why}: where no permit shows its troubles`);
   }
   const { troubles } = JSON.parse((await site.wps(["status", "permit-001", "--json"])).stdout);
-  assert.deepEqual(troubles.slice(0, 2).map(({ target }: { target: string }) => target), ["service", "phases"]);
+  assert.deepEqual(troubles.slice(0, 2).map(({ target }: { target: string }) => target), [
+    "service",
+    "phases",
+  ]);
   assert.equal(troubles[1].reason, "invalid");
   const refused = await site.wps(["serve"]);
   assert.equal(refused.code, 2, "the service itself does not start over it");

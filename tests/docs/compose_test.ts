@@ -117,6 +117,11 @@ Deno.test("compose.yaml: each container can do little, and says whether it is we
     assert.ok(service.healthcheck.test.length > 1, name);
   }
   assert.match(CONTAINERFILE, /^USER 10001:10001$/m);
+  assert.match(
+    CONTAINERFILE,
+    /^COPY LICENSE \/usr\/share\/doc\/wps\/LICENSE$/m,
+    "the licence goes with the program",
+  );
   assert.match(COMPOSE.services.wps?.tmpfs[0] ?? "", /uid=10001,gid=10001/);
   assert.match(COMPOSE.services.wps?.healthcheck.test.at(-1) ?? "", /127\.0\.0\.1:8080\/readyz/);
 });
