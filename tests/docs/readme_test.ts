@@ -246,9 +246,9 @@ Deno.test("README.md: its layout names what is there, all of it", () => {
   }
 });
 
-Deno.test("README.md: what shows a claim is a task, or a file that holds tests", () => {
+Deno.test("docs/reliability.md: what shows a claim is a task, or a file that holds tests", () => {
   const { tasks } = JSON.parse(readRepository("deno.json"));
-  const [, section = ""] = readRepository("README.md").split("\n## What shows it\n");
+  const [, section = ""] = readRepository("docs/reliability.md").split("\n## What shows it\n");
   const rows = (section.split("\n## ")[0] ?? "").split("\n").filter((line) => /^\| (?!claim|-)/.test(line));
   assert.ok(rows.length >= 20, `${rows.length} rows`);
   const claims = rows.map((row) => row.split(" | ")[0]);
@@ -264,8 +264,8 @@ Deno.test("README.md: what shows a claim is a task, or a file that holds tests",
   }
 });
 
-Deno.test("README.md: draws every state of a job", () => {
-  const drawing = named("README.md").blocks.find(({ text }) => text.includes("superseded"));
+Deno.test("docs/operate.md: draws every state of a job", () => {
+  const drawing = named("docs/operate.md").blocks.find(({ text }) => text.includes("superseded"));
   for (const state of JOB_STATES) assert.ok(drawing?.text.includes(state), state);
 });
 
