@@ -13,3 +13,12 @@ export function progressOf(counts: { done: number; total: number }): Progress {
   const total = Math.max(counts.total, counts.done);
   return { done: counts.done, total, percent: total === 0 ? 100 : Math.floor(100 * counts.done / total) };
 }
+
+/**
+ * Whether a step, by its id "start research/j.virtanen", is one of those that are counted. What is waited for is nothing that
+ * the job does; and whether a claim is ever bound, so that it can be retained, is the platform's to say: also claims that an
+ * earlier phase left behind may be.
+ */
+export function isCounted(id: string): boolean {
+  return !id.startsWith("await-") && !id.startsWith("retain-volume ");
+}

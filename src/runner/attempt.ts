@@ -37,7 +37,7 @@ export async function runAttempt(
   const held = { slot };
   try {
     const before = await deps.ledger.before();
-    const tally = createTally(before.done);
+    const tally = createTally(before);
     const waits = createWaits(deps.clock, deps.site.waits, before.waits);
     return await rounds({ deps, job, ear, held, signal, tally, waits, lookMs: 0, refused: null });
   } catch (thrown) {

@@ -23,7 +23,7 @@ import { beginSteps, type EndedStep, endSteps, stepsOf } from "../store/steps.ts
 import { type Facts, factsOf } from "./job_plan.ts";
 import { keepSighting, restateSighting, type Sighting } from "./sighting.ts";
 import { type StepRowDeps, writeBegun, writeEnded } from "./step_rows.ts";
-import type { Progress } from "./tally.ts";
+import { NOTHING_TOLD, type Progress, type ToldBefore } from "./tally.ts";
 import type { OpenWait } from "./waits.ts";
 import type { BegunStep, StepResult } from "./wave.ts";
 
@@ -33,8 +33,7 @@ export type Look =
   | { wanted: Exclude<Wanted, "go on"> };
 
 /** What earlier attempts of the job left, by step id. */
-export interface Before {
-  done: Set<string>;
+export interface Before extends ToldBefore {
   /** Waits that were interrupted, with their beginning in epoch milliseconds. */
   waits: Map<string, number>;
 }
@@ -128,7 +127,7 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
 
   return {
     before: () =>
-      job.fence > 1 ? readBefore(db, job) : Promise.resolve({ done: new Set(), waits: new Map() }),
+      job.fence > 1 ? readBefore(db, job) : Promise.resolve({ ...NOTHING_TOLD, waits: new Map() }),
     async look(): Promise<Look> {
       const wanted = await isWanted(db, claim);
       if (wanted !== "go on") return { wanted };
@@ -242,5 +241,5 @@ async function readBefore(db: Db, job: Job): Promise<Before> {
     if (outcome === "abandoned" && attempt >= job.attempt - 1) waits.set(id, startedAtMs);
     else waits.delete(id);
   }
-  return { done, waits };
+  return { done, total: job.stepsTotal, waits };
 }

@@ -295,6 +295,24 @@ Deno.test("commands: a service killed in the middle of a job is said to be gone,
   });
 });
 
+Deno.test("jobs show: steps that are counted and lines that are listed agree, and no steps are explained", async () => {
+  await using site = await TestSite.make();
+  await site.start();
+  await reach(site, setupEvent("a", 1, "WORKSPACE_SETUP_PENDING"));
+  const { stdout } = await site.wps(["jobs", "show", "1"]);
+  const done = Number(/100 % {2}(\d+) of \1 steps$/m.exec(stdout)?.[1]);
+  const listed = stdout.split("\n").filter((line) => /^1 +\+/.test(line)).length;
+  const [, beside = ""] = /^Listed, and not counted as steps: (.*)\.$/m.exec(stdout) ?? [];
+  const uncounted = [...beside.matchAll(/\d+/g)].reduce((sum, [count]) => sum + Number(count), 0);
+  assert.ok(uncounted > 0);
+  assert.equal(listed, done + uncounted, stdout);
+  await reach(site, setupEvent("b", 2, "WORKSPACE_SETUP_PENDING"));
+  assert.match(
+    (await site.wps(["jobs", "show", "2"])).stdout,
+    /^No steps: all was as it should be already\.$/m,
+  );
+});
+
 Deno.test("jobs: a failing one says what it waits for, why it failed, and can be followed and retried", async (t) => {
   const rest = "runner: { attempts: 1, waits: { ready: 3s }, backoff: { first: 10ms, max: 10ms } }";
   await using site = await TestSite.make("brokenKinds: [research]", rest);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { z } from "zod";
 import type { Step } from "../../src/core/step.ts";
-import { createTally, type Progress } from "../../src/runner/tally.ts";
+import { createTally, NOTHING_TOLD, type Progress } from "../../src/runner/tally.ts";
 import { builtInPhases, type Heed, journey, permitOf, wishesOf } from "../core/plan_fixture.ts";
 import { PERMIT, withStage } from "./stage.ts";
 
@@ -15,7 +15,7 @@ function plan(...ids: string[]): Step[] {
 }
 
 Deno.test("tally: steps done stay counted, waits do not count, and done never exceeds total", () => {
-  const tally = createTally(new Set());
+  const tally = createTally(NOTHING_TOLD);
   tally.planned(plan("stop a", "await-gone pods", "start a", "open-network a"));
   assert.deepEqual(tally.progress(), { done: 0, total: 3 });
   tally.applied(["stop a"]);
@@ -30,7 +30,7 @@ Deno.test("tally: steps done stay counted, waits do not count, and done never ex
 });
 
 Deno.test("tally: a step that must be done again is not done, however often it was", () => {
-  const tally = createTally(new Set());
+  const tally = createTally(NOTHING_TOLD);
   for (let round = 0; round < 5; round++) {
     tally.planned(plan("start a", "open-network a"));
     assert.deepEqual(tally.progress(), { done: 0, total: 2 });
@@ -40,9 +40,29 @@ Deno.test("tally: a step that must be done again is not done, however often it w
 });
 
 Deno.test("tally: a retry goes on counting where the last attempt ended", () => {
-  const tally = createTally(new Set(["stop a", "start a"]));
+  const tally = createTally({ done: new Set(["stop a", "start a"]), total: 3 });
   tally.planned(plan("start a", "open-network a"));
   assert.deepEqual(tally.progress(), { done: 1, total: 3 });
+});
+
+Deno.test("tally: the total that was told stays over a restart, whatever the crash left to do", () => {
+  const ids = ["stop a", "start a", "prove a", "open-network a"];
+  const cases: Array<[why: string, done: string[], ahead: string[], told: Progress]> = [
+    ["all was recorded", ids.slice(0, 2), ids.slice(2), { done: 2, total: 4 }],
+    ["a step was carried out and not recorded", ids.slice(0, 1), ids.slice(2), { done: 2, total: 4 }],
+    ["a step must be done again", ids.slice(0, 2), ids.slice(1), { done: 1, total: 4 }],
+    ["a step that nobody foresaw", ids.slice(0, 2), ["cut a", ...ids.slice(2)], { done: 1, total: 4 }],
+    ["more than was ever told", ids.slice(0, 2), ["w a", "x a", "y a", "z a", "v a"], { done: 0, total: 5 }],
+    ["nothing is left", ids.slice(0, 2), [], { done: 4, total: 4 }],
+  ];
+  for (const [why, done, ahead, told] of cases) {
+    const tally = createTally({ done: new Set(done), total: ids.length });
+    tally.planned(plan(...ahead));
+    assert.deepEqual(tally.progress(), told, why);
+    tally.applied(ahead);
+    tally.planned([]);
+    assert.deepEqual(tally.progress(), { done: told.total, total: told.total }, `${why}: the end`);
+  }
 });
 
 const phases = await builtInPhases();
@@ -50,7 +70,7 @@ const INGRESS = { status: "AWAITING_INGRESS", ingressOpen: true, ingressBatch: 1
 
 /** Notes what is told of a way at each look. */
 function witness(): { heed: Heed; told: Progress[] } {
-  const tally = createTally(new Set());
+  const tally = createTally(NOTHING_TOLD);
   const told: Progress[] = [];
   const heed: Heed = {
     planned(steps): void {

@@ -1,8 +1,10 @@
 /** Jobs and their steps. */
 import type { JobDetail, JobView, StepView } from "../../api/schemas/jobs.ts";
+import { isCounted } from "../../core/progress.ts";
 import type { Context } from "../context.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
+import { counted } from "../text.ts";
 import { ago, duration, instantText } from "../time.ts";
 import { activityText, progressText, spanText } from "./progress.ts";
 import { adviceLines, troubleLines } from "./trouble.ts";
@@ -64,8 +66,8 @@ export function jobHeadLines(job: JobView, { style, surroundings }: Context): st
   ];
 }
 
-function stepTable(style: Style, { steps, startedAt, suspended }: JobDetail, nowMs: number): string[] {
-  if (steps.length === 0) return ["No steps yet."];
+function stepTable(style: Style, { state, steps, startedAt, suspended }: JobDetail, nowMs: number): string[] {
+  if (steps.length === 0) return [noStepsText(state)];
   const beganMs = Date.parse(startedAt ?? steps[0]?.startedAt ?? "");
   const rows = steps.map((step) => [
     `${step.attempt}`,
@@ -76,7 +78,30 @@ function stepTable(style: Style, { steps, startedAt, suspended }: JobDetail, now
     suspended && step.endedAt === null ? NOTHING : stepSpan(step, nowMs),
     stepDetail(step) ?? step.why,
   ]);
-  return table(style, ["ATTEMPT", "BEGAN", "OUTCOME", "STEP", "TARGET", "TOOK", "DETAIL"], rows);
+  const lines = table(style, ["ATTEMPT", "BEGAN", "OUTCOME", "STEP", "TARGET", "TOOK", "DETAIL"], rows);
+  const beside = besideText(steps);
+  return beside === null ? lines : [...lines, "", style.dim(beside)];
+}
+
+/** Why there are none, by what became of the job. */
+function noStepsText(state: JobView["state"]): string {
+  if (state === "succeeded") return "No steps: all was as it should be already.";
+  return state === "queued" || state === "running" ? "No steps yet." : "No steps were made.";
+}
+
+/** What of the list the progress does not count; null: all of it counts. */
+function besideText(steps: StepView[]): string | null {
+  const ids = steps.map(({ kind, target }) => `${kind} ${target}`);
+  const waits = ids.filter((id) => id.startsWith("await-")).length;
+  const retained = ids.filter((id) => !isCounted(id)).length - waits;
+  const repeatable = ids.filter(isCounted);
+  const again = repeatable.length - new Set(repeatable).size;
+  const parts = [
+    waits === 0 ? null : counted(waits, "wait"),
+    retained === 0 ? null : counted(retained, "retained volume"),
+    again === 0 ? null : counted(again, "repetition"),
+  ].filter((part) => part !== null);
+  return parts.length === 0 ? null : `Listed, and not counted as steps: ${parts.join(", ")}.`;
 }
 
 /** One step on a line of its own, for following. `whole`: with what the platform said. */
