@@ -103,6 +103,21 @@ Deno.test("Consumer: a rejected message is acknowledged only with its dead lette
   });
 });
 
+Deno.test("Consumer: a dead letter carries no private key on, and else what came", async () => {
+  await withStation(async (station) => {
+    const { broker } = station;
+    const key = "-----BEGIN OPENSSH PRIVATE KEY-----\\nc2VjcmV0\\n-----END OPENSSH PRIVATE KEY-----";
+    const body = `{"permitId":"p","status":"PAUSED","note":"${key}"}`;
+    broker.publish(body);
+    await settled(station, 1);
+    const [letter] = broker.deadLetters;
+    assert.equal(
+      new TextDecoder().decode(letter?.message.body),
+      '{"permitId":"p","status":"PAUSED","note":"[private key removed]"}',
+    );
+  });
+});
+
 Deno.test("Consumer: a dead letter that cannot be stored leaves its message, and no other, unacknowledged", async () => {
   const broker = new PaperBroker();
   broker.refusesLetters = new Error("the queue is away");
