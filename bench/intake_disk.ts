@@ -1,6 +1,7 @@
 /** How many events a second one disk accepts, one by one and grouped, and what it could do at all. */
 import Database from "libsql";
 import { createIntake, type Intake } from "../src/intake/group.ts";
+import { SILENT_LOG } from "../src/log.ts";
 import { MACHINE_CLOCK } from "../src/machine.ts";
 import type { Argument } from "../src/store/columns.ts";
 import type { Db, Tx } from "../src/store/db.ts";
@@ -27,6 +28,7 @@ export async function onDisk(folder: string): Promise<Row[]> {
     db: recording(store.db, sent),
     rules: { ...RULES, uidRange: [100_000, 999_999] },
     clock: MACHINE_CLOCK,
+    log: SILENT_LOG,
     onAccepted: () => {},
   });
   const bareSingle = new Rates(), single = new Rates(), twinSingle = new Rates();

@@ -10,7 +10,8 @@ export type LogLevel = typeof LOG_LEVELS[number];
 
 /** What a line is about. Any further field is fine; values are plain data or errors. */
 export interface LogFields {
-  event?: string;
+  /** The event's number in the inbox. */
+  event?: number;
   permit?: string;
   job?: number;
   step?: string;

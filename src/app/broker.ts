@@ -39,6 +39,7 @@ export async function startBroker(parts: BrokerParts): Promise<Broker> {
   const intake = createIntake({
     db,
     clock,
+    log: parts.log,
     rules: { phases, tiers: new Set(Object.keys(config.tiers)), uidRange: config.accounts.uidRange },
     onAccepted: parts.accepted,
   });
@@ -78,8 +79,9 @@ function healthOf(consumer: Consumer | null): PartHealth {
       since: null,
     };
   }
-  const { state, sinceMs, lastError, advice } = consumer.health();
-  const trouble = [lastError, advice].filter((text) => text !== null).join(". ");
+  const { state, sinceMs, lastError, advice, unrecorded } = consumer.health();
+  const trouble = [lastError, advice, unrecorded?.message, unrecorded?.advice].filter((text) => text != null)
+    .join(". ");
   const detail = trouble === "" ? state : `${state}: ${trouble}`;
   const word = {
     connected: trouble === "" ? "ok" : "degraded",

@@ -14,6 +14,7 @@ import type { Delivery } from "./delivery.ts";
 import { type Intake, isStoreFault } from "./group.ts";
 import { Inbox } from "./inbox.ts";
 import { type Settled, settleGroup } from "./settle.ts";
+import { UnrecordedMessages, type UnrecordedText } from "./unrecorded.ts";
 
 /** What health shows of the broker. `down`: the last attempt failed and another follows. */
 export interface BrokerHealth {
@@ -22,6 +23,8 @@ export interface BrokerHealth {
   /** Why it is down, or what hinders it; never with the password. */
   lastError: string | null;
   advice: string | null;
+  /** Messages that alone cannot be recorded; null: none. */
+  unrecorded: UnrecordedText | null;
 }
 
 /** What a consumer works with. */
@@ -63,16 +66,18 @@ class BrokerConsumer implements Consumer {
   readonly #deps: ConsumerDeps;
   readonly #stopping = new AbortController();
   readonly #done: Promise<void>;
-  #health: BrokerHealth;
+  readonly #unrecorded: UnrecordedMessages;
+  #health: Omit<BrokerHealth, "unrecorded">;
 
   constructor(deps: ConsumerDeps) {
     this.#deps = deps;
+    this.#unrecorded = new UnrecordedMessages(deps.log, deps.clock);
     this.#health = { state: "connecting", sinceMs: deps.clock.now(), lastError: null, advice: null };
     this.#done = this.#run();
   }
 
   health(): BrokerHealth {
-    return { ...this.#health };
+    return { ...this.#health, unrecorded: this.#unrecorded.text() };
   }
 
   async stop(): Promise<void> {
@@ -167,6 +172,7 @@ class BrokerConsumer implements Consumer {
       if (messages.length === 0) break;
       const deliveries = messages.map((message) => toDelivery(message, recordedBefore));
       const group = await this.#record(messages, deliveries, inbox);
+      for (const { message, outcome } of group) this.#unrecorded.settled(message, outcome);
       if (group.some(({ outcome }) => "fault" in outcome)) {
         await clock.sleep(POISON_PAUSE_MS, this.#stopping.signal);
       }

@@ -4,10 +4,12 @@
  */
 import type { Clock } from "../core/clock.ts";
 import { Fault, toFault } from "../core/fault.ts";
+import type { Log } from "../log.ts";
 import type { Db } from "../store/db.ts";
 import { markAcked, markAllAcked } from "../store/events.ts";
 import { acceptBatch, type AcceptRules } from "./accept.ts";
 import type { Delivery, Receipt } from "./delivery.ts";
+import { tellVerdict } from "./verdict_line.ts";
 
 /** A receipt, or why nothing of this delivery was kept. */
 export type Outcome = { receipt: Receipt } | { fault: Fault };
@@ -29,6 +31,8 @@ export interface IntakeDeps {
   db: Db;
   rules: AcceptRules;
   clock: Clock;
+  /** Gets a line per recorded event, after its commit. */
+  log: Log;
   /** Called after a commit with the permits whose wish may have changed; must not throw. */
   onAccepted(permitIds: string[]): void;
 }
@@ -161,9 +165,11 @@ class GroupingIntake implements Intake {
     const accepted = receipts.filter(({ verdict }) => verdict === "accepted").map(({ permitId }) => permitId);
     const permitIds = [...new Set(accepted.filter((permitId) => permitId !== null))];
     if (permitIds.length > 0) this.#deps.onAccepted(permitIds);
-    for (const [index, { settle }] of group.entries()) {
+    for (const [index, { delivery, settle }] of group.entries()) {
       const receipt = receipts[index];
-      if (receipt !== undefined) settle({ receipt });
+      if (receipt === undefined) continue;
+      tellVerdict(this.#deps.log, delivery, receipt);
+      settle({ receipt });
     }
   }
 }

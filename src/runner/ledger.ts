@@ -8,6 +8,7 @@ import { type Job, JOB_PRIORITY } from "../core/job.ts";
 import type { Permit } from "../core/permit.ts";
 import type { JobGlimpse } from "../core/permit_status.ts";
 import type { ApplyStep } from "../core/step.ts";
+import type { Log } from "../log.ts";
 import type { Db, Tx } from "../store/db.ts";
 import {
   easeJob,
@@ -22,6 +23,7 @@ import { getPermit } from "../store/permits.ts";
 import { beginSteps, type EndedStep, endSteps, stepsOf } from "../store/steps.ts";
 import { type Facts, factsOf } from "./job_plan.ts";
 import { keepSighting, restateSighting, type Sighting } from "./sighting.ts";
+import { tellBegun, tellEnded, tellWait, tellWaited } from "./step_lines.ts";
 import { type StepRowDeps, writeBegun, writeEnded } from "./step_rows.ts";
 import { NOTHING_TOLD, type Progress, type ToldBefore } from "./tally.ts";
 import type { OpenWait } from "./waits.ts";
@@ -74,6 +76,8 @@ export interface Ledger {
 /** What a ledger is made of. */
 export interface LedgerDeps extends StepRowDeps {
   db: Db;
+  /** The attempt's own: its lines carry permit, job and attempt. */
+  log: Log;
   /** Called after each commit: the read model and open streams follow. */
   changed(permitId: string): void;
 }
@@ -83,7 +87,7 @@ const WAITING_TEXT_MAX = 1_000;
 
 /** The ledger of one attempt of `job`. */
 export function openLedger(deps: LedgerDeps, job: Job): Ledger {
-  const { db, clock } = deps;
+  const { db, clock, log } = deps;
   const claim = { jobId: job.id, fence: job.fence };
   let seen: { seeing: Seeing; progress: Progress } | null = null;
   let isNews = false;
@@ -107,6 +111,7 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
     await writeEnded(tx, deps, job, results);
     await endSteps(tx, waits);
     return () => {
+      for (const result of results) tellEnded(log, result);
       owedResults = owedResults.filter((result) => !results.includes(result));
       owedWaits = owedWaits.filter((wait) => !waits.includes(wait));
     };
@@ -156,7 +161,9 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
           committed.push(() => waiting = { text: null, sinceMs: null, advice: null });
         }
         if (wanted !== "go on" || next.length === 0) return { wanted, steps: [] };
-        return { wanted, steps: await writeBegun(tx, deps, job, next) };
+        const steps = await writeBegun(tx, deps, job, next);
+        committed.push(() => steps.forEach(({ step }) => tellBegun(log, step)));
+        return { wanted, steps };
       });
     },
     async waiting(waits: OpenWait[]): Promise<void> {
@@ -174,16 +181,20 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
         if (!isSame) await waitJob(tx, claim, text, sinceMs, trouble);
         committed.push(() => {
           waiting = { text, sinceMs, advice };
-          unrecorded.forEach((wait, index) => wait.recordId = ids[index] ?? null);
+          unrecorded.forEach((wait, index) => {
+            wait.recordId = ids[index] ?? null;
+            tellWait(log, wait);
+          });
         });
       });
     },
     eased: () => commit(async (tx) => void await easeJob(tx, claim, JOB_PRIORITY[job.kind])),
     waited(waits: OpenWait[], outcome: "waited" | "failed"): void {
-      for (const { recordId, text } of waits) {
-        if (recordId !== null) {
-          owedWaits.push({ id: recordId, endedAtMs: clock.now(), outcome, detail: text });
-        }
+      for (const wait of waits) {
+        const { recordId, text } = wait;
+        if (recordId === null) continue;
+        owedWaits.push({ id: recordId, endedAtMs: clock.now(), outcome, detail: text });
+        tellWaited(log, wait, outcome);
       }
     },
     async flush(tx: Tx, glimpse: JobGlimpse = job): Promise<() => void> {

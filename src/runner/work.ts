@@ -63,7 +63,7 @@ const REFUSALS_MAX = 3;
 /** Never throws: what cannot be written is tried until it can, or left to the next boot. */
 export async function work(deps: WorkDeps, job: Job, slot: Slot, signal: AbortSignal): Promise<void> {
   const log = deps.log.child({ permit: job.permitId, job: job.id, attempt: job.attempt });
-  const ledger = openLedger(deps, job);
+  const ledger = openLedger({ ...deps, log }, job);
   const attempt = attemptDeps(deps, job, ledger);
   log.info("attempt begins", { kind: job.kind });
   let end = await runAttempt(attempt, job, slot, signal);

@@ -35,10 +35,10 @@ Deno.test("createLog: no field takes the place of time, level or message", () =>
 
 Deno.test("createLog: text for people", () => {
   const { log, lines } = logOf({ format: "text" });
-  log.warn("Broker away", { event: "evt 1", requestId: "r-1", job: 7, missing: undefined });
+  log.warn("Broker away", { permit: "p 1", requestId: "r-1", job: 7, missing: undefined });
   assert.equal(
     lines.join(""),
-    '2026-11-22T10:00:00.000Z WARN  Broker away event="evt 1" requestId=r-1 job=7\n',
+    '2026-11-22T10:00:00.000Z WARN  Broker away permit="p 1" requestId=r-1 job=7\n',
   );
 });
 

@@ -3,9 +3,10 @@ import type { Clock } from "../../src/core/clock.ts";
 import { Fault } from "../../src/core/fault.ts";
 import { type Consumer, startConsumer } from "../../src/intake/consumer.ts";
 import { createIntake, type Intake } from "../../src/intake/group.ts";
-import { SILENT_LOG } from "../../src/log.ts";
+import { REMEMBERED_MS, TOLD_MAX } from "../../src/intake/unrecorded.ts";
 import type { Db } from "../../src/store/db.ts";
 import { FakeClock } from "../fake_clock.ts";
+import { type KeptLog, keptLog } from "../kept_log.ts";
 import { until } from "../services/until.ts";
 import { withStore } from "../store/fixture.ts";
 import { allEvents, minimal, RULES } from "./fixture.ts";
@@ -19,6 +20,7 @@ interface Station {
   clock: FakeClock;
   /** How long the consumer slept each time. */
   pauses: number[];
+  kept: KeptLog;
 }
 
 interface Options {
@@ -31,10 +33,12 @@ async function withStation(test: (station: Station) => Promise<void>, options: O
   await withStore(async (db) => {
     const clock = new FakeClock({ auto: true, turns: 20 });
     const broker = options.broker ?? new PaperBroker();
+    const kept = keptLog();
     const intake = createIntake({
       db: options.through?.(db) ?? db,
       rules: RULES,
       clock,
+      log: kept.log,
       onAccepted: () => {},
     });
     const pauses: number[] = [];
@@ -52,11 +56,11 @@ async function withStation(test: (station: Station) => Promise<void>, options: O
       db,
       clock: noted,
       random,
-      log: SILENT_LOG,
+      log: kept.log,
       reconnectMaxMs: 5_000,
     });
     try {
-      await test({ broker, consumer, intake, db, clock, pauses });
+      await test({ broker, consumer, intake, db, clock, pauses, kept });
     } finally {
       await consumer.stop();
       clock.stop();
@@ -227,32 +231,93 @@ Deno.test("Consumer: while the store is away nothing is acknowledged, and the or
   }, { broker, through });
 });
 
+/** A store that refuses rows with a value that `refuses` says. */
+const refusing = (refuses: (value: unknown) => boolean) => (db: Db): Db => ({
+  path: db.path,
+  read: (sql, args, row) => db.read(sql, args, row),
+  change: (sql, args, row) => db.change(sql, args, row),
+  close: () => db.close(),
+  write: (work) =>
+    db.write((tx) =>
+      work({
+        read: (sql, args, row) => tx.read(sql, args, row),
+        script: (sql) => tx.script(sql),
+        run: (sql, args) =>
+          args.some(refuses) ? Promise.reject(new RangeError("a defect")) : tx.run(sql, args),
+      })
+    ),
+});
+
+const UNRECORDED = "A message cannot be recorded; it goes back to the queue";
+
+const givenBack = (broker: PaperBroker, more: number): Promise<unknown> =>
+  until(
+    "it was given back several times",
+    () => [...broker.session?.unsettled.values() ?? []].some(({ deliveries }) => deliveries > more),
+  );
+
 Deno.test("Consumer: a message that alone cannot be recorded goes back to the queue, the others go on", async () => {
   const broker = new PaperBroker();
-  const through = (db: Db): Db => ({
-    path: db.path,
-    read: (sql, args, row) => db.read(sql, args, row),
-    change: (sql, args, row) => db.change(sql, args, row),
-    close: () => db.close(),
-    write: (work) =>
-      db.write((tx) =>
-        work({
-          read: (sql, args, row) => tx.read(sql, args, row),
-          script: (sql) => tx.script(sql),
-          run: (sql, args) =>
-            args.includes("poison") ? Promise.reject(new RangeError("a defect")) : tx.run(sql, args),
-        })
-      ),
-  });
   for (const id of ["a", "poison", "b"]) broker.publish(minimal("p", "ARCHIVED", id));
   await withStation(async ({ db }) => {
-    await until(
-      "it was given back several times",
-      () => [...broker.session?.unsettled.values() ?? []].some(({ deliveries }) => deliveries > 3),
-    );
+    await givenBack(broker, 3);
     assert.deepEqual((await allEvents(db)).map(({ id }) => id), ["a", "b"]);
     assert.equal(broker.opened, 1);
-  }, { broker, through });
+  }, { broker, through: refusing((value) => value === "poison") });
+});
+
+Deno.test("Consumer: such a message is told once at error, without its body, and health names it until it is recorded", async () => {
+  const broker = new PaperBroker();
+  let isBroken = true;
+  broker.publish(minimal("p-secret", "ARCHIVED", "x"), { messageId: "m-1" });
+  broker.publish(minimal("p-secret", "SETUP", "x"));
+  await withStation(async ({ consumer, kept, db }) => {
+    await givenBack(broker, 6);
+    const told = kept.saying(UNRECORDED);
+    assert.deepEqual(
+      told.map(({ level, messageId, routingKey }) => [level, messageId, routingKey]),
+      [["error", "m-1", "permit.status.updated"], ["error", null, "permit.status.updated"]],
+      "one line per message, however often it came",
+    );
+    const error = told[0]?.["error"] as { message: string }; // as the log writes a Fault
+    assert.equal(error.message, "Unexpected failure: a defect");
+    assert.match(String(told[0]?.["sha256"]), /^[0-9a-f]{64}$/);
+    assert.ok(!kept.text().includes("p-secret"), "the body stays out");
+    const { state, lastError, unrecorded } = consumer.health();
+    assert.deepEqual([state, lastError], ["connected", null]);
+    assert.match(unrecorded?.message ?? "", /^2 messages could not be recorded, last .+: Unexpected failure/);
+    assert.match(unrecorded?.advice ?? "", /dead letters/);
+    isBroken = false;
+    await until("both are recorded", async () => (await allEvents(db)).length === 2);
+    await until("health is well again", () => consumer.health().unrecorded === null);
+    assert.equal(kept.saying("A message that could not be recorded is recorded").length, 2);
+  }, { broker, through: refusing((value) => isBroken && value === "p-secret") });
+});
+
+Deno.test("Consumer: what the broker itself dead-lettered is named for a while", async () => {
+  const broker = new PaperBroker();
+  broker.publish(minimal("poison", "ARCHIVED", "x"), { messageId: "m-1" });
+  await withStation(async ({ consumer, clock }) => {
+    await givenBack(broker, 3);
+    // The delivery limit: the message is in the dead letters and never comes again.
+    broker.session?.unsettled.clear();
+    await until("nothing waits", () => broker.session?.unsettled.size === 0 && broker.queue.length === 0);
+    assert.match(consumer.health().unrecorded?.message ?? "", /m-1/);
+    await clock.advance(REMEMBERED_MS + 1_000);
+    assert.equal(consumer.health().unrecorded, null);
+  }, { broker, through: refusing((value) => value === "poison") });
+});
+
+Deno.test("Consumer: a defect that every message meets is told so often and no more", async () => {
+  const broker = new PaperBroker();
+  const count = TOLD_MAX + 50;
+  for (let index = 0; index < count; index++) broker.publish(minimal("poison", "ARCHIVED", `e-${index}`));
+  await withStation(async ({ consumer, kept }) => {
+    await givenBack(broker, 4);
+    assert.equal(kept.saying(UNRECORDED).length, TOLD_MAX);
+    assert.equal(kept.saying("More messages cannot be recorded; they are not told one by one").length, 1);
+    assert.match(consumer.health().unrecorded?.message ?? "", /^200 or more messages could not/);
+  }, { broker, through: refusing((value) => value === "poison") });
 });
 
 Deno.test("Consumer: rows without an id are noted as acknowledged, older ones once a session has lasted", async () => {

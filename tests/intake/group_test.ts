@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type Disposition, Fault, type Reason } from "../../src/core/fault.ts";
 import { createIntake, type Intake, isStoreFault } from "../../src/intake/group.ts";
 import type { Db, Tx } from "../../src/store/db.ts";
+import { type KeptLog, keptLog } from "../kept_log.ts";
 import { withStore } from "../store/fixture.ts";
 import { allEvents, CLOCK, delivery, minimal, receiptOf, RULES } from "./fixture.ts";
 
@@ -37,18 +38,20 @@ function watch(real: Db): Watched {
 }
 
 async function withIntake(
-  test: (intake: Intake, watched: Watched, woken: string[][]) => Promise<void>,
+  test: (intake: Intake, watched: Watched, woken: string[][], kept: KeptLog) => Promise<void>,
 ): Promise<void> {
   await withStore(async (real) => {
     const watched = watch(real);
+    const kept = keptLog();
     const woken: string[][] = [];
     const intake = createIntake({
       db: watched.db,
       rules: RULES,
       clock: CLOCK,
+      log: kept.log,
       onAccepted: (ids) => woken.push(ids),
     });
-    await test(intake, watched, woken);
+    await test(intake, watched, woken, kept);
     await intake.drain();
   });
 }
@@ -178,5 +181,46 @@ Deno.test("Intake: beyond its bound callers are refused at once", async () => {
       "fault" in outcome && /10000 wait/.test(outcome.fault.message)
     );
     assert.equal(refused.length, 3);
+  });
+});
+
+Deno.test("Intake: one line per verdict, with what names the event, and never what is in it", async () => {
+  await withIntake(async (intake, _watched, _woken, kept) => {
+    const send = (body: unknown, given: Partial<Parameters<typeof delivery>[1]> = {}): Promise<unknown> =>
+      intake.submit([delivery(body, given)]);
+    const researchers = [{ username: "anna", uid: 21_001 }];
+    await send({ ...minimal("p", "ANALYSIS_ACTIVE", "a"), revision: 3, researchers });
+    await send({ ...minimal("p", "ANALYSIS_ACTIVE", "a"), revision: 3, researchers });
+    await send({ ...minimal("p", "ARCHIVED", "b"), revision: 2 }, { channel: "http", requestId: "r-1" });
+    await send({ ...minimal("p", "ARCHIVED", "c"), revision: 3 });
+    await send({ ...minimal("p", "PAUSED", "d"), revision: 4, expiresAt: "soon" });
+    await send("{ bearer abcdefghijk");
+    const told = kept.lines.map(({ level, message, event, permit, id, verdict, channel, requestId, job }) =>
+      [level, message, event, permit, id, verdict, channel, requestId, job].join(" ")
+    );
+    assert.deepEqual(told, [
+      "info event recorded 1 p a accepted amqp  1",
+      "info event recorded 2 p a duplicate amqp  ",
+      "info event recorded 3 p b stale http r-1 ",
+      "warn event refused 4 p c conflict amqp  ",
+      "warn event refused 5 p d rejected amqp  ",
+      "warn event refused 6   rejected amqp  ",
+    ]);
+    assert.deepEqual(kept.lines.map(({ type }) => type).slice(0, 5), Array(5).fill("permit.status.updated"));
+    assert.equal(kept.lines[2]?.["why"], "Revision 2 is older than 3");
+    assert.match(String(kept.lines[4]?.["why"]), /^data\.expiresAt: /);
+    assert.equal(kept.lines[4]?.["moreReasons"], 1);
+    for (const secret of ["anna", "abcdefghijk"]) assert.ok(!kept.text().includes(secret), secret);
+  });
+});
+
+Deno.test("Intake: nothing is told of a group whose commit failed, and each once when it succeeds", async () => {
+  await withIntake(async (intake, watched, _woken, kept) => {
+    let refusals = 1;
+    watched.fault = () => refusals-- > 0 ? new Fault("retry", "unavailable", "the disk is full") : null;
+    await intake.submit(events(3));
+    assert.deepEqual(kept.lines, []);
+    await intake.submit(events(3));
+    assert.equal(kept.lines.length, 3);
   });
 });

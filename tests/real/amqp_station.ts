@@ -69,7 +69,7 @@ export async function startStation(options: StationOptions): Promise<Station> {
   };
   const log = createLog({ level: "info", format: "text", clock: MACHINE_CLOCK, write: logLine });
   const db = options.db?.(store.db) ?? store.db;
-  const intake = createIntake({ db, rules, clock: MACHINE_CLOCK, onAccepted: () => {} });
+  const intake = createIntake({ db, rules, clock: MACHINE_CLOCK, log, onAccepted: () => {} });
   const real = amqpBroker({
     url: options.url,
     ...options.names,

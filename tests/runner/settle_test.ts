@@ -3,6 +3,7 @@ import { Fault } from "../../src/core/fault.ts";
 import type { Job } from "../../src/core/job.ts";
 import type { AttemptEnd } from "../../src/runner/walk.ts";
 import { openLedger } from "../../src/runner/ledger.ts";
+import { SILENT_LOG } from "../../src/log.ts";
 import { settle } from "../../src/runner/settle.ts";
 import type { Db } from "../../src/store/db.ts";
 import { claimJob } from "../../src/store/job_claims.ts";
@@ -27,7 +28,8 @@ async function claimed(db: Db): Promise<Job> {
 async function end(db: Db, job: Job, how: AttemptEnd): Promise<void> {
   const clock = new FakeClock();
   const limits = { attemptMax: 3, backoffMs: 1_000, backoffMaxMs: 60_000 };
-  const ledger = openLedger({ db, clock, phases, bootEpoch: "boot", changed: () => {} }, job);
+  const deps = { db, clock, phases, log: SILENT_LOG, bootEpoch: "boot", changed: () => {} };
+  const ledger = openLedger(deps, job);
   await settle({ db, clock, random, limits, bootEpoch: "boot", signer: SIGNER }, job, ledger, how);
 }
 
