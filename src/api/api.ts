@@ -57,10 +57,11 @@ export function createApi(deps: ApiDeps, refused: RefusalSink): Router {
 function withHook(router: Router): Router {
   router.defaultHook = (result) => {
     if (result.success) return;
-    const errors = result.error.issues.map(({ path, message }) => ({
-      path: [result.target === "param" ? "path" : result.target, ...path].join("."),
-      message,
-    }));
+    const target = result.target === "param" ? "path" : result.target;
+    const errors = result.error.issues.flatMap((issue) => {
+      const paths = issue.code === "unrecognized_keys" ? issue.keys.map((key) => [key]) : [issue.path];
+      return paths.map((path) => ({ path: [target, ...path].join("."), message: issue.message }));
+    });
     throw new ProblemError(
       "invalid-request",
       "Cannot read the request: its parameters are not as they should be",

@@ -4,11 +4,12 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
-import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
+import { createRoute, type RouteConfig } from "@hono/zod-openapi";
 import type { Actor } from "../core/audit.ts";
 import { type Authenticator, PERMISSIONS, type RoutePermission } from "./caller.ts";
 import type { ApiEnv } from "./env.ts";
 import { ProblemError } from "./problem.ts";
+import { querySchema } from "./schemas/common.ts";
 
 /** On the socket the command line names its operating-system user in it, for the audit. */
 export const OPERATOR_HEADER = "X-WPS-Operator";
@@ -46,7 +47,7 @@ function digest(text: string): Uint8Array {
 }
 
 /** A misspelt filter must not look as if it had filtered: parameters that a route does not know are refused. */
-const NO_QUERY = z.strictObject({});
+const NO_QUERY = querySchema({});
 
 /** The field of a route's OpenAPI entry that names its permission. */
 export const PERMISSION_FIELD = "x-permission";

@@ -17,6 +17,7 @@ export function eventView(row: EventRow): EventView {
     reasons: row.reasons,
     unknownFields: row.unknownFields.paths,
     unknownFieldCount: row.unknownFields.count,
+    update: row.update,
     channel: row.channel,
     receivedAt: toInstant(row.receivedAtMs),
   };

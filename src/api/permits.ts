@@ -1,11 +1,12 @@
 /** `/permits`: the list, and all about one. */
-import { OpenAPIHono } from "@hono/zod-openapi";
+import { OpenAPIHono, z } from "@hono/zod-openapi";
 import { toInstant } from "../core/clock.ts";
 import { listBreaches } from "../store/breaches.ts";
-import { listEvents } from "../store/events.ts";
+import { type EventRow, listEvents, newestAccepted, newestAnswer } from "../store/events.ts";
 import { listPermits } from "../store/permits.ts";
 import { json, problems } from "./answers.ts";
 import { route } from "./auth.ts";
+import { readCursor } from "./cursor.ts";
 import type { ApiDeps, Router } from "./deps.ts";
 import type { ApiEnv } from "./env.ts";
 import { eventView } from "./event_view.ts";
@@ -20,6 +21,9 @@ import { troublesOf } from "./trouble.ts";
 import { refusedTroubles } from "./uploads.ts";
 import { workspaceViews } from "./workspace_view.ts";
 import { requireSnapshot } from "./workspaces.ts";
+
+/** A page ended with this permit. */
+const CURSOR = z.tuple([z.string()]);
 
 /** The public word is computed, not stored: so many permits are looked at for a page that is filtered by it. */
 const LOOKED_AT_MAX = 400;
@@ -52,7 +56,7 @@ export function permitsRouter(deps: ApiDeps): Router {
     const { phase, status, halted, deletion, limit, cursor } = c.req.valid("query");
     const filter = { status: phase, halted, deletion };
     const items: PermitView[] = [];
-    let next: string | null = cursor ?? null;
+    let next: string | null = cursor === undefined ? null : readCursor(CURSOR, cursor)[0];
     let lookedAt = 0;
     do {
       const wanted = limit - items.length;
@@ -64,7 +68,7 @@ export function permitsRouter(deps: ApiDeps): Router {
       next = permits.next;
       lookedAt += permits.items.length;
     } while (items.length < limit && next !== null && lookedAt < LOOKED_AT_MAX);
-    return c.json({ items, nextCursor: next }, 200);
+    return c.json({ items, nextCursor: next === null ? null : JSON.stringify([next]) }, 200);
   });
   app.openapi(showRoute, async (c) => {
     const snapshot = await requireSnapshot(deps, c.req.valid("param").permitId);
@@ -81,10 +85,9 @@ async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDe
   const halt = await haltView(deps, permit);
   const refused = refusedTroubles(snapshot, await refusedUploads(deps.db, permit.permitId));
   const broken = await listBreaches(deps.db, permit.permitId);
-  const events = await listEvents(deps.db, { permitId: permit.permitId }, {
-    cursor: null,
-    limit: EVENTS_SHOWN,
-  });
+  const events = await shownEvents(deps, permit.permitId);
+  const accepted = events.find(({ verdict }) => verdict === "accepted") ?? null;
+  const answered = await newestAnswer(deps.db, permit.permitId);
   return {
     ...permitView(snapshot),
     source: isLive ? "service" : "file",
@@ -93,16 +96,24 @@ async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDe
     workspaces,
     volumes,
     job: job === null ? null : await presentJob(deps, job),
-    events: events.items.map(eventView),
+    events: events.map(eventView),
     halt,
     troubles: [
-      ...troublesOf(snapshot, { workspaces, volumes, halt, broken, isLive }).filter(({ reason }) =>
-        reason !== "consolidation-refused" || refused.length === 0
-      ),
+      ...troublesOf(snapshot, { workspaces, volumes, halt, broken, answered, accepted, isLive }).filter((
+        { reason },
+      ) => reason !== "consolidation-refused" || refused.length === 0),
       ...refused,
     ],
     observedAt: observedAt(snapshot),
   };
+}
+
+/** The newest, and what the permit is as it is for: refusals must not push the last accepted one out. */
+async function shownEvents({ db }: ApiDeps, permitId: string): Promise<EventRow[]> {
+  const { items } = await listEvents(db, { permitId }, { cursor: null, limit: EVENTS_SHOWN });
+  if (items.some(({ verdict }) => verdict === "accepted")) return items;
+  const accepted = await newestAccepted(db, permitId);
+  return accepted === null ? items : [...items, accepted];
 }
 
 /** Where no workspace keeps a row: a job succeeds on an observation that differs in nothing, and waits on another. */

@@ -5,6 +5,7 @@ import type { HaltView } from "./schemas/halts.ts";
 import type { WorkspaceView } from "./schemas/workspaces.ts";
 import { describeBreach } from "../core/invariants.ts";
 import type { BreachRow } from "../store/breaches.ts";
+import type { EventRow } from "../store/events.ts";
 import type { Snapshot } from "../store/snapshot.ts";
 
 /** What is told beside the snapshot. */
@@ -15,6 +16,10 @@ export interface Told {
   halt: HaltView | null;
   /** Invariants that the last look found broken. */
   broken: readonly BreachRow[];
+  /** The newest event of the Permit Manager that was taken or refused. */
+  answered: EventRow | null;
+  /** What made the permit as it is. */
+  accepted: EventRow | null;
   /** The service runs; else nothing is carried out. */
   isLive: boolean;
 }
@@ -22,7 +27,7 @@ export interface Told {
 /** Everything wrong with a permit, the gravest first; empty: all is as it should be. */
 export function troublesOf(
   snapshot: Snapshot,
-  { workspaces, volumes, halt, broken, isLive }: Told,
+  { workspaces, volumes, halt, broken, answered, accepted, isLive }: Told,
 ): TroubleView[] {
   return [
     ...(isLive ? [] : [NOT_RUNNING]),
@@ -34,6 +39,7 @@ export function troublesOf(
     ...fromJob(snapshot, isLive),
     ...fromHalt(snapshot, halt),
     ...fromPermit(snapshot, workspaces),
+    ...fromRefusal(snapshot, answered, accepted),
   ];
 }
 
@@ -191,4 +197,34 @@ function fromPermit({ permit, status, expired }: Snapshot, workspaces: Workspace
     });
   }
   return troubles;
+}
+
+/** What was sent last does not count, and nothing else here would show it. */
+function fromRefusal(
+  { permit }: Snapshot,
+  answered: EventRow | null,
+  accepted: EventRow | null,
+): TroubleView[] {
+  if (answered === null || permit.deletion === "done") return [];
+  const { seq, verdict, update, type, reasons: [first] } = answered;
+  if (verdict !== "rejected" && verdict !== "conflict") return [];
+  const isConflict = verdict === "conflict";
+  const what = update?.status ?? type ?? "of no known type";
+  // All that a site knows would fill the screen.
+  const [message = ""] = first?.message.split("; known: ") ?? [];
+  const path = first === undefined || first.path === "" ? "" : `${first.path}: `;
+  const when = toInstant(answered.receivedAtMs);
+  const stands = accepted === null
+    ? "nothing counts"
+    : `what counts is event ${accepted.seq} (${accepted.update?.status ?? accepted.type})`;
+  return [{
+    reason: isConflict ? "event-conflict" : "event-rejected",
+    target: `event ${seq}`,
+    message: `The newest event (${what}) ${
+      isConflict ? "contradicted an earlier one" : "was rejected"
+    } at ${when}: ${path}${message}`,
+    advice: `Look at wps events show ${seq}; it must be sent again ${
+      isConflict ? "under a new id and a higher revision" : "mended"
+    }. Until then ${stands}`,
+  }];
 }

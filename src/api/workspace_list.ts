@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { listPermits } from "../store/permits.ts";
 import type { ApiDeps } from "./deps.ts";
-import { ProblemError } from "./problem.ts";
+import { readCursor } from "./cursor.ts";
 import type { WorkspacePage, WorkspaceView } from "./schemas/workspaces.ts";
 import { readSnapshot, snapshotOf } from "../store/snapshot.ts";
 import { workspaceViews } from "./workspace_view.ts";
@@ -21,11 +21,11 @@ export interface WorkspaceWish {
 }
 
 /** A page ended within this permit after this workspace, or behind the whole permit. */
-const cursorSchema = z.tuple([z.string(), z.string().nullable()]);
+const CURSOR = z.tuple([z.string(), z.string().nullable()]);
 
 /** A page in the order of permit and key. Problem `invalid-request` for a cursor that is none. */
 export async function listWorkspaceViews(deps: ApiDeps, wish: WorkspaceWish): Promise<WorkspacePage> {
-  const [permitId, afterKey] = wish.cursor === undefined ? [null, null] : readCursor(wish.cursor);
+  const [permitId, afterKey] = wish.cursor === undefined ? [null, null] : readCursor(CURSOR, wish.cursor);
   const items: WorkspaceView[] = [];
   const take = (views: WorkspaceView[]): string | null => {
     for (const view of views) {
@@ -55,14 +55,4 @@ function fits(view: WorkspaceView, { kind, username, status }: WorkspaceWish): b
   return (kind === undefined || view.kind === kind) &&
     (username === undefined || view.username === username) &&
     (status === undefined || view.status === status);
-}
-
-function readCursor(text: string): [string, string | null] {
-  try {
-    return cursorSchema.parse(JSON.parse(text));
-  } catch {
-    throw new ProblemError("invalid-request", "Cannot go on from this cursor: no page ended there", {
-      errors: [{ path: "query.cursor", message: "Take nextCursor of the page before" }],
-    });
-  }
 }

@@ -7,6 +7,7 @@ import type { FieldError, PermitEvent } from "../core/event.ts";
 import { Fault } from "../core/fault.ts";
 import { effectOf } from "../core/merge.ts";
 import type { PhaseSet } from "../core/phase.ts";
+import { summaryOf, type UpdateSummary } from "../core/update_summary.ts";
 import { decideEvent, type Decision, unknownWords } from "../core/verdict.ts";
 import { appendAudit } from "../store/audit.ts";
 import type { Tx } from "../store/db.ts";
@@ -51,8 +52,8 @@ export async function acceptBatch(
 
 async function acceptOne(tx: Tx, delivery: Delivery, rules: AcceptRules, nowMs: number): Promise<Receipt> {
   const parsed = parseMessage(delivery.raw, (type) => effectOf(type, rules.phases));
-  const decision = parsed.kind === "rejected"
-    ? { verdict: "rejected" as const, errors: [...parsed.errors, ...unknownWords(parsed.words, rules)] }
+  const { decision, update } = parsed.kind === "rejected"
+    ? refusal(parsed, rules)
     : await judge(tx, parsed.event, delivery, rules, nowMs);
   const seen = parsed.kind === "event" ? parsed.event : { ...parsed, revision: null, time: null };
   const reasons = reasonsOf(decision);
@@ -80,6 +81,7 @@ async function acceptOne(tx: Tx, delivery: Delivery, rules: AcceptRules, nowMs: 
     verdict,
     reasons,
     unknownFields: parsed.unknownFields,
+    update,
     body: keptBody(delivery.raw.body, reasons),
     bodyBytes: delivery.raw.body.byteLength,
     bodyHash: bodyHashOf(parsed),
@@ -90,6 +92,24 @@ async function acceptOne(tx: Tx, delivery: Delivery, rules: AcceptRules, nowMs: 
   return receipt;
 }
 
+/** What is said of an event, and what it says. */
+interface Judgement {
+  decision: Decision;
+  update: UpdateSummary | null;
+}
+
+function refusal({ errors, words }: ParsedMessage & { kind: "rejected" }, rules: AcceptRules): Judgement {
+  // Of a word given twice nobody can say which was meant.
+  const isUnclear = (name: string): boolean =>
+    errors.some(({ path }) => path === name || path === `data.${name}`);
+  const status = isUnclear("status") ? undefined : words.status;
+  const tier = isUnclear("tier") ? undefined : words.tier;
+  return {
+    decision: { verdict: "rejected", errors: [...errors, ...unknownWords(words, rules)] },
+    update: summaryOf({ status, tier }, null),
+  };
+}
+
 /** The decision, with the permit's accounts settled. A used-up uid range is the sender's to know, like any other reason. */
 async function judge(
   tx: Tx,
@@ -97,11 +117,11 @@ async function judge(
   { redelivered, recordedBefore }: Delivery,
   rules: AcceptRules,
   nowMs: number,
-): Promise<Decision> {
+): Promise<Judgement> {
   const { phases, tiers } = rules;
   const { source, id, type, permitId, bodyHash } = event;
   if (effectOf(type, phases) === null) {
-    return decideEvent({
+    const decision = decideEvent({
       event,
       permit: null,
       seen: null,
@@ -111,21 +131,22 @@ async function judge(
       tiers,
       nowMs,
     });
+    return { decision, update: null };
   }
   const permit = await getPermit(tx, permitId);
   const seen = id === null ? null : await findEvent(tx, source, id);
   const twins = id === null && redelivered ? await findUnackedTwins(tx, permitId, type, bodyHash) : [];
   const unackedTwins = twins.map(({ seq }) => seq).filter((seq) => seq <= recordedBefore);
   const decision = decideEvent({ event, permit, seen, redelivered, unackedTwins, phases, tiers, nowMs });
-  if (decision.verdict !== "accepted") return decision;
+  const update = summaryOf(event.update, permit);
+  if (decision.verdict !== "accepted") return { decision, update };
   try {
-    return { ...decision, permit: await withAccounts(tx, decision.permit, rules.uidRange, nowMs) };
+    const settled = await withAccounts(tx, decision.permit, rules.uidRange, nowMs);
+    return { decision: { ...decision, permit: settled }, update };
   } catch (thrown) {
     if (!(thrown instanceof Fault) || thrown.reason !== "quota-exceeded") throw thrown;
-    return {
-      verdict: "rejected",
-      errors: [{ path: "data", message: `${thrown.message}. ${thrown.advice}` }],
-    };
+    const errors = [{ path: "data", message: `${thrown.message}. ${thrown.advice}` }];
+    return { decision: { verdict: "rejected", errors }, update };
   }
 }
 

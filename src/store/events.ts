@@ -3,10 +3,12 @@ import { z } from "zod";
 import {
   type FieldError,
   NO_UNKNOWN_FIELDS,
+  OWN_SOURCE,
   type UnknownFields,
   type Verdict,
   VERDICTS,
 } from "../core/event.ts";
+import { PEOPLE_FIELDS, type UpdateSummary } from "../core/update_summary.ts";
 import { bytes, flag, json } from "./columns.ts";
 import type { Reader, Tx } from "./db.ts";
 import { matching, numberCursor, type Page, pageLimit, type PageRequest, toPage } from "./page.ts";
@@ -36,6 +38,8 @@ export interface NewEvent {
   reasons: FieldError[];
   /** Absent: none. */
   unknownFields?: UnknownFields;
+  /** Absent or null: it says nothing of a field. */
+  update?: UpdateSummary | null;
   /** As received; of more than {@link BODY_KEPT_WHOLE_BYTES} only the first {@link BODY_PREFIX_BYTES} are kept. */
   body: Uint8Array;
   /** Length as received, when `body` is already cut; absent: the length of `body`. */
@@ -47,6 +51,7 @@ export interface NewEvent {
 export interface EventRow extends Omit<NewEvent, "body" | "bodyBytes"> {
   seq: number;
   unknownFields: UnknownFields;
+  update: UpdateSummary | null;
   bodyBytes: number;
   /** When the broker had the acknowledgement; null: it may not have it. */
   ackedAtMs: number | null;
@@ -78,6 +83,12 @@ const eventRow = z.object({
   reasons: json(z.array(z.object({ path: z.string(), message: z.string() }))),
   unknownFields: json(z.object({ paths: z.array(z.string()), count: z.number() })).nullable()
     .transform((found) => found ?? NO_UNKNOWN_FIELDS),
+  update: json(z.object({
+    status: z.string().optional(),
+    tier: z.string().optional(),
+    expiresAt: z.string().nullable().optional(),
+    people: z.array(z.enum(PEOPLE_FIELDS)),
+  })).nullable(),
   bodyBytes: z.number(),
   bodyHash: z.string(),
   ackedAtMs: z.number().nullable(),
@@ -87,7 +98,7 @@ const eventRow = z.object({
 
 const COLUMNS =
   `seq, received_at_ms as receivedAtMs, channel, source, id, type, permit_id as permitId, revision,
-  time, verdict, reasons, unknown_fields as unknownFields, body_bytes as bodyBytes, body_hash as bodyHash,
+  time, verdict, reasons, unknown_fields as unknownFields, update_summary as "update", body_bytes as bodyBytes, body_hash as bodyHash,
   acked_at_ms as ackedAtMs, absorbed, identity`;
 
 const seqRow = z.object({ seq: z.number() });
@@ -102,8 +113,8 @@ export async function insertEvent(tx: Tx, event: NewEvent): Promise<number> {
   const whole = event.body.byteLength <= BODY_KEPT_WHOLE_BYTES;
   const { lastId } = await tx.run(
     `insert into events (received_at_ms, channel, source, id, type, permit_id, revision, time, verdict, reasons,
-       body, body_bytes, body_hash, unknown_fields, identity)
-     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
+       body, body_bytes, body_hash, unknown_fields, update_summary, identity)
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
        ?3 is not null and ?4 is not null and ?9 in ('accepted', 'stale'))`,
     [
       event.receivedAtMs,
@@ -120,6 +131,7 @@ export async function insertEvent(tx: Tx, event: NewEvent): Promise<number> {
       event.bodyBytes ?? event.body.byteLength,
       event.bodyHash,
       (event.unknownFields?.count ?? 0) === 0 ? null : JSON.stringify(event.unknownFields),
+      event.update == null ? null : JSON.stringify(event.update),
     ],
   );
   return lastId;
@@ -197,6 +209,37 @@ export async function newestEventSeq(reader: Reader): Promise<number> {
 /** One event, or null. */
 export async function getEvent(reader: Reader, seq: number): Promise<EventRow | null> {
   const rows = await reader.read(`select ${COLUMNS} from events where seq = ?`, [seq], eventRow);
+  return rows[0] ?? null;
+}
+
+/** The permit's newest accepted event, or null. */
+export function newestAccepted(reader: Reader, permitId: string): Promise<EventRow | null> {
+  return newestWhere(reader, permitId, "verdict = 'accepted'", []);
+}
+
+/**
+ * The newest event that was plainly taken (`accepted`, or known as a `duplicate`) or refused (`rejected`, `conflict`).
+ * What WPS or its operators have ordered meanwhile is none: it does not mend what the Permit Manager sent. Null: none.
+ */
+export function newestAnswer(reader: Reader, permitId: string): Promise<EventRow | null> {
+  const answered = `(verdict in ('rejected', 'conflict') or
+    (verdict in ('accepted', 'duplicate') and source is not ?))`;
+  return newestWhere(reader, permitId, answered, [OWN_SOURCE]);
+}
+
+async function newestWhere(
+  reader: Reader,
+  permitId: string,
+  condition: string,
+  args: string[],
+): Promise<EventRow | null> {
+  const rows = await reader.read(
+    // The hint keeps SQLite from walking all permits' events of a verdict.
+    `select ${COLUMNS} from events indexed by events_by_permit where permit_id = ? and ${condition}
+     order by seq desc limit 1`,
+    [permitId, ...args],
+    eventRow,
+  );
   return rows[0] ?? null;
 }
 

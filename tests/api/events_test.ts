@@ -191,3 +191,60 @@ Deno.test("GET /events/{seq}: an unknown one, and numbers that are none", () =>
     }
     assert.equal((await service.ask(`${EVENTS}?cursor=abc`)).status, 400);
   }));
+
+Deno.test("GET /events: each says what it gives, and of tier, date and people only what differs", () =>
+  withService(async (service) => {
+    const send = (event: Record<string, unknown>, verdict: string): Promise<unknown> =>
+      service.event({ type: "permit.status.updated", ...event }, verdict);
+    await send({ data: { status: "WORKSPACE_SETUP_PENDING", tier: "standard", ...PEOPLE } }, "accepted");
+    await send({ data: { status: "ANALYSIS_ACTIVE", tier: "standard", ...PEOPLE } }, "accepted");
+    const researchers = [{ username: "new.one" }];
+    await send({ data: { expiresAt: "2027-06-30T02:00:00+02:00", researchers } }, "accepted");
+    await send({ data: { expiresAt: null } }, "accepted");
+    await send({ data: { status: "PAUSED", expiresAt: "soon" } }, "rejected");
+    const twice =
+      `{"permitId":"${PERMIT}","type":"permit.status.updated","status":"ARCHIVED","status":"PAUSED"}`;
+    assert.equal((await service.ask(EVENTS, post(twice))).status, 422);
+    await service.event({ type: "permit.halted" });
+    await service.event({ type: "permit.analysis.approved", data: { status: "ARCHIVED" } }, "ignored");
+    const { items } = await (await service.ask(EVENTS)).json();
+    const people = ["dataHolders", "preprocessor", "reviewer", "setupReviewer", "researchers"];
+    assert.deepEqual(items.map(({ update }: { update: unknown }) => update).toReversed(), [
+      { people, status: "WORKSPACE_SETUP_PENDING", tier: "standard" },
+      { people: [], status: "ANALYSIS_ACTIVE" },
+      { people: ["researchers"], expiresAt: "2027-06-30T00:00:00.000Z" },
+      { people: [], expiresAt: null },
+      { people: [], status: "PAUSED" },
+      null,
+      null,
+      null,
+    ]);
+    assert.deepEqual((await (await service.ask(`${EVENTS}/2`)).json()).update, items.at(-2).update);
+  }));
+
+Deno.test("a malformed query or path says what is expected", () =>
+  withService(async (service) => {
+    const cases: [path: string, at: string, message: RegExp][] = [
+      ["events?limit=foo", "query.limit", /^expected a whole number from 1 to 200$/],
+      ["events?limit=0", "query.limit", /^expected a whole number from 1 to 200$/],
+      ["jobs?limit=1.5", "query.limit", /^expected a whole number from 1 to 200$/],
+      ["jobs/abc", "path.id", /^expected a whole number, 1 or more$/],
+      ["jobs/0/events", "path.id", /^expected a whole number, 1 or more$/],
+      ["events/99999999999999999999", "path.seq", /^expected a whole number, 1 or more$/],
+      ["events?permit=x", "query.permit", /not a parameter.*known: limit, cursor, permitId, verdict, type$/],
+      ["permits?phases=x", "query.phases", /known: limit, cursor, phase, status, halted, deletion$/],
+      [`permits/${PERMIT}?deep=1`, "query.deep", /it takes none$/],
+    ];
+    for (const [path, at, message] of cases) {
+      const response = await service.ask(`/api/v1/${path}`);
+      const { errors } = await response.json();
+      assert.deepEqual(
+        [response.status, errors.length, errors[0].path],
+        [400, 1, at],
+        JSON.stringify(errors),
+      );
+      assert.match(errors[0].message, message, path);
+    }
+    const several = await (await service.ask("/api/v1/jobs?a=1&b=2")).json();
+    assert.deepEqual(several.errors.map(({ path }: { path: string }) => path), ["query.a", "query.b"]);
+  }));

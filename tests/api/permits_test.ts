@@ -147,6 +147,98 @@ const troubleCases: TroubleCase[] = [
   },
 ];
 
+interface RefusalCase {
+  why: string;
+  make: (service: Parameters<Parameters<typeof withService>[0]>[0]) => Promise<unknown>;
+  /** Reason, message and advice; null: no trouble. */
+  expected: [string, RegExp, RegExp] | null;
+}
+
+const refusalCases: RefusalCase[] = [
+  {
+    why: "rejected",
+    make: (s) => s.event({ id: "b", ...statusEvent("PAUSED") }, "rejected"),
+    expected: [
+      "event-rejected",
+      /^The newest event \(PAUSED\) was rejected at .*: data\.status: no phase is named PAUSED$/,
+      /^Look at wps events show 2; .* mended\. Until then what counts is event 1 \(ANALYSIS_ACTIVE\)$/,
+    ],
+  },
+  {
+    why: "in conflict",
+    make: (s) => s.event({ id: "a", ...statusEvent("ARCHIVED") }, "conflict"),
+    expected: [
+      "event-conflict",
+      /\(ARCHIVED\) contradicted an earlier one at .*this id/,
+      /new id and a higher/,
+    ],
+  },
+  {
+    why: "an operator's halt mends nothing of it",
+    make: async (s) => {
+      await s.event({ id: "b", ...statusEvent("PAUSED") }, "rejected");
+      await s.ask(`/api/v1/permits/${PERMIT}/halt`, post({}));
+    },
+    expected: ["event-rejected", /PAUSED/, /events show 2/],
+  },
+  {
+    why: "an older one that came late mends nothing of it",
+    make: async (s) => {
+      await s.event({ id: "b", revision: 5, ...statusEvent("ARCHIVED") });
+      await s.event({ id: "c", ...statusEvent("PAUSED") }, "rejected");
+      await s.event({ id: "d", revision: 4, ...statusEvent("ARCHIVED") }, "stale");
+    },
+    expected: ["event-rejected", /PAUSED/, /events show 3; .* event 2 \(ARCHIVED\)$/],
+  },
+  {
+    why: "mended",
+    make: async (s) => {
+      await s.event({ id: "b", ...statusEvent("PAUSED") }, "rejected");
+      await s.event({ id: "b", ...statusEvent("ARCHIVED") });
+    },
+    expected: null,
+  },
+  {
+    why: "taken back: what counts is said again",
+    make: async (s) => {
+      await s.event({ id: "b", ...statusEvent("PAUSED") }, "rejected");
+      await s.event({ id: "a", ...statusEvent("ANALYSIS_ACTIVE", PEOPLE) }, "duplicate");
+    },
+    expected: null,
+  },
+];
+
+Deno.test("GET /permits/{permitId}: a refused newest event is a trouble until one is taken", async () => {
+  for (const { why, make, expected } of refusalCases) {
+    await withService(async (service) => {
+      await service.event({ id: "a", ...statusEvent("ANALYSIS_ACTIVE", PEOPLE) });
+      await make(service);
+      const { troubles } = await (await service.ask(`/api/v1/permits/${PERMIT}`)).json();
+      const found = troubles.filter(({ reason }: { reason: string }) => reason.startsWith("event-"));
+      assert.equal(found.length, expected === null ? 0 : 1, `${why}: ${JSON.stringify(troubles)}`);
+      if (expected === null) return;
+      const [reason, message, advice] = expected;
+      assert.equal(found[0].reason, reason, why);
+      assert.match(found[0].message, message, why);
+      assert.match(found[0].advice, advice, why);
+    });
+  }
+});
+
+Deno.test("GET /permits/{permitId}: refusals do not push the last accepted event out", () =>
+  withService(async (service) => {
+    await service.event(statusEvent("WORKSPACE_SETUP_PENDING", PEOPLE));
+    await service.event(statusEvent("ANALYSIS_ACTIVE"));
+    for (let index = 0; index < 12; index++) {
+      await service.event({ id: `b${index}`, ...statusEvent("PAUSED") }, "rejected");
+    }
+    const { events } = await (await service.ask(`/api/v1/permits/${PERMIT}`)).json();
+    assert.deepEqual(
+      events.map(({ seq, verdict }: { seq: number; verdict: string }) => `${seq} ${verdict}`),
+      [...Array.from({ length: 10 }, (_, index) => `${14 - index} rejected`), "2 accepted"],
+    );
+  }));
+
 Deno.test("GET /permits/{permitId}: says what is wrong and what to do", async () => {
   for (const { why, reason, message, advice, make } of troubleCases) {
     await withService(async (service) => {
@@ -178,18 +270,29 @@ Deno.test("GET /permits: by id, filtered by phase, word and flags, paged", () =>
       assert.equal(response.status, 200, query);
       return (await response.json()).items.map(({ permitId }: { permitId: string }) => permitId);
     };
+    const at = (permitId: string): string => encodeURIComponent(JSON.stringify([permitId]));
     assert.deepEqual(await ids(""), ["p/0", "p/1", "p/2", "p/3", "p/4"]);
-    assert.deepEqual(await ids("limit=2&cursor=p%2F1"), ["p/2", "p/3"]);
+    assert.deepEqual(await ids(`limit=2&cursor=${at("p/1")}`), ["p/2", "p/3"]);
     assert.deepEqual(await ids("phase=ANALYSIS_ACTIVE"), ["p/0", "p/2"]);
     assert.deepEqual(
       await ids("status=NONE&limit=1"),
       ["p/1"],
       "the word is computed, the page is full all the same",
     );
-    assert.deepEqual(await ids("status=NONE&limit=1&cursor=p%2F1"), ["p/4"]);
+    assert.deepEqual(await ids(`status=NONE&limit=1&cursor=${at("p/1")}`), ["p/4"]);
     assert.deepEqual(await ids("status=STOPPING"), ["p/0"], "its halt has not been carried out");
     assert.deepEqual(await ids("halted=true"), ["p/0"]);
     assert.deepEqual(await ids("deletion=requested"), []);
+    const first = await (await service.ask("/api/v1/permits?limit=2")).json();
+    assert.deepEqual(await ids(`limit=2&cursor=${encodeURIComponent(first.nextCursor)}`), ["p/2", "p/3"]);
+    for (const cursor of ["zzz", "p/1", "[1]", '["a","b"]', "{}", '"p/1"']) {
+      const refused = await service.ask(`/api/v1/permits?cursor=${encodeURIComponent(cursor)}`);
+      assert.deepEqual(
+        [refused.status, (await refused.json()).errors[0].path],
+        [400, "query.cursor"],
+        cursor,
+      );
+    }
     assert.equal((await service.ask("/api/v1/permits?halted=yes")).status, 400);
     assert.equal((await service.ask("/api/v1/permits?status=running")).status, 400);
   }));

@@ -69,17 +69,20 @@ Deno.test("commands: against a running service, for people and for machines", as
   await t.step("events list, events show", async () => {
     const list = await lines("events", "list", "--permit", "permit-001");
     assert.match(list, /^1 +\S+ \S+ +permit-001 +permit\.status\.updated +accepted +cli/m);
-    assert.match(list, /^2 .* duplicate +cli +Same id and body as event 1$/m);
+    assert.match(list, /^2 .* duplicate +cli +WORKSPACE_SETUP_PENDING +Same id and body as event 1$/m);
     assert.equal((await lines("events", "list", "--verdict", "rejected")).split("\n").length, 4);
-    assert.match(list, /^3 .* conflict +cli +Event 1 has this id and another body$/m);
+    assert.match(list, /^3 .* conflict +cli +ARCHIVED +Event 1 has this id and another body$/m);
     const rejections = await lines("events", "list", "--verdict", "rejected");
     assert.match(
       rejections,
-      / rejected +cli +Permit id is given more than once; which of them counts is not said$/m,
+      / rejected +cli +ARCHIVED +Permit id is given more than once; which of them counts is not said$/m,
     );
     const nonsense = JSON.stringify(setupEvent("z", 9, "NONSENSE"));
     assert.equal((await site.wps(["events", "send", "-"], { input: nonsense })).code, 1);
-    assert.match(await lines("status", "permit-001"), / rejected +Status: no phase is named NONSENSE$/m);
+    assert.match(
+      await lines("status", "permit-001"),
+      / rejected +NONSENSE +Status: no phase is named NONSENSE$/m,
+    );
     const show = await lines("events", "show", "1");
     assert.match(show, /^ {2}verdict {3}accepted$/m);
     assert.match(show, /^ {6}"status": "WORKSPACE_SETUP_PENDING",$/m, "the body is laid out");

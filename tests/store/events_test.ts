@@ -27,6 +27,7 @@ Deno.test("insertEvent: the row comes back as it went in", async () => {
       time: "2026-11-22T10:00:00Z",
       verdict: "rejected",
       reasons: [{ path: "data.researchers[0].uid", message: "must be at least 1000" }],
+      update: { people: ["researchers" as const], status: "ARCHIVED", expiresAt: null },
       body: new Uint8Array([0, 255, 13, 10]),
     });
     const seq = await db.write((tx) => insertEvent(tx, given));

@@ -4,7 +4,14 @@ import type { Argument } from "../../src/store/columns.ts";
 import type { Db, Reader } from "../../src/store/db.ts";
 import { listAudit } from "../../src/store/audit.ts";
 import { listBreaches } from "../../src/store/breaches.ts";
-import { findEvent, findUnackedTwins, listEvents, markAllAcked } from "../../src/store/events.ts";
+import {
+  findEvent,
+  findUnackedTwins,
+  listEvents,
+  markAllAcked,
+  newestAccepted,
+  newestAnswer,
+} from "../../src/store/events.ts";
 import { latestEvidence, listEvidence, provenInstances } from "../../src/store/evidence.ts";
 import { haltOrders } from "../../src/store/halts.ts";
 import { countJobs } from "../../src/store/job_counts.ts";
@@ -53,6 +60,8 @@ const STATEMENTS: [name: string, run: (db: Db) => Promise<unknown>][] = [
   ["listEvents of a permit", (db) => listEvents(db, { permitId: "p" }, PAGE)],
   ["listEvents with a verdict", (db) => listEvents(db, { verdict: "rejected" }, PAGE)],
   ["listEvents of a type", (db) => listEvents(db, { type: "permit.halted" }, PAGE)],
+  ["newestAccepted", (db) => newestAccepted(db, "p")],
+  ["newestAnswer", (db) => newestAnswer(db, "p")],
   ["stepsOf", (db) => stepsOf(db, 1)],
   ["latestEvidence", (db) => latestEvidence(db, "p", "k", "u")],
   ["listEvidence", (db) => listEvidence(db, { permitId: "p" }, PAGE)],

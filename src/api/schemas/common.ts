@@ -9,7 +9,7 @@ export const PAGE_MAX = 200;
 export const PERMIT_ID_MAX = 256;
 /** Characters of any filter in a query string. */
 const FILTER_MAX = 256;
-/** Characters of a cursor: it holds one permit id at most, in base64url. */
+/** Characters of a cursor: JSON of a permit id and a workspace's key at most. */
 const CURSOR_MAX = 3072;
 
 /** An ISO 8601 instant in UTC. */
@@ -32,9 +32,28 @@ export const IdempotencyHeader = z.object({
     .openapi({ description: "Makes a repetition harmless for 24 h: 1 to 255 visible ASCII characters" }),
 });
 
+/** A whole number in a URL; what else comes is told what is expected. `max` absent: the largest exact one. */
+export function wholeNumber(min: number, max: number = Number.MAX_SAFE_INTEGER): z.ZodCoercedNumber {
+  const bounds = max === Number.MAX_SAFE_INTEGER ? `, ${min} or more` : ` from ${min} to ${max}`;
+  const error = (): string => `expected a whole number${bounds}`;
+  return z.coerce.number({ error }).int({ error, abort: true }).min(min, { error }).max(max, { error });
+}
+
+/**
+ * The query of a route. Parameters that it does not know are refused, because a misspelt filter must not look as if it
+ * had filtered; the reason names those that there are.
+ */
+export function querySchema<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
+  const known = Object.keys(shape).join(", ");
+  const reason = `is not a parameter of this route; ${known === "" ? "it takes none" : `known: ${known}`}`;
+  return z.strictObject(shape, {
+    error: ({ code }) => code === "unrecognized_keys" ? reason : undefined,
+  });
+}
+
 /** The query parameters of every list. */
 export const pageQuery = {
-  limit: z.coerce.number().int().min(1).max(PAGE_MAX).default(PAGE_DEFAULT)
+  limit: wholeNumber(1, PAGE_MAX).default(PAGE_DEFAULT)
     .openapi({ description: `Rows in the answer, 1 to ${PAGE_MAX}` }),
   cursor: z.string().min(1).max(CURSOR_MAX).optional()
     .openapi({ description: "`nextCursor` of the page before; absent: the first page" }),

@@ -1,7 +1,8 @@
 /** The Permit Manager's events as recorded, and the receipt of a new one. */
 import { z } from "@hono/zod-openapi";
 import { VERDICTS } from "../../core/event.ts";
-import { FilterText, Instant, numberedPageQuery, page } from "./common.ts";
+import { PEOPLE_FIELDS } from "../../core/update_summary.ts";
+import { FilterText, Instant, numberedPageQuery, page, querySchema, wholeNumber } from "./common.ts";
 import { FieldProblem } from "./problem.ts";
 
 /** DESIGN 3. */
@@ -14,6 +15,16 @@ const unknownFields = {
   /** How many there are. */
   unknownFieldCount: z.number().int(),
 };
+
+/** What an event says of the permit; the verdict tells whether it counts. */
+const UpdateView = z.object({
+  status: z.string().optional(),
+  /** Only where they differ from what the permit had when the event came. */
+  tier: z.string().optional(),
+  /** Null: no end date any more. */
+  expiresAt: z.string().nullable().optional(),
+  people: z.array(z.enum(PEOPLE_FIELDS)),
+}).openapi("EventUpdate");
 
 /** One recorded event without its body. */
 export const EventView = z.object({
@@ -29,6 +40,8 @@ export const EventView = z.object({
   /** Why, where the verdict is not `accepted`; `rejected`: one per field. */
   reasons: z.array(FieldProblem),
   ...unknownFields,
+  /** Null: it says nothing of a field, or was recorded by a version that did not note it. */
+  update: UpdateView.nullable(),
   channel: z.enum(["amqp", "http", "cli", "wps"]),
   receivedAt: Instant,
 }).openapi("Event");
@@ -46,10 +59,10 @@ export const EventDetail = EventView.extend({
 export type EventDetail = z.infer<typeof EventDetail>;
 
 /** The path of one event. */
-export const EventPath = z.object({ seq: z.coerce.number().int().min(1) });
+export const EventPath = z.object({ seq: wholeNumber(1) });
 
 /** Filters of `GET /events`; newest first. */
-export const EventQuery = z.strictObject({
+export const EventQuery = querySchema({
   ...numberedPageQuery,
   permitId: FilterText.optional(),
   verdict: VerdictWord.optional(),

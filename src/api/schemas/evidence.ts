@@ -1,6 +1,6 @@
 /** Proofs of isolation (DESIGN 8), as they are kept. What canaries answer is no secret. */
 import { z } from "@hono/zod-openapi";
-import { FilterText, Instant, numberedPageQuery, page } from "./common.ts";
+import { FilterText, Instant, numberedPageQuery, page, querySchema } from "./common.ts";
 
 /** One time that the control pod, which no policy binds, tried the canaries. */
 const ControlView = z.object({
@@ -37,7 +37,7 @@ export const EvidenceView = z.object({
 export type EvidenceView = z.infer<typeof EvidenceView>;
 
 /** Filters of `GET /workspaces/{permitId}/evidence`; newest first. */
-export const EvidenceQuery = z.strictObject({ ...numberedPageQuery, workspace: FilterText.optional() });
+export const EvidenceQuery = querySchema({ ...numberedPageQuery, workspace: FilterText.optional() });
 
 /** `GET /workspaces/{permitId}/evidence`. */
 export const EvidencePage = page(EvidenceView).openapi("EvidencePage");

@@ -1,6 +1,6 @@
 /** Permits: the list, and everything about one in one answer (`wps status`). */
 import { z } from "@hono/zod-openapi";
-import { FilterText, Flag, Instant, page, pageQuery } from "./common.ts";
+import { FilterText, Flag, Instant, page, pageQuery, querySchema } from "./common.ts";
 import { EventView } from "./events.ts";
 import { HaltView } from "./halts.ts";
 import { JobView } from "./jobs.ts";
@@ -86,7 +86,7 @@ export const PermitDetail = PermitView.extend({
   volumes: z.array(VolumeView),
   /** The open job, else the latest that ended; null: none yet. */
   job: JobView.nullable(),
-  /** Newest first, at most {@link EVENTS_SHOWN}. */
+  /** Newest first, at most {@link EVENTS_SHOWN}; the last accepted one follows where it is older than those. */
   events: z.array(EventView),
   /** Since when, by whom and why; null: it is not halted. */
   halt: HaltView.nullable(),
@@ -102,7 +102,7 @@ export type PermitDetail = z.infer<typeof PermitDetail>;
 export const EVENTS_SHOWN = 10;
 
 /** Filters of `GET /permits`; in the order of their ids. */
-export const PermitQuery = z.strictObject({
+export const PermitQuery = querySchema({
   ...pageQuery,
   phase: FilterText.optional(),
   status: StatusWord.optional(),

@@ -1,7 +1,7 @@
 /** What would change, without changing anything. */
 import { z } from "@hono/zod-openapi";
 import { URGENCIES } from "../../core/drift_urgency.ts";
-import { FilterText, Instant } from "./common.ts";
+import { FilterText, Instant, querySchema } from "./common.ts";
 
 /** One step of a plan; conditions in words. */
 const PlanStepView = z.object({
@@ -58,7 +58,7 @@ export const PlanView = z.object({
 export type PlanView = z.infer<typeof PlanView>;
 
 /** What to plan for instead: another status, or an event of this type, which may give a status. */
-export const PlanQuery = z.strictObject({ status: FilterText.optional(), event: FilterText.optional() });
+export const PlanQuery = querySchema({ status: FilterText.optional(), event: FilterText.optional() });
 
 /** `GET /permits/{permitId}/drift`: what is observed beside what should be, and the job that repairs it, if one is open. */
 export const DriftView = z.object({

@@ -2,7 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { STATUSES } from "../../core/status.ts";
 import { POSTURES } from "../../core/phase.ts";
-import { FilterText, Instant, page, pageQuery } from "./common.ts";
+import { FilterText, Instant, page, pageQuery, querySchema } from "./common.ts";
 
 /** The public word. */
 export const StatusWord = z.enum(STATUSES).openapi("Status");
@@ -29,7 +29,7 @@ export const ConnectionAnswer = z.strictObject({
 export type ConnectionAnswer = z.infer<typeof ConnectionAnswer>;
 
 /** Which of several workspaces. */
-export const ConnectionQuery = z.strictObject({
+export const ConnectionQuery = querySchema({
   username: FilterText.optional().openapi({ description: "Whose workspace, where the permit has several" }),
   kind: FilterText.optional().openapi({ description: "Which kind, where one person has several" }),
 });
@@ -78,7 +78,7 @@ export const WorkspaceView = z.object({
 export type WorkspaceView = z.infer<typeof WorkspaceView>;
 
 /** Filters of `GET /workspaces`. */
-export const WorkspaceQuery = z.strictObject({
+export const WorkspaceQuery = querySchema({
   ...pageQuery,
   permitId: FilterText.optional(),
   kind: FilterText.optional(),

@@ -5,6 +5,7 @@ import { fields, table } from "../table.ts";
 import { counted, jsonText, visibleText } from "../text.ts";
 import { instantText } from "../time.ts";
 import { reasonText } from "./reason.ts";
+import { fullUpdateText, updateText } from "./update.ts";
 import { NOTHING, verdictWord } from "./words.ts";
 
 /** A list of events. */
@@ -17,9 +18,10 @@ export function eventListLines(events: EventView[], { style }: Context): string[
     event.type ?? NOTHING,
     verdictWord(style, event.verdict),
     event.channel,
+    updateText(event),
     reasonText(event),
   ]);
-  return table(style, ["EVENT", "RECEIVED", "PERMIT", "TYPE", "VERDICT", "CAME BY", "WHY"], rows);
+  return table(style, ["EVENT", "RECEIVED", "PERMIT", "TYPE", "VERDICT", "CAME BY", "UPDATE", "WHY"], rows);
 }
 
 /** One event with its body, which is given as it came: its line feeds are its own. */
@@ -28,6 +30,7 @@ export function eventLines(event: EventDetail, body: string | null, { style }: C
     ["verdict", verdictWord(style, event.verdict)],
     ["type", event.type ?? NOTHING],
     ["permit", event.permitId ?? NOTHING],
+    ["update", fullUpdateText(event)],
     ["id", event.id ?? "none was given"],
     ["source", event.source ?? NOTHING],
     ["time", event.time ?? NOTHING],

@@ -8,6 +8,7 @@ import { ago, instantText } from "../time.ts";
 import { activityText, progressText, spanText } from "./progress.ts";
 import { reasonText } from "./reason.ts";
 import { troubleLines } from "./trouble.ts";
+import { updateText } from "./update.ts";
 import {
   CANCEL_TEXT,
   deletedText,
@@ -175,7 +176,8 @@ function eventLines(style: Style, { events }: PermitDetail): string[] {
     instantText(event.receivedAt),
     event.type ?? NOTHING,
     verdictWord(style, event.verdict),
+    updateText(event),
     reasonText(event),
   ]);
-  return table(style, ["EVENT", "RECEIVED", "TYPE", "VERDICT", "WHY"], rows, "  ");
+  return table(style, ["EVENT", "RECEIVED", "TYPE", "VERDICT", "UPDATE", "WHY"], rows, "  ");
 }
