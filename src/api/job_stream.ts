@@ -12,6 +12,7 @@ import { type FeedSeat, type JobFeed, STREAMS_MAX } from "./job_feed.ts";
 import { isOpen, jobView, stepView, usualDurationMs } from "./job_view.ts";
 import { ProblemError } from "./problem.ts";
 import { type JobChange, STEPS_MAX } from "./schemas/jobs.ts";
+import { ToldSteps } from "./told_steps.ts";
 
 /** Proxies close a silent connection after 30 s and more; a comment keeps it open. */
 const HEARTBEAT_MS = 15_000;
@@ -28,8 +29,13 @@ export interface StreamDeps {
   log: Log;
 }
 
-/** The stream of one job until it has ended. Problem `too-many-streams` when all seats are taken. */
+/**
+ * The stream of one job until it has ended; after Last-Event-ID what is new. Who has heard the end gets 204, which keeps
+ * an EventSource from asking for ever. Problem `too-many-streams` when all seats are taken.
+ */
 export function streamJob(deps: StreamDeps, c: Context<ApiEnv>, job: Job): Response {
+  const told = new ToldSteps(job.id, c.req.header("Last-Event-ID") ?? null);
+  if (told.hasEnd && !isOpen(job)) return c.body(null, 204);
   const seat = deps.feed.sit(job.permitId);
   if (seat === null) {
     throw new ProblemError(
@@ -42,7 +48,7 @@ export function streamJob(deps: StreamDeps, c: Context<ApiEnv>, job: Job): Respo
   return streamSSE(c, async (stream) => {
     stream.onAbort(() => seat.leave());
     try {
-      await tell(deps, stream, seat, job.id);
+      await tell(deps, stream, seat, told, job.id);
     } catch (error) {
       // The answer has begun: all that is left is to end it, so that the caller asks anew.
       deps.log.error("A stream failed", { job: job.id, requestId: c.get("requestId"), error });
@@ -56,31 +62,29 @@ async function tell(
   { db, clock }: StreamDeps,
   stream: SSEStreamingApi,
   seat: FeedSeat,
+  told: ToldSteps,
   id: number,
 ): Promise<void> {
-  const told = new Map<string, string>();
+  let lastNews = "";
   let spokeAtMs = clock.now();
-  const say = async (name: string, change: JobChange): Promise<void> => {
-    const data = JSON.stringify(change.data);
-    if (told.get(name) === data) return;
-    told.set(name, data);
+  const say = async ({ event, data }: JobChange): Promise<void> => {
     spokeAtMs = clock.now();
-    await stream.writeSSE({ event: change.event, data });
+    await stream.writeSSE({ event, data: JSON.stringify(data), id: told.id(event === "end") });
   };
   while (!seat.signal.aborted && !stream.aborted) {
     const job = await getJob(db, id);
     if (job === null) return;
     for (const step of (await stepsOf(db, id)).slice(-STEPS_MAX)) {
-      await say(`step ${step.id}`, { event: "step", data: stepView(step) });
+      if (told.take(step)) await say({ event: "step", data: stepView(step) });
     }
     const view = jobView(job, await usualDurationMs(db, job), clock.now());
-    if (!isOpen(job)) return await say("end", { event: "end", data: view });
+    if (!isOpen(job)) return await say({ event: "end", data: view });
     // The estimate alone changes with every look: that is no news.
     const { estimateMs: _, ...progress } = view.progress;
     const news = JSON.stringify({ ...view, progress });
-    if (told.get("news") !== news) {
-      told.set("news", news);
-      await say("job", { event: "job", data: view });
+    if (news !== lastNews) {
+      lastNews = news;
+      await say({ event: "job", data: view });
     }
     if (clock.now() - spokeAtMs >= HEARTBEAT_MS) {
       spokeAtMs = clock.now();

@@ -15,7 +15,15 @@ import { carryOut, type Order } from "./order.ts";
 import { ProblemError } from "./problem.ts";
 import { requireService } from "./request.ts";
 import { IdempotencyHeader } from "./schemas/common.ts";
-import { JobDetail, JobPage, JobPath, JobQuery, JobReceipt, STEPS_MAX } from "./schemas/jobs.ts";
+import {
+  JobDetail,
+  JobPage,
+  JobPath,
+  JobQuery,
+  JobReceipt,
+  LastEventHeader,
+  STEPS_MAX,
+} from "./schemas/jobs.ts";
 
 const listRoute = route("jobs:read", {
   method: "get",
@@ -41,9 +49,14 @@ const streamRoute = route("jobs:read", {
   tags: ["jobs"],
   summary: "A job's changes as they happen (server-sent events)",
   description:
-    "`job` and every `step` so far, then each change; `end` closes the stream. See the schema JobChange.",
-  request: { params: JobPath },
-  responses: { 200: { description: "The stream", content: { "text/event-stream": {} } }, ...problems },
+    "`job` and every `step` so far, then each change; `end` closes the stream. See the schema JobChange. " +
+    "With Last-Event-ID only the steps that are new since.",
+  request: { params: JobPath, headers: LastEventHeader },
+  responses: {
+    200: { description: "The stream", content: { "text/event-stream": {} } },
+    204: { description: "The end was told already: nothing more will come" },
+    ...problems,
+  },
 });
 
 const retryRoute = route("jobs:write", {

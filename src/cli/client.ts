@@ -70,9 +70,18 @@ export class ServiceClient {
     }
   }
 
-  /** A stream of server-sent events; needs the running service. Its body must be read or cancelled. */
-  async stream(path: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
-    const response = await this.#send({ path, headers: { Accept: "text/event-stream" }, signal }, null);
+  /**
+   * A stream of server-sent events; needs the running service. Its body must be read or cancelled. `lastId`: of the last
+   * event of a stream that broke; null: from the beginning.
+   */
+  async stream(
+    path: string,
+    signal: AbortSignal,
+    lastId: string | null = null,
+  ): Promise<ReadableStream<Uint8Array>> {
+    const headers: Record<string, string> = { Accept: "text/event-stream" };
+    if (lastId !== null) headers["Last-Event-ID"] = lastId;
+    const response = await this.#send({ path, headers, signal }, null);
     if (response.body === null) throw new CliError(EXIT.failed, `Cannot follow ${path}: no stream came`);
     return response.body;
   }

@@ -32,12 +32,14 @@ export async function followJob(
   const release = context.surroundings.onInterrupt(() => leaving.abort());
   const view = json ? jsonFollower(context) : screenFollower(context);
   let hasHeard = false;
+  let lastId: string | null = null;
   let awaySinceMs: number | null = null;
   try {
     while (true) {
       try {
-        const stream = await client.stream(`/jobs/${id}/events`, signal);
-        for await (const { event, data } of serverSentEvents(stream, signal)) {
+        const stream = await client.stream(`/jobs/${id}/events`, signal, lastId);
+        for await (const { event, data, id: eventId } of serverSentEvents(stream, signal)) {
+          lastId = eventId ?? lastId;
           const change = changeOf(event, data);
           if (change === null) continue;
           hasHeard = true;

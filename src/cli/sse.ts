@@ -4,6 +4,8 @@
 export interface ServerSentEvent {
   event: string;
   data: string;
+  /** To be sent as Last-Event-ID when the stream breaks after this one; null: none was given. */
+  id: string | null;
 }
 
 /** An event of the API is one job or step; a line longer than this comes from something else. */
@@ -19,6 +21,7 @@ export async function* serverSentEvents(
 ): AsyncGenerator<ServerSentEvent> {
   let event = "message";
   let data: string[] = [];
+  let id: string | null = null;
   let rest = "";
   // The built-in decoder stream types its input more narrowly than fetch types its body.
   const decoder = new TextDecoderStream() as TransformStream<Uint8Array, string>;
@@ -28,11 +31,12 @@ export async function* serverSentEvents(
     if (rest.length > LINE_MAX) throw new TypeError("Cannot follow the stream: a line of it does not end");
     for (const line of lines) {
       if (line === "") {
-        if (data.length > 0) yield { event, data: data.join("\n") };
+        if (data.length > 0) yield { event, data: data.join("\n"), id };
         event = "message";
         data = [];
       } else if (line.startsWith("event:")) event = line.slice("event:".length).trimStart();
       else if (line.startsWith("data:")) data.push(line.slice("data:".length).replace(/^ /, ""));
+      else if (line.startsWith("id:")) id = line.slice("id:".length).replace(/^ /, "");
     }
   }
 }

@@ -196,7 +196,7 @@ Deno.test("POST /jobs/{id}/cancel: an ordinary drift and a stop may be cancelled
 /** Reads server-sent events one by one. */
 async function* eventsOf(
   response: Response,
-): AsyncGenerator<{ event: string; data: Record<string, unknown> }> {
+): AsyncGenerator<{ event: string; data: Record<string, unknown>; id: string }> {
   assert.match(response.headers.get("Content-Type") ?? "", /^text\/event-stream/);
   let text = "";
   for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
@@ -206,7 +206,9 @@ async function* eventsOf(
       text = text.slice(end + 2);
       const field = (name: string): string =>
         lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2) ?? "";
-      if (field("event") !== "") yield { event: field("event"), data: JSON.parse(field("data")) };
+      if (field("event") !== "") {
+        yield { event: field("event"), data: JSON.parse(field("data")), id: field("id") };
+      }
     }
   }
 }
@@ -261,6 +263,43 @@ Deno.test("GET /jobs/{id}/events: what is, then each change once, then the end",
     const after = [];
     for await (const { event } of eventsOf(await service.ask(`${JOBS}/1/events`))) after.push(event);
     assert.deepEqual(after, ["step", "end"], "a job that has ended already");
+  }, { clock: promptClock() }));
+
+Deno.test("GET /jobs/{id}/events: who reconnects with Last-Event-ID hears what is new, and 204 after the end", () =>
+  withService(async (service) => {
+    await service.event(statusEvent("ANALYSIS_ACTIVE", PEOPLE));
+    const job = await claimed(service);
+    const claim = { jobId: job.id, fence: job.fence };
+    const step = { attempt: 1, target: "permit", why: "missing", wave: 1, startedAtMs: 1 } as const;
+    const [one, two] = await service.db.write((tx) =>
+      beginSteps(tx, claim, [{ ...step, kind: "ensure-scope" }, { ...step, kind: "start" }])
+    );
+    assert.ok(one !== undefined && two !== undefined);
+    const done = (id: number): Promise<void> =>
+      service.db.write((tx) => endSteps(tx, [{ id, endedAtMs: 9, outcome: "done", detail: null }]));
+    await done(one);
+    const ask = (lastId: string): Promise<Response> =>
+      service.ask(`${JOBS}/1/events`, { headers: { "Last-Event-ID": lastId } });
+    /** What comes until the job is told, as "step ensure-scope done", with the last id. */
+    const heard = async (response: Response): Promise<{ told: string[]; id: string }> => {
+      const told: string[] = [];
+      for await (const { event, data, id } of eventsOf(response)) {
+        told.push(event === "step" ? `step ${data["kind"]} ${data["outcome"]}` : event);
+        if (event !== "step") return { told, id };
+      }
+      throw new Error("the stream ended without a word of the job");
+    };
+    const first = await heard(await ask(""));
+    assert.deepEqual(first.told, ["step ensure-scope done", "step start running", "job"]);
+    const nothing = await heard(await ask(first.id));
+    assert.deepEqual(nothing.told, ["job"], "as it is now, and no step again");
+    await done(two);
+    await service.db.write((tx) => succeedJob(tx, claim, 10));
+    const rest = await heard(await ask(nothing.id));
+    assert.deepEqual(rest.told, ["step start done", "end"]);
+    const over = await ask(rest.id);
+    assert.deepEqual([over.status, await over.text()], [204, ""], "an EventSource asks no more");
+    assert.deepEqual((await heard(await ask("nonsense"))).told.length, 3, "an id that is none: all of it");
   }, { clock: promptClock() }));
 
 Deno.test("GET /jobs/{id}/events: bounded, freed by leaving, ended by the service's stop", () =>

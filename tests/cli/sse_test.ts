@@ -11,7 +11,10 @@ async function read(chunks: string[]): Promise<ServerSentEvent[]> {
 
 Deno.test("serverSentEvents: however the bytes are cut", async () => {
   const whole = 'event: job\ndata: {"a":"ä"}\n\n: still here\n\nevent: end\ndata: {}\n\n';
-  const expected = [{ event: "job", data: '{"a":"ä"}' }, { event: "end", data: "{}" }];
+  const expected = [
+    { event: "job", data: '{"a":"ä"}', id: null },
+    { event: "end", data: "{}", id: null },
+  ];
   assert.deepEqual(await read([whole]), expected, "in one piece");
   assert.deepEqual(await read([...whole]), expected, "character by character");
   assert.deepEqual(await read([whole.replaceAll("\n", "\r\n")]), expected, "CR LF");
@@ -20,11 +23,16 @@ Deno.test("serverSentEvents: however the bytes are cut", async () => {
   assert.deepEqual(await Array.fromAsync(serverSentEvents(split)), expected, "within a letter");
 });
 
+Deno.test("serverSentEvents: the last id stands until another comes", async () => {
+  const events = await read(["id: 1-2:3\ndata: a\n\ndata: b\n\nid:1-9;end\ndata: c\n\n"]);
+  assert.deepEqual(events.map(({ id }) => id), ["1-2:3", "1-2:3", "1-9;end"]);
+});
+
 Deno.test("serverSentEvents: what has no end is no event", async () => {
   assert.deepEqual(await read(["event: job\ndata: {}\n"]), [], "the stream broke");
   assert.deepEqual(
     await read(["data: a\ndata: b\n\n"]),
-    [{ event: "message", data: "a\nb" }],
+    [{ event: "message", data: "a\nb", id: null }],
     "two lines of data",
   );
   await assert.rejects(read(["data: ".padEnd(1_000_100, "x")]), /does not end/);

@@ -1,7 +1,7 @@
 /** Jobs, their steps, and the stream of their changes. */
 import { z } from "@hono/zod-openapi";
 import { JOB_KINDS, JOB_STATES } from "../../core/job.ts";
-import { FilterText, Instant, numberedPageQuery, page } from "./common.ts";
+import { FilterText, Instant, numberedPageQuery, page, querySchema, wholeNumber } from "./common.ts";
 
 /** How far a job is. */
 export const ProgressView = z.object({
@@ -71,10 +71,10 @@ export const JobDetail = JobView.extend({ steps: z.array(StepView) }).openapi("J
 export type JobDetail = z.infer<typeof JobDetail>;
 
 /** The path of one job. */
-export const JobPath = z.object({ id: z.coerce.number().int().min(1) });
+export const JobPath = z.object({ id: wholeNumber(1) });
 
 /** Filters of `GET /jobs`; newest first. */
-export const JobQuery = z.strictObject({
+export const JobQuery = querySchema({
   ...numberedPageQuery,
   permitId: FilterText.optional(),
   state: z.enum(JOB_STATES).optional(),
@@ -97,6 +97,14 @@ export const JobChange = z.discriminatedUnion("event", [
 ]).openapi("JobChange");
 /** See {@link JobChange}. */
 export type JobChange = z.infer<typeof JobChange>;
+
+/** What a client sends that lost its stream; anything but an `id:` of that stream counts as none. */
+export const LastEventHeader = z.object({
+  "last-event-id": z.string().optional()
+    .openapi({
+      description: "`id:` of the last event that was received: steps told by then are not told again",
+    }),
+});
 
 /** `POST /jobs/{id}/retry`, `/cancel`, `POST /permits/{permitId}/drift`, 202: the job that follows from it. */
 export const JobReceipt = z.object({ job: JobView }).openapi("JobReceipt");
