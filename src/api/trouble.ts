@@ -216,7 +216,7 @@ function fromRefusal(
   const when = toInstant(answered.receivedAtMs);
   const stands = accepted === null
     ? "nothing counts"
-    : `what counts is event ${accepted.seq} (${accepted.update?.status ?? accepted.type})`;
+    : `what counts is event ${accepted.seq}, status ${permit.status ?? "none"}`;
   return [{
     reason: isConflict ? "event-conflict" : "event-rejected",
     target: `event ${seq}`,

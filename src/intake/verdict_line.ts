@@ -9,8 +9,8 @@ const REFUSALS: readonly Verdict[] = ["rejected", "conflict"];
 const WHY_MAX = 300;
 
 /**
- * One line: `warn` for a refusal, `info` for all else. To be told after the commit only. The body and the people in it
- * stay out; id, type and permit are what the sender says they are.
+ * One line: `warn` for a refusal, `info` for all else. To be told after the commit only. The body stays out, but
+ * for the value that a reason quotes; id, type and permit are what the sender says they are.
  */
 export function tellVerdict(log: Log, { channel, requestId }: Delivery, receipt: Receipt): void {
   const { seq, verdict, id, type, permitId, reasons, jobId } = receipt;
