@@ -1,118 +1,21 @@
 /** consolidate.sh under BusyBox, as an account without rights, on folders as volumes are. */
 import assert from "node:assert/strict";
 import { sha256Hex } from "../../src/core/sha256.ts";
-
-const BUSYBOX = "/bin/busybox";
-const SCRIPT = new URL("../../src/drivers/kubernetes/consolidate.sh", import.meta.url).pathname;
-/** Needs root, to run as somebody else, and Debian's busybox-static. */
-const ignore = Deno.uid() !== 0 || !exists(BUSYBOX);
-const HOLDER = 21001, GROUP = 30100;
-const FOLDER = "hospital-a/batch-1";
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-interface Volumes extends AsyncDisposable {
-  uploads: string;
-  raw: string;
-  scratch: string;
-  bin: string;
-}
-
-/** Uploads of the holder, a raw volume of the permit's group as kubelet hands it over, and BusyBox alone in PATH. */
-async function volumes(): Promise<Volumes> {
-  const root = await Deno.makeTempDir({ prefix: "wps-consolidate-" });
-  await Deno.chmod(root, 0o755);
-  const folder = async (name: string, uid: number, gid: number, mode: number): Promise<string> => {
-    await Deno.mkdir(`${root}/${name}`);
-    await Deno.chown(`${root}/${name}`, uid, gid);
-    await Deno.chmod(`${root}/${name}`, mode);
-    return `${root}/${name}`;
-  };
-  const bin = await folder("bin", 0, 0, 0o755);
-  const output = await new Deno.Command(BUSYBOX, { args: ["--install", "-s", bin] }).output();
-  assert.ok(output.success);
-  return {
-    uploads: await folder("uploads", HOLDER, HOLDER, 0o755),
-    raw: await folder("raw", 0, GROUP, 0o2770),
-    scratch: await folder("scratch", HOLDER, HOLDER, 0o700),
-    bin,
-    [Symbol.asyncDispose]: () => Deno.remove(root, { recursive: true }),
-  };
-}
-
-async function upload(
-  { uploads }: Volumes,
-  path: string | Uint8Array,
-  text: string,
-  mode = 0o640,
-): Promise<void> {
-  const name = typeof path === "string" ? path : new TextDecoder().decode(path);
-  const parts = name.split("/").slice(0, -1);
-  for (let depth = 1; depth <= parts.length; depth++) {
-    const parent = `${uploads}/${parts.slice(0, depth).join("/")}`;
-    await Deno.mkdir(parent, { recursive: true });
-    await Deno.chown(parent, HOLDER, HOLDER);
-  }
-  await Deno.writeTextFile(`${uploads}/${name}`, text);
-  await Deno.chown(`${uploads}/${name}`, HOLDER, HOLDER);
-  await Deno.chmod(`${uploads}/${name}`, mode);
-}
-
-interface Outcome {
-  code: number;
-  report: string;
-}
-
-/** Runs the script as the Job does: as the holder, in the permit's group, with nothing but BusyBox. */
-async function consolidate(
-  { uploads, raw, scratch, bin }: Volumes,
-  folder = FOLDER,
-  accepted = "",
-): Promise<Outcome> {
-  const report = `${scratch}/report`;
-  const output = await new Deno.Command("/usr/bin/setpriv", {
-    args: [
-      `--reuid=${HOLDER}`,
-      `--regid=${HOLDER}`,
-      `--groups=${GROUP}`,
-      "--inh-caps=-all",
-      `${bin}/sh`,
-      SCRIPT,
-    ],
-    clearEnv: true,
-    env: {
-      PATH: bin,
-      SOURCE: uploads,
-      TARGET: raw,
-      FOLDER: folder,
-      GROUP: `${GROUP}`,
-      SCRATCH: scratch,
-      REPORT: report,
-      ACCEPTED: accepted,
-    },
-    stdout: "piped",
-    stderr: "piped",
-  }).output();
-  const said = new TextDecoder().decode(output.stderr);
-  return { code: output.code, report: await Deno.readTextFile(report).catch(() => `no report: ${said}`) };
-}
-
-async function filesBelow(folder: string, prefix = ""): Promise<string[]> {
-  const found: string[] = [];
-  for await (const entry of Deno.readDir(`${folder}/${prefix}`)) {
-    const path = `${prefix}${entry.name}`;
-    found.push(entry.isDirectory ? `${path}/` : path);
-    if (entry.isDirectory) found.push(...await filesBelow(folder, `${path}/`));
-  }
-  return found.sort();
-}
+import {
+  BUSYBOX,
+  consolidate,
+  exists,
+  filesBelow,
+  FOLDER,
+  folder,
+  GROUP,
+  HOLDER,
+  ignore,
+  tmpfsOn,
+  upload,
+  type Volumes,
+  volumes,
+} from "./consolidation_volumes.ts";
 
 const NAMES: Record<string, string> = {
   "plain.csv": "1,2\n",
@@ -216,17 +119,13 @@ Deno.test("consolidate.sh: again verifies and changes nothing; a copy that chang
 
 const BATCHES: { why: string; spoil: (batch: string) => Promise<void>; report: RegExp }[] = [
   {
-    why: "without a manifest",
-    spoil: (batch) => Deno.remove(`${batch}.sha256`),
-    report: /exists without its manifest hospital-a\/batch-1\.sha256; the uploads are kept/,
-  },
-  {
     why: "of another manifest, though its files are the same",
     spoil: async (batch) => {
       const text = await Deno.readTextFile(`${batch}.sha256`);
       await Deno.writeTextFile(`${batch}.sha256`, text.replace(/^../, text.startsWith("00") ? "11" : "00"));
     },
-    report: /its manifest is not that of the uploads; they are kept, nothing is overwritten: .*a\.csv/,
+    report:
+      /manifest hospital-a\/batch-1\.sha256 is not that of the uploads; they are kept, nothing is overwritten: .*a\.csv/,
   },
   {
     why: "of a manifest that names fewer files",
@@ -234,7 +133,7 @@ const BATCHES: { why: string; spoil: (batch: string) => Promise<void>; report: R
       const [first] = (await Deno.readTextFile(`${batch}.sha256`)).split("\n");
       await Deno.writeTextFile(`${batch}.sha256`, `${first}\n`);
     },
-    report: /its manifest is not that of the uploads/,
+    report: /manifest hospital-a\/batch-1\.sha256 is not that of the uploads/,
   },
 ];
 
@@ -253,6 +152,44 @@ for (const { why, spoil, report } of BATCHES) {
     assert.deepEqual(await filesBelow(given.uploads), ["a.csv", "b.csv"]);
   });
 }
+
+Deno.test("consolidate.sh: a batch that a crash kept from its manifest gets it, once it is verified", {
+  ignore,
+}, async () => {
+  await using given = await volumes();
+  await upload(given, "a.csv", "1");
+  const first = await consolidate(given);
+  const manifest = `${given.raw}/${FOLDER}.sha256`;
+  const text = await Deno.readTextFile(manifest);
+  await Deno.remove(manifest);
+  assert.deepEqual(await consolidate(given), first);
+  assert.equal(await Deno.readTextFile(manifest), text);
+  const { gid, mode } = await Deno.stat(manifest);
+  assert.deepEqual([gid, (mode ?? 0) & 0o777], [GROUP, 0o640]);
+  await Deno.remove(manifest);
+  await Deno.writeTextFile(`${given.raw}/${FOLDER}/a.csv`, "2");
+  assert.match((await consolidate(given)).report, /exists and differs from the uploads/);
+  assert.ok(!exists(manifest));
+});
+
+Deno.test(
+  "consolidate.sh: a manifest of other uploads keeps a batch from being made",
+  { ignore },
+  async () => {
+    await using given = await volumes();
+    await upload(given, "a.csv", "1");
+    const parent = await folder(`${given.raw}/hospital-a`, HOLDER, GROUP, 0o750);
+    await Deno.writeTextFile(`${parent}/batch-1.sha256`, `${"0".repeat(64)}  ./b.csv\n`);
+    await Deno.chown(`${parent}/batch-1.sha256`, HOLDER, GROUP);
+    const { code, report } = await consolidate(given);
+    assert.equal(code, 3);
+    assert.match(
+      report,
+      /manifest hospital-a\/batch-1\.sha256 is not that of the uploads; .*: \.\/a\.csv\n\.\/b\.csv/,
+    );
+    assert.deepEqual(await filesBelow(given.raw), ["hospital-a/", "hospital-a/batch-1.sha256"]);
+  },
+);
 
 Deno.test("consolidate.sh: what an interrupted run left is no obstacle", { ignore }, async () => {
   await using given = await volumes();
@@ -312,19 +249,14 @@ Deno.test(
 Deno.test("consolidate.sh: a full volume keeps nothing of read-only folders", { ignore }, async () => {
   await using given = await volumes();
   await closedFolders(given);
-  const mounted = await new Deno.Command("/bin/mount", {
-    args: ["-t", "tmpfs", "-o", `size=1m,mode=2770,gid=${GROUP}`, "tmpfs", given.raw],
-  }).output();
-  assert.ok(mounted.success, "root may mount");
-  try {
+  {
+    await using _small = await tmpfsOn(given.raw, "1m");
     for (const attempt of ["first", "second"]) {
       const { code, report } = await consolidate(given);
       assert.equal(code, 3);
       assert.match(report, /Cannot copy the uploads: .*No space left/, attempt);
       assert.deepEqual(await filesBelow(given.raw), ["hospital-a/"], attempt);
     }
-  } finally {
-    await new Deno.Command("/bin/umount", { args: [given.raw] }).output();
   }
 });
 
@@ -389,11 +321,8 @@ Deno.test("consolidate.sh: a full volume is reported, nothing half-made shows, a
   await upload(given, "small.csv", "1");
   await Deno.symlink("/a", `${given.uploads}/link`);
   const before = await filesBelow(given.uploads);
-  const mounted = await new Deno.Command("/bin/mount", {
-    args: ["-t", "tmpfs", "-o", `size=1m,mode=2770,gid=${GROUP}`, "tmpfs", given.raw],
-  }).output();
-  assert.ok(mounted.success, "root may mount");
-  try {
+  {
+    await using _small = await tmpfsOn(given.raw, "1m");
     // With an entry left out it is copied file by file, otherwise at once.
     for (const accepted of [listHash(["link ./link -> /a"]), ""]) {
       const { code, report } = await consolidate(given, FOLDER, accepted);
@@ -407,8 +336,6 @@ Deno.test("consolidate.sh: a full volume is reported, nothing half-made shows, a
       assert.equal(await Deno.readTextFile(`${given.uploads}/big.bin`), "x".repeat(3_000_000));
       if (accepted !== "") await Deno.remove(`${given.uploads}/link`);
     }
-  } finally {
-    await new Deno.Command("/bin/umount", { args: [given.raw] }).output();
   }
   const { code, report } = await consolidate(given);
   assert.equal(code, 0, `with room it goes through: ${report}`);
@@ -536,33 +463,48 @@ Deno.test("consolidate.sh: goes on with whole files of an interrupted run and do
   ignore,
 }, async () => {
   await using given = await volumes();
-  await upload(given, "whole/a.csv", "1".repeat(100_000));
-  await upload(given, "whole/two\nlines", "2");
-  await upload(given, "half.csv", "3".repeat(100_000));
+  const large = (digit: string): string => digit.repeat(1_100_000);
+  await upload(given, "whole/a.csv", large("1"));
+  await upload(given, "whole/two\nlines", large("2"));
+  await upload(given, "half.csv", large("3"));
+  await upload(given, "not closed.csv", large("5"));
+  await upload(given, "other.csv", large("6"));
   await upload(given, "missing.csv", "4");
   const partial = `${given.raw}/hospital-a/.batch-1.partial`;
-  const put = async (path: string, text: string): Promise<number | null> => {
+  const put = async (path: string, text: string, mode = 0o640): Promise<number | null> => {
     await Deno.writeTextFile(`${partial}/${path}`, text);
     await Deno.chown(`${partial}/${path}`, HOLDER, GROUP);
+    await Deno.chmod(`${partial}/${path}`, mode);
     return (await Deno.stat(`${partial}/${path}`)).ino;
   };
   for (const folder of [`${given.raw}/hospital-a`, partial, `${partial}/whole`, `${partial}/stray`]) {
     await Deno.mkdir(folder);
     await Deno.chown(folder, HOLDER, GROUP);
   }
-  const kept = [await put("whole/a.csv", "1".repeat(100_000)), await put("whole/two\nlines", "2")];
-  await put("half.csv", "3".repeat(5));
+  const kept = [await put("whole/a.csv", large("1")), await put("whole/two\nlines", large("2"))];
+  await put("half.csv", large("3").slice(1));
+  const open = await put("not closed.csv", large("5"), 0o600);
+  const other = await put("other.csv", large("7"));
   await put("stray/x", "not of the uploads");
   await Deno.symlink("/etc/passwd", `${partial}/link`);
   const { code, report } = await consolidate(given);
   assert.equal(code, 0, report);
   const batch = `${given.raw}/${FOLDER}`;
   assert.deepEqual(await filesBelow(batch), await filesBelow(given.uploads));
-  assert.equal(await Deno.readTextFile(`${batch}/half.csv`), "3".repeat(100_000));
+  assert.ok(await Deno.readTextFile(`${batch}/half.csv`) === large("3"));
+  assert.ok(await Deno.readTextFile(`${batch}/other.csv`) === large("6"));
   const now = await Promise.all(
     ["whole/a.csv", "whole/two\nlines"].map((path) => Deno.stat(`${batch}/${path}`)),
   );
   assert.deepEqual(now.map(({ ino }) => ino), kept);
+  const anew = await Promise.all(
+    ["not closed.csv", "other.csv"].map((path) => Deno.stat(`${batch}/${path}`)),
+  );
+  assert.ok(
+    anew.every(({ ino }) => ino !== open && ino !== other),
+    "somebody may still write to it, or it differs",
+  );
+  assert.deepEqual((await filesBelow(given.raw)).filter((path) => path.includes("partial")), []);
 });
 
 Deno.test(

@@ -9,25 +9,43 @@
 # Names may hold anything. Those with a backslash, a line feed or a carriage return are escaped in the manifest as
 # sha256sum -c expects. Links and special files are never copied: while any is there that nobody agreed to leave out,
 # nothing is; the manifest then tells what was left out, in comments.
+#
+# Any number of pods may do this at once, each stopped anywhere and going on at any time (a pod whose node was lost, or
+# that was deleted by force). What keeps a published batch from them:
+#   - A pod copies into a folder of its own, whose name no other ever has. It becomes the batch by one rename, which
+#     fails once there is a batch; nothing else is ever done to what has that name but reading and fsync.
+#   - Whoever begins takes the folders of all before it, by a rename to a name of its own. Who is left without can
+#     publish nothing: its own rename finds no such name, whatever an NFS client still remembers. The last begun wins.
+#   - A large file that has the group's mode and owner is whole and closed, and nobody writes to it again; of what was
+#     taken, such files alone go on into the new copy, each compared with its upload.
+#   - The manifest is linked, never written over.
 set -eu
 LC_ALL=C
 export LC_ALL
-umask 027
+umask 077 # a copy has the group's mode once it is whole
 
 LISTED_MAX=20 # names in a failure's text; the report holds 4096 bytes in all
 LINE_MAX=150  # bytes of one of them in a list of refused entries
+LARGE=1048576 # bytes; smaller files are sooner copied again, many at once, than compared one by one
+REFUSED=3     # exit code: the Job is not tried again
+OVERTAKEN=4   # exit code: another pod has this one's copy
 batch="$TARGET/$FOLDER"
 parent=${batch%/*}
-staging="$parent/.${batch##*/}.partial"
+stagings="$parent/.${batch##*/}.partial" # each pod's name begins so
+drafts="$parent/.${batch##*/}.sha256"
+staging=
+inode= # of the staging, while it is not published
 problems="$SCRATCH/problems"
-names="$SCRATCH/names.sh"
+names="$SCRATCH/names"
+functions="$SCRATCH/functions.sh"
 lf='
 '
 cr=$(printf '\r')
-export SOURCE staging names lf cr
+export SOURCE GROUP staging functions lf cr
 
-# For the shells that find starts: escaped NAME prints a name on one line, as sha256sum does, without a line feed.
-cat >"$names" <<'END'
+# For the shells that find starts:
+cat >"$functions" <<'END'
+# escaped NAME: prints a name on one line, as sha256sum does, without a line feed.
 escaped() {
   case "$1" in
   *\\* | *"$lf"* | *"$cr"*)
@@ -37,13 +55,24 @@ escaped() {
   *) printf '%s' "$1" ;;
   esac
 }
+# put FILE...: copies uploads, each a path from "./" on, into their folders; the mode comes last.
+put() {
+  cp --parents "$@" "$staging" && cd "$staging" && chgrp "$GROUP" "$@" && chmod 0640 "$@" && cd "$SOURCE"
+}
 END
 
+is_overtaken() { [ -n "$inode" ] && [ "$(stat -c %i "$staging" 2>/dev/null)" != "$inode" ]; }
+
 fail() {
-  message=$(printf '%s' "$1" | head -c 3000)
+  code=$REFUSED
+  message=$(printf '%s' "${1:-}" | head -c 3000)
+  if is_overtaken; then
+    code=$OVERTAKEN
+    message="Cannot consolidate: another pod of this consolidation began later and took over the copy; the uploads are kept"
+  fi
   printf '%s\n' "$message" >"$REPORT"
   printf '%s\n' "$message" >&2
-  exit 3 # refused: the Job is not tried again
+  exit "$code"
 }
 
 # run WHAT COMMAND...: a failing command's own words become the report.
@@ -56,7 +85,7 @@ run() {
 # list_of FOLDER OUT: one line per file, "hash  ./name" sorted, names as sha256sum escapes them.
 list_of() {
   (cd "$1" && find . -type f ! -path '*\\*' ! -path "*$lf*" ! -path "*$cr*" -exec sha256sum {} + &&
-    find . -type f \( -path '*\\*' -o -path "*$lf*" -o -path "*$cr*" \) -exec sh -c '. "$names"
+    find . -type f \( -path '*\\*' -o -path "*$lf*" -o -path "*$cr*" \) -exec sh -c '. "$functions"
       for f do
         hash=$(sha256sum <"$f") && name=$(escaped "$f") || exit 1
         printf "\\\\%s  %s\n" "${hash%% *}" "$name"
@@ -66,14 +95,14 @@ list_of() {
 # folders_of FOLDER OUT: their escaped names, sorted.
 folders_of() {
   (cd "$1" && find . -type d ! -path '*\\*' ! -path "*$lf*" ! -path "*$cr*" &&
-    find . -type d \( -path '*\\*' -o -path "*$lf*" -o -path "*$cr*" \) -exec sh -c '. "$names"
+    find . -type d \( -path '*\\*' -o -path "*$lf*" -o -path "*$cr*" \) -exec sh -c '. "$functions"
       for f do name=$(escaped "$f") && printf "%s\n" "$name" || exit 1; done' sh {} +) >"$2.unsorted" &&
     sort "$2.unsorted" >"$2"
 }
 
 # refused_in FOLDER OUT: one line for each entry that is neither file nor folder, sorted: kind, name, a link's target.
 refused_in() {
-  (cd "$1" && find . ! -type f ! -type d -exec sh -c '. "$names"
+  (cd "$1" && find . ! -type f ! -type d -exec sh -c '. "$functions"
     for f do
       name=$(escaped "$f") || exit 1
       if [ -L "$f" ]; then
@@ -110,35 +139,88 @@ same() {
     [ ! -s "$SCRATCH/copy.refused" ]
 }
 
-# The copies have the holder's modes until they are handed over: a folder may be closed to its own owner. Each is opened
-# before find enters it, hence ";" and not "+".
-open_staging() { find "$staging" -type d -exec chmod u+rwx {} \; ; }
-
-clear_staging() {
-  [ -e "$staging" ] || return 0
-  open_staging && rm -rf "$staging"
+# discard FOLDER...: closed ones, too, whose copies keep the holder's modes.
+discard() {
+  for old do
+    [ -e "$old" ] || [ -L "$old" ] || continue
+    rm -rf "$old" 2>"$problems" || { open_folders "$old" && rm -rf "$old"; } 2>"$problems" || :
+  done
 }
 
-# Of what an interrupted run left only whole files stay; names begin with "./".
+# Each folder is opened before find enters it, hence ";" and not "+".
+open_folders() { find "$1" -type d -exec chmod u+rwx {} \; ; }
+
+# Takes what other pods have copied of this batch, whether they are gone or not. One that fails was taken by another.
+take_over() {
+  count=0
+  for old in "$stagings"*; do
+    case "$old" in "$staging" | "$staging".*) continue ;; esac
+    if is_overtaken; then fail; fi
+    count=$((count + 1))
+    mv -T "$old" "$staging.$count" 2>"$problems" || :
+  done
+}
+
+# Of what was taken, large files that are whole go on into the copy, and the room of the rest is free again.
 keep_whole() {
-  open_staging && (cd "$staging" && find . -depth ! -path . -exec sh -c '
-    for f do
-      if [ -d "$f" ] && [ ! -L "$f" ]; then
-        { [ -d "$SOURCE/$f" ] && [ ! -L "$SOURCE/$f" ]; } || rmdir "$f" || exit 1
-      else
-        { [ -f "$SOURCE/$f" ] && [ ! -L "$SOURCE/$f" ] && [ -f "$f" ] && [ ! -L "$f" ] &&
-          cmp -s "$SOURCE/$f" "$f"; } || rm -f "$f" || exit 1
-      fi
-    done' sh {} +)
+  for old in "$staging".*; do
+    if [ -d "$old" ] && [ ! -L "$old" ]; then
+      open_folders "$old" 2>"$problems" || :
+      (cd "$old" && find . -type f -size +${LARGE}c -perm 0640 -group "$GROUP" -exec sh -c '
+        for f do
+          [ -f "$SOURCE/$f" ] && [ ! -L "$SOURCE/$f" ] && [ ! -e "$staging/$f" ] && cmp -s "$SOURCE/$f" "$f" &&
+            mv "$f" "$staging/$f"
+        done' sh {} +) 2>"$problems" || :
+    fi
+    discard "$old"
+  done
 }
 
-# File by file, where some are there already or some entries are to be left out.
-copy_rest() {
+make_folders() {
+  (cd "$SOURCE" && find . -type d ! -path . -exec sh -c 'cd "$staging" && mkdir "$@"' sh {} +)
+}
+
+copy_files() {
   (cd "$SOURCE" &&
-    find . -type d -exec sh -c 'for f do mkdir -p "$staging/$f" || exit 1; done' sh {} + &&
-    find . -type f -exec sh -c 'for f do
-      [ -e "$staging/$f" ] || cp "$f" "$staging/$f" || exit 1
-    done' sh {} +)
+    find . -type f -size +${LARGE}c -exec sh -c '. "$functions"
+      for f do [ -e "$staging/$f" ] || put "$f" || exit 1; done' sh {} + &&
+    find . -type f ! -size +${LARGE}c -exec sh -c '. "$functions"; put "$@"' sh {} +)
+}
+
+# on_disk FOLDER: writes all at once, which tells of no error, and then asks for each file and folder, which does.
+on_disk() { sync -f "$1" && find "$1" \( -type f -o -type d \) -exec sync {} +; }
+
+names_in() { (cd "$1" && find . >"$2.unsorted" && sort "$2.unsorted" >"$2"); }
+
+# Runs in a subshell, where set -e has no effect: each command is run.
+make_batch() {
+  take_over
+  run "make the folders" make_folders
+  keep_whole
+  run "copy the uploads" copy_files
+  run "hand over the copies" find "$staging" -type d -exec chgrp "$GROUP" {} +
+  run "hand over the copies" find "$staging" -type d -exec chmod 0750 {} +
+  run "write the copies to disk" on_disk "$staging"
+  same "the copies" "$staging" || fail "Cannot consolidate: the copies differ from the uploads after writing: $(differences)"
+  run "list the copies" names_in "$staging" "$names"
+  run "publish the batch" mv -T "$staging" "$batch"
+}
+
+# check_manifest: one that is there must be that of the uploads.
+check_manifest() {
+  [ -e "$batch.sha256" ] || return 0
+  run "read the manifest $FOLDER.sha256" cp "$batch.sha256" "$SCRATCH/copy"
+  cmp -s "$SCRATCH/manifest" "$SCRATCH/copy" && return 0
+  cp "$SCRATCH/source.folders" "$SCRATCH/copy.folders" && : >"$SCRATCH/copy.refused"
+  fail "Cannot consolidate: the manifest $FOLDER.sha256 is not that of the uploads; they are kept, nothing is overwritten: $(differences)"
+}
+
+put_manifest() {
+  draft=$(mktemp "$drafts.XXXXXX") && cp "$SCRATCH/manifest" "$draft" && chgrp "$GROUP" "$draft" &&
+    chmod 0640 "$draft" && sync "$draft" || return 1
+  # Without hard links, by a rename: whoever has written it since this batch was verified has written the same.
+  ln "$draft" "$batch.sha256" 2>/dev/null || [ -e "$batch.sha256" ] || mv "$draft" "$batch.sha256"
+  rm -f "$draft"
 }
 
 # Names that only one side has, or that differ.
@@ -167,43 +249,33 @@ run "read the uploads" folders_of "$SOURCE" "$SCRATCH/source.folders"
   sed 's/^/# left out: /' "$SCRATCH/refused"
 } >"$SCRATCH/manifest"
 
-# A batch shows only after its manifest is on disk: one that a crash cut off from its report has that of the uploads.
-if [ -e "$batch" ]; then
+if [ ! -e "$batch" ]; then
+  check_manifest
+  # The holder's own folder is the group's too; other holders' folders are beside it and stay as they are.
+  [ -d "$parent" ] || run "make $parent" mkdir -p "$parent"
+  run "hand over $parent" chgrp "$GROUP" "$parent"
+  run "hand over $parent" chmod 0750 "$parent"
+  staging=$(mktemp -d "$stagings.XXXXXX" 2>"$problems") || fail "Cannot copy the uploads: $(cat "$problems")"
+  trap 'discard "$staging" "$staging".*' EXIT
+  inode=$(stat -c %i "$staging") || inode=
+  if (make_batch); then outcome=published; else outcome=$?; fi
+  # Whatever kept this pod from it: a batch that another has published counts if it is verified.
+  [ -e "$batch" ] || exit "$outcome"
+  inode=
+else
+  outcome=found
+fi
+if [ "$outcome" = published ]; then
+  run "list the batch $FOLDER" names_in "$batch" "$SCRATCH/copy"
+  cmp -s "$names" "$SCRATCH/copy" || fail "Cannot consolidate: $FOLDER was changed as soon as it was published; the uploads are kept"
+else
   same "the batch $FOLDER" "$batch" ||
     fail "Cannot consolidate: $FOLDER exists and differs from the uploads; nothing is overwritten: $(differences)"
-  [ -f "$batch.sha256" ] ||
-    fail "Cannot consolidate: $FOLDER exists without its manifest $FOLDER.sha256; the uploads are kept, nothing is overwritten"
-  run "read the manifest $FOLDER.sha256" cp "$batch.sha256" "$SCRATCH/copy"
-  cmp -s "$SCRATCH/manifest" "$SCRATCH/copy" ||
-    fail "Cannot consolidate: $FOLDER exists and its manifest is not that of the uploads; they are kept, nothing is overwritten: $(differences)"
-  report
-  exit 0
+  run "write the batch to disk" on_disk "$batch"
 fi
-
-# The holder's own folder is the group's too; other holders' folders are beside it and stay as they are.
-[ -d "$parent" ] || run "make $parent" mkdir -p "$parent"
-run "hand over $parent" chgrp "$GROUP" "$parent"
-run "hand over $parent" chmod 0750 "$parent"
-trap 'clear_staging || :' EXIT # whose failure must not replace the exit code
-if [ -e "$staging" ] || [ -s "$SCRATCH/refused" ]; then
-  [ ! -e "$staging" ] || run "go on with an unfinished copy" keep_whole
-  run "copy the uploads" copy_rest
-else
-  run "copy the uploads" cp -R "$SOURCE/." "$staging"
-fi
-run "hand over the copies" chgrp -R "$GROUP" "$staging"
-run "hand over the copies" find "$staging" -type d -exec chmod 0750 {} +
-run "hand over the copies" find "$staging" -type f -exec chmod 0640 {} +
-run "write the copies to disk" sync
-same "the copies" "$staging" || fail "Cannot consolidate: the copies differ from the uploads after writing: $(differences)"
-
-# The manifest first, so that a batch that shows has one; each appears at once, by rename.
-run "write the manifest" cp "$SCRATCH/manifest" "$batch.sha256.partial"
-run "hand over the manifest" chgrp "$GROUP" "$batch.sha256.partial"
-run "hand over the manifest" chmod 0640 "$batch.sha256.partial"
-run "publish the manifest" mv -f "$batch.sha256.partial" "$batch.sha256"
-run "write the manifest to disk" sync
-run "publish the batch" mv "$staging" "$batch"
-trap - EXIT
-run "write the names to disk" sync
+[ -e "$batch.sha256" ] || run "write the manifest" put_manifest
+check_manifest
+run "write the names to disk" sync "$batch.sha256" "$parent" "$TARGET"
+# No other copy can become the batch any more.
+discard "$stagings"* "$drafts".*
 report
