@@ -73,7 +73,7 @@ async function solo(): Promise<number[]> {
 }
 
 /** Every how many-th of the points: all of them take minutes. */
-const STRIDE = Number(Deno.env.get("WPS_TEST_STRIDE") ?? "5");
+const STRIDE = Number(Deno.env.get("WPS_TEST_STRIDE") ?? "15");
 
 function sample(points: number[], from: number): number[] {
   return points.filter((_, index) => index % STRIDE === from % STRIDE);

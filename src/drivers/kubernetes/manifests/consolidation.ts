@@ -18,7 +18,7 @@ const RESOURCES = {
 };
 /** Lists of names and hashes: 100 bytes for each of ten million files, four lists. */
 const SCRATCH_LIMIT = "4Gi";
-/** What consolidate.sh exits with when it will not help to try again. */
+/** What consolidate.sh exits with when it will not help to try again; overtaken by another pod it ends with 4. */
 const REFUSED = 3;
 /** Component, container and Job are named after what they do. */
 const NAME = "consolidation";
