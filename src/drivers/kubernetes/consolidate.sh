@@ -215,12 +215,16 @@ check_manifest() {
   fail "Cannot consolidate: the manifest $FOLDER.sha256 is not that of the uploads; they are kept, nothing is overwritten: $(differences)"
 }
 
+# Whoever is sooner also clears this pod's draft away; that is no failure.
 put_manifest() {
   draft=$(mktemp "$drafts.XXXXXX") && cp "$SCRATCH/manifest" "$draft" && chgrp "$GROUP" "$draft" &&
-    chmod 0640 "$draft" && sync "$draft" || return 1
-  # Without hard links, by a rename: whoever has written it since this batch was verified has written the same.
+    chmod 0640 "$draft" && sync "$draft" && show_manifest ||
+    { rm -f "$draft" && [ -e "$batch.sha256" ]; }
+}
+
+# Without hard links, by a rename: whoever has written it since this batch was verified has written the same.
+show_manifest() {
   ln "$draft" "$batch.sha256" 2>/dev/null || [ -e "$batch.sha256" ] || mv "$draft" "$batch.sha256"
-  rm -f "$draft"
 }
 
 # Names that only one side has, or that differ.
