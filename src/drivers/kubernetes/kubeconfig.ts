@@ -23,15 +23,6 @@ const userSchema = z.looseObject({
   "auth-provider": z.unknown().optional(),
   username: z.unknown().optional(),
 });
-/** What of a user is sent, or proves to be the user. */
-const CREDENTIALS = [
-  "token",
-  "tokenFile",
-  "client-certificate",
-  "client-certificate-data",
-  "client-key",
-  "client-key-data",
-] as const;
 const contextSchema = z.looseObject({ cluster: z.string(), user: z.string() });
 const fileSchema = z.looseObject({
   clusters: entries,
@@ -131,28 +122,21 @@ async function readContext(path: string, contextName: string | undefined, readTe
   const cluster = find(path, "cluster", context.cluster, file.clusters, clusterSchema);
   const user = find(path, "user", context.user, file.users, userSchema);
   refuseUnsupported(path, cluster, user);
-  refusePlain(path, cluster.server, user);
+  refusePlain(path, cluster.server);
   return { cluster, user, users: file.users };
 }
 
 /**
- * Plain HTTP would show the credentials, and every workspace's password, to whoever is on the way. What remains is
- * `kubectl proxy` on this machine, which adds credentials of its own.
+ * Plain HTTP would show the credentials, and every workspace's password, to whoever is on the way. To this machine's own
+ * loopback, where `kubectl proxy` listens, there is nobody.
  */
-function refusePlain(path: string, server: string, user: z.infer<typeof userSchema>): void {
+function refusePlain(path: string, server: string): void {
   const { protocol, hostname } = new URL(server);
-  if (protocol === "https:") return;
-  const isLoopback = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
-  const hasCredential = CREDENTIALS.some((key) => user[key] !== undefined);
-  if (isLoopback && !hasCredential) return;
+  if (protocol === "https:" || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)) return;
   throw refuse(
     path,
-    hasCredential
-      ? `its server is ${protocol}//${hostname}, and its credentials would go there in plain text`
-      : `its server is ${protocol}//${hostname}, and passwords of workspaces would go there in plain text`,
-    isLoopback
-      ? "Remove the user's credentials, as kubectl proxy has its own, or use https: and the cluster's CA"
-      : "Use the API server's https: address, and name the cluster's CA in certificate-authority",
+    `its server is ${protocol}//${hostname}, and credentials and passwords of workspaces would go there in plain text`,
+    "Use the API server's https: address, and name the cluster's CA in certificate-authority",
   );
 }
 
