@@ -7,10 +7,11 @@ import {
   type GuardedState,
   waysOutOf,
 } from "./invariants.ts";
-import type { Instance, Observed, ObservedWorkspace } from "./observed.ts";
+import type { Instance, Observed, ObservedTask, ObservedWorkspace, TaskPod } from "./observed.ts";
 import type { VolumeRecord } from "./permit.ts";
 import type { PhaseSet } from "./phase.ts";
-import type { Action } from "./step.ts";
+import type { Action, Consolidation } from "./step.ts";
+import { parseVolumeKey } from "./volume.ts";
 import type { Mount } from "./workspace.ts";
 
 /** What an observation alone does not tell. */
@@ -27,10 +28,13 @@ export interface GuardContext {
 export function guardedOf(observed: Observed, context: GuardContext): GuardedState {
   const marked = markedIn(observed, context);
   return {
-    instances: observed.workspaces.flatMap((workspace) =>
-      workspace.instances.filter(({ state }) => state !== "failed")
-        .map((instance) => guardedInstance(workspace, instance, context, marked))
-    ),
+    instances: [
+      ...observed.workspaces.flatMap((workspace) =>
+        workspace.instances.filter(({ state }) => state !== "failed")
+          .map((instance) => guardedInstance(workspace, instance, context, marked))
+      ),
+      ...observed.tasks.flatMap((task) => task.pods.map((pod) => guardedTask(task, pod, context, marked))),
+    ],
     lost: context.isDeleted ? [] : lostOf(observed, context.records),
   };
 }
@@ -110,6 +114,9 @@ function foresee(
       });
       return;
     }
+    case "consolidate":
+      state.instances.push(consolidating(action.consolidation, observed, context, marked));
+      return;
     case "prove-isolation":
       return change(state, action.instanceUid, { isProven: true });
     case "open-network":
@@ -122,6 +129,22 @@ function foresee(
   }
 }
 
+/** The pod that a consolidation is about to get. */
+function consolidating(
+  { from, fromKey, into }: Consolidation,
+  observed: Observed,
+  context: GuardContext,
+  marked: ReadonlySet<string>,
+): GuardedInstance {
+  const network = observed.tasks.find(({ key }) => key === fromKey)?.network ?? { state: "shut" };
+  const mounts: Mount[] = [
+    { volume: from, volumeKey: fromKey, path: "", mode: "ro" },
+    { volume: into.id, volumeKey: into.key, path: "", mode: "rw" },
+  ];
+  const pod = { uid: "to come", name: `of the ${taskTitle(fromKey)}`, mounts, gated: true };
+  return guardedTask({ key: fromKey, network }, pod, context, marked);
+}
+
 function change({ instances }: GuardedState, uid: string, given: Partial<GuardedInstance>): void {
   const instance = instances.find((candidate) => candidate.uid === uid);
   if (instance !== undefined) Object.assign(instance, given);
@@ -129,7 +152,7 @@ function change({ instances }: GuardedState, uid: string, given: Partial<Guarded
 
 function guardedInstance(
   { key, owner, network }: ObservedWorkspace,
-  { uid, name, mounts }: Instance,
+  { uid, name, mounts, gated }: Instance,
   context: GuardContext,
   marked: ReadonlySet<string>,
 ): GuardedInstance {
@@ -147,9 +170,33 @@ function guardedInstance(
       : [],
     isOpened,
     isProven: context.proven.has(uid),
-    // A pod without the gate that it should have is none of WPS's template: drivers show it as altered.
-    isGated: true,
+    isGated: gated,
   };
+}
+
+/** Nobody is let in to a consolidation, so there is no opening that a proof would have to go before. */
+function guardedTask(
+  { key, network }: Pick<ObservedTask, "key" | "network">,
+  { uid, name, mounts, gated }: TaskPod,
+  context: GuardContext,
+  marked: ReadonlySet<string>,
+): GuardedInstance {
+  return {
+    uid,
+    name: `pod ${name}`,
+    key: taskTitle(key),
+    owner: parseVolumeKey(key).owner ?? "",
+    mounts: mounts.map((mount) => mountIn(mount, context, marked)),
+    waysOut: network.state === "breached" ? [{ text: network.by, isAllowList: false }] : [],
+    isOpened: false,
+    isProven: false,
+    isGated: gated,
+  };
+}
+
+/** A consolidation for a person, by its uploads; never a workspace's key. */
+export function taskTitle(key: string): string {
+  return `consolidation of ${key}`;
 }
 
 function mountIn(

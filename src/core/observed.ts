@@ -27,6 +27,8 @@ export interface Instance {
   ready: boolean;
   specHash: string;
   mounts: Mount[];
+  /** An isolation gate stands before all that sees its mounts, as WPS wrote it. */
+  gated: boolean;
   node: string | null;
   /** Why it is not ready, in the platform's words, e.g. "ImagePullBackOff: …". */
   reason: string | null;
@@ -113,6 +115,12 @@ export interface RefusedEntries {
   listHash: string;
 }
 
+/** A pod of a consolidation that is not gone. */
+export interface TaskPod extends Pick<Instance, "uid" | "name" | "mounts" | "gated"> {}
+
+/** The network of a consolidation: nothing is ever opened for one. */
+export type TaskNetwork = { state: "shut" } | { state: "breached"; by: string };
+
 /** A consolidation that the platform runs or ran. */
 export interface ObservedTask {
   /** The uploads volume's key. */
@@ -125,8 +133,10 @@ export interface ObservedTask {
   refused?: RefusedEntries | null;
   /** Why its pod does not start, where a person must act. */
   trouble?: { reason: Trouble; text: string } | null;
-  /** Pods of it that are not gone, by name. */
-  pods: string[];
+  /** Pods of it that are not gone: each may see data. */
+  pods: TaskPod[];
+  /** As the policies in force add up for its pods, those to come included. */
+  network: TaskNetwork;
   /** What the gate of its newest pod that passed one tried and saw, before that saw data; absent or null: none has. */
   proof?: IsolationEvidence | null;
   /** It is being deleted already; text names it. */

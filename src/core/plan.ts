@@ -11,10 +11,10 @@ import { dataBesideWayOut, describeBreach } from "./invariants.ts";
 import type { Observed } from "./observed.ts";
 import type { VolumeRecord } from "./permit.ts";
 import type { PlanInput } from "./plan_input.ts";
-import { planDestroy } from "./plan_destroy.ts";
+import { foreignBeside, planDestroy } from "./plan_destroy.ts";
 import { planGive } from "./plan_stages.ts";
 import { cutStep, numberWaves, scopeStep, type StepDraft, stopStep } from "./plan_steps.ts";
-import { endTasks, takeAway, takingsOf, type Wish } from "./plan_taking.ts";
+import { endingTasks, endTasks, takeAway, takingsOf, type Wish } from "./plan_taking.ts";
 import { retainStep } from "./plan_volume_steps.ts";
 import { refusedUploads } from "./refusal.ts";
 import type { Obstacle, Plan, Step } from "./step.ts";
@@ -26,15 +26,18 @@ export function plan(input: PlanInput): Plan {
   const desired = judge({ ...input, observedVolumes: observed.volumes });
   const obstacles = obstaclesOf(desired, input);
   const takings = takingsOf(observed, desired, { closing: input.closing === true, proven: input.proven });
-  const taking = takeAway(takings, input.uncut);
-  const waves: StepDraft[][] = [
-    secure(input, desired),
-    ...(desired.mode === "hold" ? haltWaves(input, taking, desired.why) : taking),
-  ];
+  const tasks = endingTasks(observed, desired);
+  const ending = new Set(tasks.map(({ task }) => task.key));
+  const cutting = takeAway(takings, input.uncut);
+  const taking = endTasks(tasks, desired.mode === "hold" ? heldWaves(input, cutting, desired.why) : cutting);
+  const waves = secured(input, desired, taking);
   if (input.takingOnly === true) {
     return { permitId: permit.permitId, version: permit.version, steps: numberWaves(waves), obstacles: [] };
   }
-  if (desired.mode === "destroy") waves.push(...planDestroy(observed, desired.volumes));
+  if (desired.mode === "destroy") {
+    waves.push(...planDestroy(observed, { volumes: desired.volumes, ending }));
+    if (desired.volumes) obstacles.push(...foreignBeside(observed));
+  }
   if (desired.mode === "apply") {
     const keys = (stop: boolean): Set<string> =>
       new Set(takings.filter(({ why }) => why.stop === stop).map(({ workspace }) => workspace.key));
@@ -43,6 +46,7 @@ export function plan(input: PlanInput): Plan {
       desired,
       leaving: keys(true),
       shutting: keys(false),
+      ending,
       blocked: obstacles.length > 0,
     };
     const clear = taking.length === 0;
@@ -56,22 +60,32 @@ export function plan(input: PlanInput): Plan {
 }
 
 /**
- * What comes before everything else, also while halted or blocked: an altered guard may itself be what opens the
- * networks, and a bound volume that is not retained is one deletion away from being lost (DESIGN 8).
+ * `taking` with what comes before all that gives, also while halted or blocked: missing guards are mended, and a bound
+ * volume that is not retained is one deletion away from being lost (DESIGN 8). Both wait until the networks are seen to be
+ * cut, and for no pod's end (invariant 2). A guard that may itself be what opens them is mended beside the first cuts.
  */
-function secure({ permit, observed: { scope, volumes } }: PlanInput, wish: Wish): StepDraft[] {
-  if (wish.mode === "destroy") return [];
+function secured({ permit, observed }: PlanInput, wish: Wish, taking: StepDraft[][]): StepDraft[][] {
+  if (wish.mode === "destroy") return [...taking];
+  const { scope, volumes } = observed;
   const heal = scope.state === "incomplete"
     ? [scopeStep(permit.fsGroup, scope.seen, scope.detail ?? "a guard of the namespace is missing")]
     : [];
-  return [
-    ...heal,
+  const [first = [], ...rest] = taking;
+  const isOpener = [...observed.workspaces, ...observed.tasks].some(({ network }) =>
+    network.state === "breached"
+  );
+  const waves = isOpener ? [[...heal, ...first], ...rest] : [...taking];
+  const mending = [
+    ...(isOpener ? [] : heal),
     ...volumes.filter(({ state, retained }) => state === "bound" && !retained).map(retainStep),
   ];
+  const at = waves.findIndex((wave) => wave.some(({ kind }) => kind === "await-gone"));
+  return at < 0 ? [...waves, mending] : waves.with(at, [...mending, ...waves[at] ?? []]);
 }
 
-function haltWaves({ observed, insist }: PlanInput, taking: StepDraft[][], hold: string): StepDraft[][] {
-  return endTasks(observed, insist === true ? overtake(observed, taking, hold) : taking, hold);
+/** What a halt or an expiry takes away. */
+function heldWaves({ observed, insist }: PlanInput, taking: StepDraft[][], hold: string): StepDraft[][] {
+  return insist === true ? overtake(observed, taking, hold) : taking;
 }
 
 /**

@@ -80,7 +80,10 @@ export function consolidationStage(give: GiveInput): StepDraft[][] {
     open.length === 0
       ? []
       : [awaitStep("consolidated", uploads.join(", "), VERIFIED_WHY, [{ is: "consolidated", uploads }])],
-    open.flatMap(destroyLater),
+    // What ends now and begins anew is removed now: a plan names no step twice.
+    open.flatMap(destroyLater).filter(({ kind, target }) =>
+      kind !== "remove-task" || !give.ending.has(target)
+    ),
     give.desired.consolidations.flatMap((consolidation) =>
       destroyVerified(consolidation, taskOf(consolidation.fromKey), observed)
     ),
@@ -149,8 +152,9 @@ function awaitTasks(tasks: string[]): StepDraft {
  * Tasks whose uploads are gone, and those of a phase before this one, which does not name them: what they copied stays,
  * and the next preparation begins them again.
  */
-export function cleanupStage({ input: { observed }, desired }: GiveInput): StepDraft[] {
-  return observed.tasks.filter(({ terminating }) => terminating === null).flatMap((task) => {
+export function cleanupStage({ input: { observed }, desired, ending }: GiveInput): StepDraft[] {
+  const staying = observed.tasks.filter(({ key, terminating }) => terminating === null && !ending.has(key));
+  return staying.flatMap((task) => {
     if (findVolume(observed, task.key) === undefined) {
       return task.state === "running" ? [] : [removeTaskStep(task, "its uploads are gone")];
     }

@@ -12,6 +12,8 @@ export interface GiveInput {
   leaving: ReadonlySet<string>;
   /** Workspaces whose network alone is being cut by the waves before. */
   shutting: ReadonlySet<string>;
+  /** Consolidations that are being ended by the waves before, by key. */
+  ending: ReadonlySet<string>;
   /** An obstacle stands: nothing is given. */
   blocked: boolean;
   /** No waves stand before these. */

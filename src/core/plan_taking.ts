@@ -3,7 +3,7 @@ import { liveInstance } from "./condition.ts";
 import type { Desired } from "./desired.ts";
 import type { Doubt } from "./doubt.ts";
 import { isGated } from "./isolation.ts";
-import type { Observed, ObservedWorkspace } from "./observed.ts";
+import type { Observed, ObservedTask, ObservedWorkspace } from "./observed.ts";
 import { awaitStep, cutStep, numberWaves, type StepDraft, stopStep } from "./plan_steps.ts";
 import { removeTaskStep } from "./plan_volume_steps.ts";
 import type { Step } from "./step.ts";
@@ -81,25 +81,36 @@ export function takeAway(takings: Taking[], uncut: ReadonlySet<string> = new Set
 }
 
 /**
- * `taking` with the end of every consolidation that runs, for a halt or an expiry (`why`): it reads sensitive uploads and
- * writes `raw`. It is safe to repeat, so it begins anew after the resume. What succeeded stays: it says that its uploads
- * may go. The first wave ends them, and none of them waits for a pod.
+ * The consolidations that must end, and why: each that runs where the permit is held or deleted, for it reads sensitive
+ * uploads and writes `raw`; else one whose network somebody else opens. It is safe to repeat, so it begins anew. What
+ * succeeded stays: it says that its uploads may go.
  */
+export function endingTasks({ tasks }: Observed, wish: Wish): { task: ObservedTask; why: string }[] {
+  return tasks.filter(({ state, pods }) => state === "running" || (state === "failed" && pods.length > 0))
+    .flatMap((task) => {
+      if (wish.mode === "hold") return [{ task, why: wish.why }];
+      if (wish.mode === "destroy") return [{ task, why: DELETED_WHY }];
+      const { network } = task;
+      return network.state === "breached" ? [{ task, why: `${network.by} opens its network` }] : [];
+    });
+}
+
+/** Why everything of a deleted permit goes. */
+export const DELETED_WHY = "the permit is deleted";
+
+/** `taking` with the end of these consolidations: the first wave ends them, and none of them waits for a pod. */
 export function endTasks(
-  { tasks }: Observed,
-  [first = [], ...rest]: StepDraft[][],
-  why: string,
+  live: { task: ObservedTask; why: string }[],
+  taking: StepDraft[][],
 ): StepDraft[][] {
-  const live = tasks.filter(({ state, pods }) =>
-    state === "running" || (state === "failed" && pods.length > 0)
-  );
-  if (live.length === 0) return [first, ...rest];
-  const ending = live.filter(({ terminating }) => terminating === null);
-  const keys = live.map(({ key }) => key);
+  if (live.length === 0) return taking;
+  const [first = [], ...rest] = taking;
+  const ending = live.filter(({ task }) => task.terminating === null);
+  const keys = live.map(({ task }) => task.key);
   const gone = awaitStep("gone", keys.join(", "), "what it has mounted lives as long as its pod", [
     { is: "tasks-gone", tasks: keys },
   ]);
-  return [[...first, ...ending.map((task) => removeTaskStep(task, why))], ...rest, [gone]];
+  return [[...first, ...ending.map(({ task, why }) => removeTaskStep(task, why))], ...rest, [gone]];
 }
 
 /** Whether a pod is there, or one may still come of an older wish. */
@@ -127,7 +138,7 @@ function reasonToTake(
   const { power, network } = workspace;
   if (power !== "running" && !mayHaveInstances(workspace) && network.state !== "open") return null;
   if (desired.mode === "hold") return { text: desired.why, stop: true };
-  if (desired.mode === "destroy") return { text: "the permit is deleted", stop: true };
+  if (desired.mode === "destroy") return { text: DELETED_WHY, stop: true };
   if (desired.mode === "doubt") return reasonInDoubt(workspace, desired, closing);
   const wanted = desired.workspaces.find((candidate) => candidate.key === workspace.key);
   if (wanted === undefined) return { text: "the phase does not name it", stop: true };
@@ -136,6 +147,9 @@ function reasonToTake(
   if (difference !== null) return { text: difference, stop: true };
   // A start must find nothing of it, nor of whoever shares a volume with it: also what ends already is waited for.
   if (power === "running" ? workspace.specHash !== specHash(wanted) : mayHaveInstances(workspace)) {
+    if (workspace.specHash?.startsWith("altered: ")) {
+      return { text: `it is ${workspace.specHash}`, stop: true };
+    }
     const isThere = workspace.instances.length > 0;
     return {
       text: isThere ? "its old pod has not ended yet" : "a pod of an older wish may come",

@@ -105,7 +105,7 @@ Deno.test("/permits/{permitId}/drift: what differs, and one job to repair it", (
         "await-cut",
         "retain-volume",
         "data",
-        1,
+        3,
       ],
     );
     const ordered = await service.ask(`${BASE}/drift`, { method: "POST" });

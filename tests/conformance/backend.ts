@@ -27,7 +27,9 @@ export type ForeignSpec =
   | { kind: "workspace"; key: string }
   | { kind: "volume"; key: string }
   /** A claim of any other name within the permit's space. */
-  | { kind: "claim"; name: string };
+  | { kind: "claim"; name: string }
+  /** Something that holds no data and of which WPS makes none (Kubernetes: a ConfigMap). */
+  | { kind: "settings"; name: string };
 
 /** An object that gets a finalizer which nothing ever removes. */
 export type StuckSpec =
@@ -82,6 +84,8 @@ export interface Outside {
   /** Changes the default-deny so that it no longer denies everything. */
   weakenDefaultDeny(permitId: string): Promise<void>;
   touch(permitId: string, object: TouchSpec): Promise<void>;
+  /** Asks for so many pods of a workspace, at most two, as `kubectl scale` does. */
+  scale(permitId: string, workspaceKey: string, replicas: number): Promise<void>;
   stick(permitId: string, object: StuckSpec): Promise<void>;
   unstick(permitId: string, object: StuckSpec): Promise<void>;
   /** Writes into the volume as `owner` (folders as needed, 0777); the volume must be bound. */

@@ -16,6 +16,7 @@ function instance(given: Partial<Instance> = {}): Instance {
     ready: true,
     specHash: "",
     mounts: [],
+    gated: false,
     node: "node-1",
     reason: null,
     ...given,
@@ -62,6 +63,7 @@ const TASK = {
   name: "consolidate-h",
   message: null,
   pods: [],
+  network: { state: "shut" } as const,
   terminating: null,
   seen: null,
 };

@@ -2,11 +2,19 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Foreseeable, foreseen, type GuardContext, guardedOf } from "../../src/core/guarded.ts";
 import { breachesOf } from "../../src/core/invariants.ts";
-import type { Instance, Observed, ObservedNetwork, ObservedWorkspace } from "../../src/core/observed.ts";
+import type {
+  Instance,
+  Observed,
+  ObservedNetwork,
+  ObservedTask,
+  ObservedWorkspace,
+  TaskNetwork,
+} from "../../src/core/observed.ts";
 import type { Permit } from "../../src/core/permit.ts";
 import type { Action } from "../../src/core/step.ts";
-import type { DesiredWorkspace } from "../../src/core/workspace.ts";
-import { mount, neverSeen, volume, workspace } from "../conformance/fixtures.ts";
+import { parseVolumeKey } from "../../src/core/volume.ts";
+import type { DesiredWorkspace, Mount } from "../../src/core/workspace.ts";
+import { consolidation, mount, neverSeen, volume, workspace } from "../conformance/fixtures.ts";
 import { UNASKED } from "./paper_platform.ts";
 import { builtInPhases, type Journey, journey, permitOf } from "./plan_fixture.ts";
 
@@ -41,6 +49,7 @@ function instance(given: Partial<Instance> = {}): Instance {
     ready: true,
     specHash: "",
     mounts: [],
+    gated: true,
     node: null,
     reason: null,
     ...given,
@@ -60,6 +69,8 @@ const PROXIED: ObservedNetwork = {
   openedFor: "uid-1",
   seen: null,
 };
+
+const ALLOW_LISTED: ObservedNetwork = { ...PROXIED, posture: "inbound-allowlist" };
 
 const start = (given: Partial<DesiredWorkspace> = {}): Action => ({
   kind: "start",
@@ -371,3 +382,60 @@ function meddle(workspaces: Map<string, ObservedWorkspace>, mischief: string): v
     }
   }
 }
+
+Deno.test("guardedOf: a consolidation sees data as a workspace does, and what lets it out breaks the same invariants", () => {
+  const uploads: Mount = {
+    ...mount("raw", "ro"),
+    volume: parseVolumeKey("uploads/h"),
+    volumeKey: "uploads/h",
+  };
+  const task = (network: TaskNetwork, gated = true): ObservedTask => ({
+    key: "uploads/h",
+    name: "task",
+    state: "running",
+    message: null,
+    pods: [{ uid: "t-1", name: "task-1", mounts: [uploads, mount("raw", "rw")], gated }],
+    network,
+    terminating: null,
+    seen: null,
+  });
+  const broken = (tasks: ObservedTask[], ...workspaces: ObservedWorkspace[]): string[] =>
+    breachesOf(guardedOf({ ...observed(...workspaces), tasks }, context())).map(({ invariant, target }) =>
+      `${invariant} ${target}`
+    );
+  const out: TaskNetwork = { state: "breached", by: "NetworkPolicy let-me-out" };
+  assert.deepEqual(broken([task({ state: "shut" })]), []);
+  assert.deepEqual(broken([task(out)]), ["1 pod task-1 (t-1)"]);
+  assert.deepEqual(broken([task({ state: "shut" }, false)]), ["6 pod task-1 (t-1)"], "it passed no gate");
+  const airlock = seen(ALLOW_LISTED, [instance({ mounts: [uploads] })], "airlock/h");
+  assert.deepEqual(
+    broken([task({ state: "shut" })], airlock),
+    ["2 pod task-1 (t-1)", "6 pod research-a-0 (uid-1)"],
+    "its holder may still write, and was let in unproven",
+  );
+});
+
+Deno.test("guardedOf: a pod near data without its gate breaks invariant 6, and one without data needs none", () => {
+  const broken = (given: Partial<Instance>): number[] =>
+    breachesOf(guardedOf(observed(seen(SHUT, [instance(given)])), context())).map(({ invariant }) =>
+      invariant
+    );
+  assert.deepEqual(broken({ mounts: [DATA], gated: true }), []);
+  assert.deepEqual(broken({ mounts: [DATA], gated: false }), [6]);
+  assert.deepEqual(broken({ mounts: [PROJECT], gated: false }), []);
+});
+
+Deno.test("foreseen: a consolidation is not begun while whoever shares its uploads has a way out", () => {
+  const uploads: Mount = {
+    ...mount("raw", "ro"),
+    volume: parseVolumeKey("uploads/hospital-a"),
+    volumeKey: "uploads/hospital-a",
+  };
+  const airlock = seen(ALLOW_LISTED, [instance({ mounts: [uploads] })], "airlock/hospital-a");
+  const action: Action = { kind: "consolidate", consolidation: consolidation("hospital-a"), task: null };
+  const given = context({ proven: new Set(["uid-1"]) });
+  const found = (actions: Foreseeable[]): number[] =>
+    foreseen(observed(airlock), given, actions).map(({ invariant }) => invariant);
+  assert.deepEqual(found([action]), [2]);
+  assert.deepEqual(found([{ kind: "gone", workspaces: [airlock.key] }, action]), []);
+});

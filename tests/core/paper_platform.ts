@@ -9,9 +9,10 @@ import type {
   ObservedTask,
   ObservedVolume,
   ObservedWorkspace,
+  TaskPod,
 } from "../../src/core/observed.ts";
 import { isWayOut, type PhaseSet, type Posture } from "../../src/core/phase.ts";
-import type { Action } from "../../src/core/step.ts";
+import type { Action, Consolidation } from "../../src/core/step.ts";
 import type { DesiredWorkspace } from "../../src/core/workspace.ts";
 import { neverSeen } from "../conformance/fixtures.ts";
 
@@ -129,6 +130,7 @@ export function paperPlatform(permitId: string, phases: PhaseSet): PaperPlatform
       ready: false,
       specHash: specHash(wanted),
       mounts: wanted.mounts,
+      gated: wanted.sensitive,
       node: null,
       reason: null,
     });
@@ -141,6 +143,14 @@ export function paperPlatform(permitId: string, phases: PhaseSet): PaperPlatform
     for (const instance of workspace.instances) {
       Object.assign(instance, { state: "terminating", ready: false });
     }
+  }
+
+  function taskPod({ from, fromKey, into }: Consolidation): TaskPod {
+    const mounts: TaskPod["mounts"] = [
+      { volume: from, volumeKey: fromKey, path: "/uploads", mode: "ro" },
+      { volume: into.id, volumeKey: into.key, path: "/raw", mode: "rw" },
+    ];
+    return { uid: next(), name: `task of ${fromKey}`, mounts, gated: true };
   }
 
   function ensureVolume(action: Extract<Action, { kind: "ensure-volume" | "rebind-volume" }>): void {
@@ -220,7 +230,8 @@ export function paperPlatform(permitId: string, phases: PhaseSet): PaperPlatform
           name: "task",
           state: "running",
           message: null,
-          pods: [],
+          pods: [taskPod(action.consolidation)],
+          network: { state: "shut" },
           terminating: null,
           seen: null,
         });
@@ -294,7 +305,7 @@ export function paperPlatform(permitId: string, phases: PhaseSet): PaperPlatform
           answer: { askedAtMs: 0, alive: ["a", "b"], silent: [], after },
         };
       }
-      for (const task of state.tasks.values()) task.state = "succeeded";
+      for (const task of state.tasks.values()) Object.assign(task, { state: "succeeded", pods: [] });
       for (const volume of state.volumes.values()) volume.state = "bound";
     },
   };

@@ -34,6 +34,7 @@ function instance(of: DesiredWorkspace, part: Partial<Instance> = {}): Instance 
     ready: true,
     specHash: specHash(of),
     mounts: [],
+    gated: false,
     node: "node-1",
     reason: null,
     ...part,

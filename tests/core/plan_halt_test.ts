@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { unmet } from "../../src/core/condition.ts";
-import type { ObservedNetwork, ObservedTask, ObservedWorkspace } from "../../src/core/observed.ts";
+import type { ObservedNetwork, ObservedTask, ObservedWorkspace, TaskPod } from "../../src/core/observed.ts";
 import { plan } from "../../src/core/plan.ts";
+import type { Permit } from "../../src/core/permit.ts";
 import type { Plan } from "../../src/core/step.ts";
 import { nextStretch } from "../../src/runner/stretch.ts";
 import { neverSeen } from "../conformance/fixtures.ts";
@@ -63,6 +64,8 @@ Deno.test("plan: a halt's first stretch can be carried out as it is, and cuts an
   }
 });
 
+const POD: TaskPod = { uid: "u", name: "p", mounts: [], gated: true };
+
 /** A permit whose uploads are being copied into `raw`; `given` replaces what is seen of the first task. */
 function consolidating(given: Partial<ObservedTask> = {}): Journey {
   const trip = journey(phases);
@@ -86,8 +89,8 @@ Deno.test("plan: a halt ends the consolidations that run before it waits for any
     ["one succeeded: its proof stays, or verified uploads were copied again", { state: "succeeded" }, [B], [
       B,
     ]],
-    ["one failed: its last words stay", { state: "failed" }, [B], [B]],
-    ["one failed, its pod has not ended", { state: "failed", pods: ["p"] }, [A, B], [A, B]],
+    ["one failed: its last words stay", { state: "failed", pods: [] }, [B], [B]],
+    ["one failed, its pod has not ended", { state: "failed", pods: [POD] }, [A, B], [A, B]],
     ["one is being deleted", { terminating: "Job a is Terminating" }, [B], [A, B]],
   ];
   for (const [why, given, removed, awaited] of cases) {
@@ -127,4 +130,25 @@ Deno.test("plan: a halt cuts first although a consolidation runs, and after the 
   const after = trip.reach({ ...halted, halted: false });
   assert.equal(after.filter((id) => id.startsWith("consolidate ")).length, 2);
   assert.deepEqual(trip.platform.violations, []);
+});
+
+Deno.test("plan: a consolidation that somebody lets out is ended first, whatever the permit should be", () => {
+  const by = "NetworkPolicy let-me-out";
+  const wishes: [string, Partial<Permit>][] = [
+    ["it goes on", { status: "DATA_PREPARATION_PENDING" }],
+    ["a phase that does not name it", { status: "ARCHIVED" }],
+    ["a status that nobody knows", { status: "NEVER_HEARD_OF" }],
+    ["deleted", { status: "ARCHIVED", deletion: "requested" }],
+    ["deleted while halted", { status: "ARCHIVED", deletion: "requested", halted: true }],
+  ];
+  for (const [why, wish] of wishes) {
+    const trip = consolidating({ network: { state: "breached", by } });
+    const { steps } = trip.planFor(permitOf({ ingressBatch: 1, ...wish }));
+    const ids = steps.map(({ id }) => id);
+    assert.equal(new Set(ids).size, ids.length, `${why}: no step twice: ${ids.join(", ")}`);
+    const first = steps.filter(({ wave }) => wave === 1).map(({ id }) => id);
+    assert.ok(first.includes("remove-task uploads/hospital-a"), `${why}: ${ids.join(", ")}`);
+    const stays = wish.status === "DATA_PREPARATION_PENDING";
+    if (stays) assert.ok(!first.includes("remove-task uploads/hospital-b"), "the other is let alone");
+  }
 });

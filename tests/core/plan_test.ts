@@ -95,6 +95,48 @@ Deno.test("plan: cuts, sees it cut, stops, sees it gone, before anything is give
   assert.ok(kinds.indexOf("start") > kinds.lastIndexOf("await-gone"), kinds.join(" "));
 });
 
+Deno.test("plan: what is mended comes once the cut is seen, and waits for no pod", () => {
+  const trip = journey(phases);
+  trip.reach(permitOf({ status: "WORKSPACE_SETUP_PENDING" }));
+  const { volumes, scope } = trip.platform.state;
+  Object.assign(volumes.get("project") ?? {}, { retained: false });
+  Object.assign(scope, { state: "incomplete", detail: "ResourceQuota is missing" });
+  const { steps } = trip.planFor(permitOf({ status: "ANALYSIS_ACTIVE" }));
+  const waves = [1, 2, 3, 4].map((number) => [
+    ...new Set(steps.filter(({ wave }) => wave === number).map(({ kind }) => kind)),
+  ]);
+  assert.deepEqual(waves, [["cut-network"], ["await-cut"], ["stop"], [
+    "ensure-scope",
+    "retain-volume",
+    "await-gone",
+  ]]);
+  for (const { network } of trip.platform.state.workspaces.values()) {
+    Object.assign(network, { state: "breached", by: "NetworkPolicy wps-default-deny (altered)" });
+  }
+  const opened = trip.planFor(permitOf({ status: "ANALYSIS_ACTIVE" })).steps;
+  const first = opened.filter(({ wave }) => wave === 1).map(({ kind }) => kind);
+  assert.deepEqual(first, ["ensure-scope", "cut-network", "cut-network"], "the guard is what opens them");
+});
+
+Deno.test("plan: a deleted permit's namespace stays while anything foreign would go with it", () => {
+  const deleted = permitOf({ status: "ANALYSIS_ACTIVE", deletion: "requested" });
+  const trip = journey(phases);
+  trip.reach(permitOf({ status: "ANALYSIS_ACTIVE" }));
+  trip.platform.state.foreign.push({ object: "StatefulSet theirs", why: "it has no mark of WPS" });
+  const applied = trip.reach(deleted);
+  assert.ok(applied.includes("destroy-volume prepared"), "all of WPS's goes");
+  const made = trip.planFor(deleted);
+  assert.deepEqual([made.steps, made.obstacles.map(({ reason, target }) => [reason, target])], [
+    [],
+    [["foreign-object", "StatefulSet theirs"]],
+  ]);
+  assert.notEqual(trip.platform.state.scope.state, "absent");
+  trip.platform.state.foreign.pop();
+  assert.deepEqual(trip.reach(deleted), ["destroy-scope permit"]);
+  trip.platform.state.foreign.push({ object: "Namespace wps-p", why: "it has no mark of WPS" });
+  assert.deepEqual(trip.planFor(deleted).obstacles, [], "what is not in a namespace of WPS goes with none");
+});
+
 Deno.test("plan: back to setup after analysis gives fresh home and project and keeps the old ones", () => {
   const trip = journey(phases);
   trip.reach(permitOf({ status: "WORKSPACE_SETUP_PENDING" }));
@@ -280,7 +322,7 @@ Deno.test("plan: what is lost, released or held is named or mended, never worked
     {
       why:
         "a bound volume that is not retained is one deletion away from being lost, whatever the phase wants",
-      before: [permitOf({ status: "ANALYSIS_ACTIVE" })],
+      before: [permitOf({ status: "ANALYSIS_ACTIVE" }), permitOf({ status: "ARCHIVED" })],
       wish: permitOf({ status: "ARCHIVED" }),
       interfere: (trip) =>
         Object.assign(trip.platform.state.volumes.get("prepared") ?? {}, { retained: false }),

@@ -13,6 +13,7 @@ const POD: Instance = {
   ready: false,
   specHash: "",
   mounts: [{ volume: parseVolumeKey("raw"), volumeKey: "raw", path: "/raw", mode: "ro" }],
+  gated: true,
   node: null,
   reason: "Unschedulable: 0/1 nodes",
   trouble: "unschedulable",
@@ -37,7 +38,8 @@ const TASK: ObservedTask = {
   state: "running",
   message: null,
   trouble: { reason: "image-unavailable", text: "ErrImagePull: no such host" },
-  pods: ["task-h-1"],
+  pods: [{ uid: "u", name: "task-h-1", mounts: [], gated: true }],
+  network: { state: "shut" },
   terminating: null,
   seen: null,
 };

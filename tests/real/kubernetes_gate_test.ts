@@ -365,7 +365,7 @@ Deno.test("probe: a running workspace is shown to be isolated and left alone; a 
     const breached = await until("the probe gets out", async () => {
       const found = await driver.probe(target, permit.context);
       return found.found === "breached" && found;
-    });
+    }, 180_000); // it tries for a minute, as a gate does
     assert.ok(breached.reached.includes(`tcp ${world.addresses["internet"]}:443`), `${breached.reached}`);
     assert.equal(breached.evidence.method, "probe");
     assert.equal((await podOf(stage)).metadata.uid, uid, "what to do about it is the runner's");

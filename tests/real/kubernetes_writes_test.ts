@@ -290,6 +290,7 @@ Deno.test("consolidate: a failed Job is replaced, exactly the one that was seen"
       state: "failed",
       message: null,
       pods: [],
+      network: { state: "shut" },
       terminating: null,
       seen: { uid: crypto.randomUUID(), version: "3" },
     };

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { LabForeign } from "../../src/drivers/lab/operator.ts";
 import { leasesOf } from "../../src/store/leases.ts";
 import { z } from "zod";
 import { PERMIT, type Stage, WAITS, withStage } from "./stage.ts";
@@ -114,19 +115,42 @@ for (const { what, stick, names } of STUCK) {
   });
 }
 
-Deno.test("delete: somebody else's claim in the namespace stalls it by name, and nothing of theirs is touched", async () => {
-  await withStage(async (stage) => {
-    await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
-    const theirs = { kind: "claim", name: "theirs" } as const;
-    stage.operator.addForeign(PERMIT, theirs);
-    const before = stage.operator.foreign(PERMIT, theirs);
-    const { jobId } = await stage.send("permit.deleted");
-    const stalled = await stage.retry(jobId);
-    assert.equal(stalled.reason, "foreign-object");
-    assert.match(stalled.message ?? "", /theirs/);
-    assert.equal(stage.operator.foreign(PERMIT, theirs), before);
-    stage.operator.removeForeign(PERMIT, theirs);
-    await stage.job(jobId, "succeeded");
-    await assertGone(stage);
+const THEIRS: { what: string; object: LabForeign; named: RegExp }[] = [
+  {
+    what: "claim",
+    object: { kind: "claim", name: "theirs" },
+    named: /persistentvolumeclaim \S+\/theirs/,
+  },
+  {
+    what: "StatefulSet of a name that WPS derives",
+    object: { kind: "workspace", key: "preprocessing/m.keller" },
+    named: /statefulset \S+\/preprocessing-m-keller-/,
+  },
+];
+
+for (const { what, object, named } of THEIRS) {
+  Deno.test(`delete: somebody else's ${what} stalls it by name once all of WPS's is gone, and is never touched`, async () => {
+    await withStage(async (stage) => {
+      await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
+      stage.operator.addForeign(PERMIT, object);
+      const before = stage.operator.foreign(PERMIT, object);
+      assert.ok(before !== null);
+      const { jobId } = await stage.send("permit.deleted");
+      const stalled = await stage.retry(jobId);
+      assert.equal(stalled.reason, "foreign-object");
+      assert.match(stalled.message ?? "", named);
+      assert.match(stalled.advice ?? "", /^Move or remove /);
+      const { pods, volumes, identities } = stage.truth();
+      assert.deepEqual([pods, volumes.filter(({ key }) => !key.startsWith("foreign-")), identities], [
+        [],
+        [],
+        [],
+      ]);
+      await stage.clock.sleep(60 * MINUTE_MS);
+      assert.equal(stage.operator.foreign(PERMIT, object), before);
+      stage.operator.removeForeign(PERMIT, object);
+      await stage.job(jobId, "succeeded");
+      await assertGone(stage);
+    });
   });
-});
+}

@@ -229,6 +229,25 @@ Deno.test("drift: a deleted permit whose late objects take long to destroy is no
   });
 });
 
+Deno.test("drift: a second pod that somebody asked for is taken back to one", async () => {
+  await withStage(async (stage) => {
+    await inAnalysis(stage);
+    stage.operator.scale(PERMIT, "research/l.maes", 2);
+    const own = (): string[] =>
+      stage.truth().pods.filter(({ of }) => of === "research/l.maes").map(({ name }) => name);
+    await stage.until("there are two", () => own().length === 2);
+    await stage.until(
+      "there is one, and it serves",
+      async () =>
+        own().length === 1 && (await stage.snapshot()).status === "RUNNING" && own()[0]?.endsWith("-0"),
+    );
+    const repairs = (await jobs(stage)).filter(({ kind }) => kind === "drift");
+    const steps = (await Promise.all(repairs.map(({ id }) => stage.steps(id)))).flat();
+    const found = steps.filter(({ why }) => why === "it is altered: 2 replicas").map(({ kind }) => kind);
+    assert.deepEqual(found, ["cut-network", "stop"]);
+  });
+});
+
 Deno.test("drift: never ahead of users' jobs", async () => {
   await withStage(async (stage) => {
     await inAnalysis(stage);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { JOB_PRIORITY } from "../../src/core/job.ts";
+import { permitName } from "../../src/core/names.ts";
 import { PERMIT, type Stage, withStage } from "./stage.ts";
 
 async function inAnalysis(stage: Stage): Promise<void> {
@@ -22,6 +23,49 @@ Deno.test("halt: everything is cut, then stopped, and held until it is resumed",
     assert.equal((await stage.snapshot()).status, "RUNNING");
     assert.deepEqual(stage.truth().pods.map(({ leaves }) => leaves), [["proxy"], ["proxy"]]);
   });
+});
+
+Deno.test("halt: nothing goes before the cuts, however slow it is", async () => {
+  const cases: { why: string; spoil(stage: Stage): void; slow: string }[] = [
+    {
+      why: "a volume that is not retained",
+      spoil: ({ cluster }) =>
+        cluster.write(null, (world) => {
+          for (const backing of Object.values(world.state.backings)) backing.reclaim = "Delete";
+        }),
+      slow: "retain-volume",
+    },
+    {
+      why: "a guard that is missing and opens nothing",
+      spoil: ({ cluster }) =>
+        cluster.write(permitName(PERMIT), (world) => {
+          for (const scope of Object.values(world.state.scopes)) scope.quota = false;
+        }),
+      slow: "ensure-scope",
+    },
+    {
+      why: "the guard that opens the networks is mended beside the cuts",
+      spoil: ({ operator }) => operator.weakenDefaultDeny(PERMIT),
+      slow: "ensure-scope",
+    },
+  ];
+  for (const { why, spoil, slow } of cases) {
+    await withStage(async (stage) => {
+      await stage.job((await stage.status("WORKSPACE_SETUP_PENDING")).jobId, "succeeded");
+      const { driver, clock } = stage;
+      driver.before = async ({ kind }) => {
+        if (kind === slow) await clock.sleep(10_000);
+      };
+      const before = driver.asked.length, atMs = clock.now();
+      spoil(stage);
+      await stage.job((await stage.send("permit.halted")).jobId, "succeeded");
+      const asked = driver.asked.slice(before);
+      const cuts = asked.filter(({ kind }) => kind === "cut-network").map((cut) => cut.atMs - atMs);
+      assert.ok(cuts.length >= 2 && Math.max(...cuts.slice(0, 2)) < 1_000, `${why}: ${cuts.join(", ")} ms`);
+      assert.ok(asked.some(({ kind }) => kind === slow), `${why}: and then it is mended`);
+      stage.forgive();
+    }, { withoutDrift: true });
+  }
 });
 
 Deno.test("halt: its looks go ahead of others' where calls to the platform queue", async () => {

@@ -101,7 +101,7 @@ export class KubernetesDriver implements Driver {
         this.#standing.add(permitId);
         return await ensureScope(writing, action, this.site.settings, await this.#facts.traits());
       case "destroy-scope":
-        return await destroyScope(writing, action);
+        return await destroyScope(writing, action, this.site.settings, await this.#facts.traits());
       case "ensure-volume":
         return await ensureVolume(writing, action, this.site);
       case "rebind-volume":

@@ -11,6 +11,7 @@ const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const NAME_WORDS = "a name of lower-case letters, digits, dashes and dots";
 /** Label keys and values (Kubernetes: labels and selectors), also as node selectors. */
 const LABEL_KEY = /^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+const KIND_AND_NAME = /^[A-Z][A-Za-z]{1,62}\/[a-z0-9]([a-z0-9.:-]{0,251}[a-z0-9])?$/;
 const LABEL_VALUE = /^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/;
 
 const toleration = section({
@@ -49,6 +50,9 @@ export const kubernetesSettings = section({
   spreadPods: flag().default(false),
   /** Names of pull Secrets that another tool of the site puts into each namespace. */
   imagePullSecrets: z.array(text(NAME, NAME_WORDS)).max(8).default([]),
+  /** "Kind/name" of what else another tool of the site puts into each namespace: it may go with a deleted permit's. */
+  inEachNamespace: z.array(text(KIND_AND_NAME, "an object as Kind/name, such as ConfigMap/site-ca")).max(32)
+    .default([]),
   /** ClusterRole that WPS binds to itself in each permit's namespace: the only way it reaches Secrets. */
   secretsRole: text(NAME, NAME_WORDS).default("wps-permit-secrets"),
   /** Where a pod that no policy binds shows that the canaries are alive. Named in deploy/kubernetes/admission.yaml, too. */

@@ -5,6 +5,11 @@
 import type {
   CoreV1Event,
   V1ClusterRole,
+  V1ConfigMap,
+  V1CronJob,
+  V1DaemonSet,
+  V1Deployment,
+  V1Ingress,
   V1Job,
   V1LimitRange,
   V1Namespace,
@@ -13,7 +18,9 @@ import type {
   V1PersistentVolume,
   V1PersistentVolumeClaim,
   V1Pod,
+  V1ReplicaSet,
   V1ResourceQuota,
+  V1Role,
   V1RoleBinding,
   V1Secret,
   V1Service,
@@ -49,6 +56,13 @@ export interface Models {
   storageclasses: V1StorageClass;
   servicecidrs: V1ServiceCIDR;
   clusterroles: V1ClusterRole;
+  configmaps: V1ConfigMap;
+  deployments: V1Deployment;
+  daemonsets: V1DaemonSet;
+  replicasets: V1ReplicaSet;
+  cronjobs: V1CronJob;
+  ingresses: V1Ingress;
+  roles: V1Role;
 }
 
 /** One of {@link Models}. */
@@ -109,6 +123,13 @@ export const RESOURCES: Record<Resource, ResourceTraits> = {
   storageclasses: { apiVersion: "storage.k8s.io/v1", kind: "StorageClass", namespaced: false },
   servicecidrs: { apiVersion: "networking.k8s.io/v1", kind: "ServiceCIDR", namespaced: false },
   clusterroles: { apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole", namespaced: false },
+  configmaps: { apiVersion: "v1", kind: "ConfigMap", namespaced: true },
+  deployments: { apiVersion: "apps/v1", kind: "Deployment", namespaced: true },
+  daemonsets: { apiVersion: "apps/v1", kind: "DaemonSet", namespaced: true },
+  replicasets: { apiVersion: "apps/v1", kind: "ReplicaSet", namespaced: true },
+  cronjobs: { apiVersion: "batch/v1", kind: "CronJob", namespaced: true },
+  ingresses: { apiVersion: "networking.k8s.io/v1", kind: "Ingress", namespaced: true },
+  roles: { apiVersion: "rbac.authorization.k8s.io/v1", kind: "Role", namespaced: true },
 };
 
 /** Which object: `namespace` for namespaced kinds only. */

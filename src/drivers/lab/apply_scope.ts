@@ -1,11 +1,11 @@
 /** ensure-scope and destroy-scope. */
 import { permitName } from "../../core/names.ts";
 import type { Action } from "../../core/step.ts";
-import { conflict, foreign, notFound, terminating } from "./faults.ts";
+import { conflict, doomed, foreign, notFound, terminating } from "./faults.ts";
 import { DEFAULT_DENY, DENY_ALL, sameRules } from "./network.ts";
 import type { LabScope } from "./objects.ts";
 import type { Requests } from "./request.ts";
-import { addScope, contentsOf, defaultDeny } from "./scopes.ts";
+import { addScope, contentsOf, defaultDeny, doomedIn } from "./scopes.ts";
 import type { World } from "./world.ts";
 
 /** The permit's namespace for an action that only takes away; null: absent or not ours, so there is nothing to take. */
@@ -68,7 +68,7 @@ export async function ensureScope(
   return `namespace ${name} is complete`;
 }
 
-/** Asks the namespace to go, unless somebody else's claim, and so data, would go along. */
+/** Asks the namespace to go, unless anything of somebody else's would go along (invariant 8). */
 export async function destroyScope(
   requests: Requests,
   permitId: string,
@@ -83,8 +83,8 @@ export async function destroyScope(
       throw conflict(`namespace ${name}`, "it is not the one that was observed");
     }
     if (scope.deletedAtMs !== null) return `namespace ${name} is going: ${contentsOf(scope).length} objects`;
-    const stranger = Object.values(scope.claims).find(({ owned }) => !owned);
-    if (stranger !== undefined) throw foreign(`persistentvolumeclaim ${name}/${stranger.name}`);
+    const [stranger] = doomedIn(scope);
+    if (stranger !== undefined) throw doomed(`namespace ${name}`, stranger);
     scope.deletedAtMs = world.nowMs;
     world.bump(scope);
     return `namespace ${name} was asked to go`;

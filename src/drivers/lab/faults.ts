@@ -1,5 +1,6 @@
 /** The lab's refusals, in the dispositions and words that a real cluster's would have. */
 import { Fault } from "../../core/fault.ts";
+import type { ForeignObject } from "../../core/observed.ts";
 
 /** Somebody else was faster: the plan is made anew on a fresh observation (invariant 9). */
 export function conflict(what: string, why: string): Fault {
@@ -11,6 +12,14 @@ export function foreign(what: string): Fault {
   return new Fault("stalled", "foreign-object", `Cannot touch ${what}: it does not bear WPS's mark`, {
     advice: `Rename or remove ${what}, then run wps jobs retry`,
     target: what,
+  });
+}
+
+/** What is not WPS's would go along (invariant 8). */
+export function doomed(what: string, { object, why }: ForeignObject): Fault {
+  return new Fault("stalled", "foreign-object", `Cannot end ${what}: ${object} would go with it: ${why}`, {
+    advice: `Move or remove ${object}, then run wps jobs retry`,
+    target: object,
   });
 }
 

@@ -38,8 +38,11 @@ const template = z.strictObject({
   control: control.nullable().default(null),
 });
 
+/** WPS asks for one; another count is somebody's hand. */
+export const REPLICAS_MAX = 2;
+
 /** What a compute object asks for. */
-const wish = z.strictObject({ replicas: z.union([z.literal(0), z.literal(1)]), template });
+const wish = z.strictObject({ replicas: z.int().min(0).max(REPLICAS_MAX), template });
 
 const compute = z.strictObject({
   ...base,
@@ -207,6 +210,8 @@ const scope = z.strictObject({
   pods: z.record(z.string(), pod),
   claims: z.record(z.string(), claim),
   tasks: z.record(z.string(), task),
+  /** What somebody keeps there and WPS makes none of, as ConfigMaps. */
+  settings: z.record(z.string(), z.strictObject(base)).default({}),
 });
 
 const node = z.strictObject({ name: z.string(), lostAtMs: z.number().nullable() });
@@ -248,7 +253,7 @@ const labState = z.strictObject({
 
 /** What a pod is made of: the spec that core `specHash` fingerprints, and what may lag behind. */
 export type LabTemplate = z.output<typeof template>;
-/** A StatefulSet of 0 or 1. */
+/** A StatefulSet; WPS's own are of 0 or 1. */
 export type LabCompute = z.output<typeof compute>;
 /** Secret and Service of a workspace. */
 export type LabIdentity = z.output<typeof identity>;

@@ -1,7 +1,6 @@
 /** The lab as a driver sees it through the API: objects and their marks, never the truth behind them. */
 import { permitName, workspaceName } from "../../core/names.ts";
 import type {
-  ForeignObject,
   Instance,
   Observed,
   ObservedCanaries,
@@ -9,6 +8,7 @@ import type {
   ObservedScope,
   ObservedTask,
   ObservedWorkspace,
+  TaskPod,
   Trouble,
 } from "../../core/observed.ts";
 import { portOf, specHash } from "../../core/workspace.ts";
@@ -17,7 +17,7 @@ import { DEFAULT_DENY } from "./network.ts";
 import type { LabPod, LabScope } from "./objects.ts";
 import { observeObjects } from "./observe_objects.ts";
 import { observeVolumes } from "./observe_volumes.ts";
-import { contentsOf, missingGuards } from "./scopes.ts";
+import { contentsOf, foreignIn, missingGuards } from "./scopes.ts";
 import { seenOf, type World } from "./world.ts";
 
 /** Everything of one permit at this instant. */
@@ -85,8 +85,12 @@ function observeWorkspace(world: World, scope: LabScope, key: string, pods: LabP
     key,
     kind: key.slice(0, slash),
     owner: key.slice(slash + 1),
-    power: compute === undefined ? null : compute.replicas === 1 ? "running" : "stopped",
-    specHash: compute === undefined ? null : specHash(compute.template),
+    power: compute === undefined ? null : compute.replicas > 0 ? "running" : "stopped",
+    specHash: compute === undefined
+      ? null
+      : compute.replicas > 1
+      ? `altered: ${compute.replicas} replicas`
+      : specHash(compute.template),
     outdated: compute !== undefined && compute.template.revision !== world.settings.template,
     tier: compute?.template.tier ?? null,
     identityHash: identity?.hash ?? null,
@@ -123,6 +127,7 @@ function observeInstance(world: World, pod: LabPod): Instance {
     ready: pod.ready && state === "running",
     specHash: specHash(pod.template),
     mounts: structuredClone(pod.template.mounts),
+    gated: pod.template.gated,
     node: pod.node,
     reason: pod.reason,
     trouble: state !== "pending"
@@ -143,19 +148,26 @@ function troubleOf(reason: string | null): Trouble | null {
 function observeNetwork(scope: LabScope, key: string): ObservedNetwork {
   const own = scope.policies[workspaceName(key)];
   const seen = seenOf(own?.owned ? own : undefined);
+  const by = openerOf(scope, key);
+  if (by !== null) return { state: "breached", by, seen };
+  if (own?.owned && own.opening !== null) return { state: "open", ...own.opening, seen };
+  return { state: "shut", seen };
+}
+
+/** What opens a workspace's network beside WPS, or that of a task (null); null: nothing does. */
+function openerOf(scope: LabScope, key: string | null): string | null {
   const selecting = Object.values(scope.policies).filter(({ rules }) =>
     rules.selects === null || rules.selects === key
   );
   const widening = selecting.find(({ name, owned, rules }) =>
     (!owned || name === DEFAULT_DENY) && (rules.egress !== "none" || (rules.ingress ?? "none") !== "none")
   );
-  if (widening !== undefined) return { state: "breached", by: `networkpolicy ${widening.name}`, seen };
-  if (selecting.length === 0) return { state: "breached", by: "absence of networkpolicy default-deny", seen };
-  if (own?.owned && own.opening !== null) return { state: "open", ...own.opening, seen };
-  return { state: "shut", seen };
+  if (widening !== undefined) return `networkpolicy ${widening.name}`;
+  return selecting.length === 0 ? "absence of networkpolicy default-deny" : null;
 }
 
 function observeTasks(scope: LabScope): ObservedTask[] {
+  const by = openerOf(scope, null);
   return Object.values(scope.tasks).filter(({ owned }) => owned).map((task) => ({
     key: task.key,
     name: task.name,
@@ -163,11 +175,16 @@ function observeTasks(scope: LabScope): ObservedTask[] {
     trouble: troubleOfTask(scope, task.uid),
     message: task.message,
     refused: task.refused,
-    pods: Object.values(scope.pods).filter(({ belongs }) => belongs.uid === task.uid).map(({ name }) => name),
+    pods: Object.values(scope.pods).filter(({ belongs }) => belongs.uid === task.uid).map(observeTaskPod),
+    network: by === null ? { state: "shut" } : { state: "breached", by },
     proof: proofOfTask(scope, task.uid),
     terminating: task.deletedAtMs === null ? null : `job ${task.name} is being deleted: its pods are ending`,
     seen: seenOf(task),
   }));
+}
+
+function observeTaskPod({ uid, name, template: { mounts, gated } }: LabPod): TaskPod {
+  return { uid, name, mounts: structuredClone(mounts), gated };
 }
 
 /** What the gate saw that its pod has passed. */
@@ -194,20 +211,4 @@ function troubleOfTask({ pods }: LabScope, uid: string): ObservedTask["trouble"]
       belongs.uid === uid && phase === "pending" && gate.failed !== null
     )?.gate.failed ?? null;
   return failed === null ? null : { reason: "isolation-unproven", text: failed };
-}
-
-function foreignIn(scope: LabScope): ForeignObject[] {
-  const why = "it lies in the permit's namespace and does not bear WPS's mark";
-  const named = (kind: string, objects: Record<string, { name: string; owned: boolean }>): ForeignObject[] =>
-    Object.values(objects).filter(({ owned }) => !owned).map(({ name }) => ({
-      object: `${kind} ${scope.name}/${name}`,
-      why,
-    }));
-  return [
-    ...named("statefulset", scope.computes),
-    ...named("persistentvolumeclaim", scope.claims),
-    ...named("networkpolicy", scope.policies),
-    ...named("pod", scope.pods),
-    ...named("job", scope.tasks),
-  ];
 }

@@ -15,12 +15,16 @@ import type { World } from "./world.ts";
 /** A finalizer that nothing removes by itself. */
 const STUCK = "example.org/stuck";
 
-/** An object in the way: of WPS's name for a permit, workspace or volume, or a claim of any name; never with its mark. */
+/**
+ * Somebody else's object, never with WPS's mark: of WPS's name for a permit, workspace or volume, a claim of any name, or
+ * settings of which WPS makes none.
+ */
 export type LabForeign =
   | { kind: "scope" }
   | { kind: "workspace"; key: string }
   | { kind: "volume"; key: string }
-  | { kind: "claim"; name: string };
+  | { kind: "claim"; name: string }
+  | { kind: "settings"; name: string };
 
 /** An object that can be made to stay. */
 export type LabStuck =
@@ -131,6 +135,10 @@ export class LabOperator {
         };
         return;
       }
+      if (object.kind === "settings") {
+        scope.settings[object.name] = { ...base, name: object.name };
+        return;
+      }
       const key = object.kind === "volume" ? object.key : `foreign-${object.name}`;
       scope.claims[claimName(object)] = {
         ...base,
@@ -155,6 +163,10 @@ export class LabOperator {
         if (compute === undefined || compute.owned || compute.deletedAtMs !== null) return null;
         return JSON.stringify([compute.uid, compute.version, compute.replicas, compute.template]);
       }
+      if (object.kind === "settings") {
+        const settings = scope?.settings[object.name];
+        return settings === undefined ? null : JSON.stringify(settings);
+      }
       const at = object.kind === "scope" ? scope : scope?.claims[claimName(object)];
       if (at === undefined || at.owned || at.deletedAtMs !== null) return null;
       return JSON.stringify([at.uid, at.finalizers, "tainted" in at ? at.tainted : at.fsGroup]);
@@ -166,11 +178,21 @@ export class LabOperator {
     this.#write(permitId, (world, scope) => {
       if (object.kind === "scope") scope.deletedAtMs = world.nowMs;
       else if (object.kind === "workspace") delete scope.computes[workspaceName(object.key)];
+      else if (object.kind === "settings") delete scope.settings[object.name];
       else {
         const claim = found(scope.claims[claimName(object)], "the foreign claim");
         claim.deletedAtMs = world.nowMs;
       }
       world.moved();
+    });
+  }
+
+  /** So many pods of a workspace, as `kubectl scale` asks for. */
+  scale(permitId: string, key: string, replicas: number): void {
+    this.#write(permitId, (world, scope) => {
+      const compute = found(scope.computes[workspaceName(key)], `statefulset of ${key}`);
+      compute.replicas = replicas;
+      world.bump(compute);
     });
   }
 

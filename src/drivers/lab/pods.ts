@@ -1,7 +1,7 @@
 /** What StatefulSet controller, scheduler and kubelet do: pods come, wait, run, get ready, and go without force. */
 import { volumeName, workspaceName } from "../../core/names.ts";
 import { gateTimer, passesGate } from "./gate.ts";
-import type { LabCompute, LabPod, LabScope, LabTimer } from "./objects.ts";
+import { type LabCompute, type LabPod, type LabScope, type LabTimer, REPLICAS_MAX } from "./objects.ts";
 import type { World } from "./world.ts";
 
 /** Makes and ends pods as the compute objects ask; once nothing moves any more, it changes nothing. */
@@ -21,18 +21,22 @@ function settleCompute(world: World, scope: LabScope, compute: LabCompute): void
     return;
   }
   if (compute.owned) settleWish(world, scope, compute);
-  const pod = scope.pods[podName(compute)];
   const { acted } = compute;
-  const wanted = acted?.replicas === 1 && compute.deletedAtMs === null && scope.deletedAtMs === null &&
-    compute.owned;
-  if (wanted && pod === undefined) {
-    const belongs = { to: "workspace", key: compute.key, uid: compute.uid } as const;
-    addPod(world, scope, podName(compute), belongs, acted.template);
+  const isStanding = compute.deletedAtMs === null && scope.deletedAtMs === null && compute.owned;
+  let ready = 0;
+  for (let ordinal = 0; ordinal < REPLICAS_MAX; ordinal++) {
+    const name = `${compute.name}-${ordinal}`;
+    const pod = scope.pods[name];
+    const wanted = isStanding && acted !== null && ordinal < acted.replicas;
+    if (wanted && pod === undefined) {
+      const belongs = { to: "workspace", key: compute.key, uid: compute.uid } as const;
+      addPod(world, scope, name, belongs, acted.template);
+    }
+    if (pod !== undefined && (!wanted || pod.phase === "failed" || pod.phase === "succeeded")) {
+      endPod(world, pod);
+    }
+    if (pod !== undefined && pod.ready && pod.belongs.uid === compute.uid) ready++;
   }
-  if (pod !== undefined && (!wanted || pod.phase === "failed" || pod.phase === "succeeded")) {
-    endPod(world, pod);
-  }
-  const ready = pod !== undefined && pod.ready && pod.belongs.uid === compute.uid ? 1 : 0;
   if (compute.readyReplicas !== ready) {
     compute.readyReplicas = ready;
     world.bump(compute);
@@ -102,10 +106,6 @@ export function endPod(world: World, pod: LabPod): void {
   pod.deletedAtMs = world.nowMs;
   pod.ready = false;
   world.bump(pod);
-}
-
-function podName(compute: LabCompute): string {
-  return `${compute.name}-0`;
 }
 
 function isOrphan(scope: LabScope, pod: LabPod): boolean {

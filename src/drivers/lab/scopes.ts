@@ -1,4 +1,5 @@
 /** Namespaces: what makes one whole, and how one goes (pods first, then the rest, as Kubernetes orders it). */
+import type { ForeignObject } from "../../core/observed.ts";
 import type { LabPolicy, LabScope, LabTimer } from "./objects.ts";
 import { DEFAULT_DENY, DENY_ALL, sameRules } from "./network.ts";
 import type { World } from "./world.ts";
@@ -25,6 +26,7 @@ export function addScope(world: World, name: string, permitId: string, owned: bo
     pods: {},
     claims: {},
     tasks: {},
+    settings: {},
   };
   world.state.scopes[name] = scope;
   return scope;
@@ -70,6 +72,34 @@ export function contentsOf(scope: LabScope): string[] {
     ...names("job", scope.tasks),
     ...names("persistentvolumeclaim", scope.claims),
   ];
+}
+
+/** What lies in a namespace of WPS without its mark, of the kinds that WPS makes. */
+export function foreignIn(scope: LabScope): ForeignObject[] {
+  return [
+    ...unmarked(scope, "statefulset", scope.computes),
+    ...unmarked(scope, "persistentvolumeclaim", scope.claims),
+    ...unmarked(scope, "networkpolicy", scope.policies),
+    ...unmarked(scope, "pod", scope.pods),
+    ...unmarked(scope, "job", scope.tasks),
+  ];
+}
+
+/** Everything that its end would destroy although it is not WPS's (invariant 8). */
+export function doomedIn(scope: LabScope): ForeignObject[] {
+  return [...foreignIn(scope), ...unmarked(scope, "configmap", scope.settings)];
+}
+
+function unmarked(
+  scope: LabScope,
+  kind: string,
+  objects: Record<string, { name: string; owned: boolean }>,
+): ForeignObject[] {
+  const why = "it lies in the permit's namespace and does not bear WPS's mark";
+  return Object.values(objects).filter(({ owned }) => !owned).map(({ name }) => ({
+    object: `${kind} ${scope.name}/${name}`,
+    why,
+  }));
 }
 
 /** Ends what a deleted namespace holds, and the namespace when it is empty. */

@@ -26,6 +26,17 @@ async function assertIntact(trial: Trial, object: ForeignSpec): Promise<void> {
   );
 }
 
+/** What would go along with the permit's space. */
+const DOOMED: { what: string; object: ForeignSpec; name: string }[] = [
+  { what: "claim", object: { kind: "claim", name: "operators-scratch" }, name: "operators-scratch" },
+  {
+    what: "compute of a name that WPS derives",
+    object: { kind: "workspace", key: "research/j.virtanen" },
+    name: workspaceName("research/j.virtanen"),
+  },
+  { what: "settings", object: { kind: "settings", name: "operators-notes" }, name: "operators-notes" },
+];
+
 /** Cases of objects without our mark. */
 export const FOREIGN_CASES: readonly DriverCase[] = [
   {
@@ -76,26 +87,25 @@ export const FOREIGN_CASES: readonly DriverCase[] = [
       await assertIntact(trial, object);
     },
   },
-  {
-    name: "destroy-scope is refused while somebody else's claim lies in it",
+  ...DOOMED.map(({ what, object, name }): DriverCase => ({
+    name: `destroy-scope is refused while somebody else's ${what} lies in it`,
     why: "a namespace that goes takes everything along (invariant 8)",
     run: async (trial) => {
-      const object = { kind: "claim", name: "operators-scratch" } as const;
       await trial.scope();
-      await intrude(trial, object, object.name);
+      await trial.backend.outside.addForeign(trial.permitId, object);
       const { scope } = await trial.observe();
       const seen = scope.state === "absent" ? null : scope.seen;
       const fault = await trial.refused({ kind: "destroy-scope", seen }, STALLED);
-      assert.ok(fault.message.includes(object.name), `it is named: ${fault.message}`);
+      assert.ok(fault.message.includes(name), `it is named: ${fault.message}`);
+      assert.ok(fault.advice?.includes(name), `and what to do about it: ${fault.advice}`);
       await assertIntact(trial, object);
       await trial.backend.outside.removeForeign(trial.permitId, object);
       await trial.until("nothing foreign is left", ({ foreign }) => foreign.length === 0);
-      const after = await trial.observe();
-      await trial.apply({
+      await trial.applyFresh(({ scope }) => ({
         kind: "destroy-scope",
-        seen: after.scope.state === "absent" ? null : after.scope.seen,
-      });
+        seen: scope.state === "absent" ? null : scope.seen,
+      }));
       await trial.until("the scope is gone", (observed) => observed.scope.state === "absent");
     },
-  },
+  })),
 ];

@@ -272,6 +272,41 @@ export const TASK_CASES: readonly DriverCase[] = [
     },
   },
   {
+    name: "a consolidation tells its pods, what they see, and what somebody else lets it out by",
+    why: "it reads sensitive uploads: a way out halts the permit as beside any workspace (invariant 1)",
+    needs: "files",
+    run: async (trial) => {
+      const { outside } = trial.backend;
+      await uploaded(trial, "uploads/hospital-a", FILES);
+      const work = consolidation("hospital-a");
+      await trial.apply({ kind: "consolidate", consolidation: work, task: null });
+      const seen = await trial.until(
+        "it has a pod",
+        (observed) => (findTask(observed, work.fromKey)?.pods.length ?? 0) > 0,
+      );
+      const task = findTask(seen, work.fromKey) ?? assert.fail();
+      assert.deepEqual(task.network, { state: "shut" });
+      const [pod] = task.pods;
+      const mounts = pod?.mounts.map(({ volumeKey, mode }) => `${volumeKey} ${mode}`).sort();
+      assert.deepEqual([mounts, pod?.gated], [["raw rw", "uploads/hospital-a ro"], true]);
+      const breachedBy = (name: string): Promise<unknown> =>
+        trial.until(`${name} is a breach`, (observed) => {
+          const network = findTask(observed, work.fromKey)?.network;
+          return network?.state === "breached" && network.by.includes(name);
+        });
+      await outside.addForeignPolicy(trial.permitId, "let-me-out");
+      await breachedBy("let-me-out");
+      await outside.removeForeignPolicy(trial.permitId, "let-me-out");
+      await outside.weakenDefaultDeny(trial.permitId);
+      await breachedBy("default-deny");
+      await trial.scope();
+      await trial.until(
+        "it is shut again",
+        (observed) => findTask(observed, work.fromKey)?.network.state === "shut",
+      );
+    },
+  },
+  {
     name: "remove-task of a running task ends it and its pods",
     why: "deletion never queues behind a consolidation (DESIGN 6)",
     needs: "files",

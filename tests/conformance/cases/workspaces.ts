@@ -271,4 +271,29 @@ export const WORKSPACE_CASES: readonly DriverCase[] = [
       assert.deepEqual(await outside.listFiles(trial.permitId, "project"), ["one", "other"]);
     },
   },
+  {
+    name:
+      "a second pod that somebody asks for is a difference, is told of as another instance, and goes with a stop",
+    why: "it sees the data, and nobody gave it to anybody: WPS's workspaces are of one pod (DESIGN 8)",
+    run: async (trial) => {
+      await trial.scope();
+      const research = workspace("research/j.virtanen");
+      const first = await trial.start(research);
+      await trial.open(research);
+      await trial.backend.outside.scale(trial.permitId, research.key, 2);
+      const observed = await trial.until(
+        "both pods are there",
+        (seen) => find(seen, research.key)?.instances.filter(({ ready }) => ready).length === 2,
+      );
+      const scaled = find(observed, research.key) ?? assert.fail();
+      assert.equal(scaled.specHash, "altered: 2 replicas");
+      assert.equal(scaled.power, "running");
+      assert.ok(scaled.network.state === "open" && scaled.network.openedFor === first.uid, "for one alone");
+      assert.ok(scaled.instances.every(({ specHash }) => specHash === first.specHash));
+      await trial.apply({ kind: "cut-network", workspace: scaled });
+      await trial.stop(research.key);
+      await trial.start(research);
+      assert.equal((await trial.workspace(research.key)).specHash, first.specHash);
+    },
+  },
 ];

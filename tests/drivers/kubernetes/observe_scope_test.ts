@@ -376,7 +376,10 @@ const TASKS: { why: string; jobs: Stored<"jobs">[]; pods: Stored<"pods">[]; expe
 for (const { why, jobs, pods, expected } of TASKS) {
   Deno.test(`tasksOf: ${why}`, () =>
     assert.deepEqual(
-      tasksOf(snapshot({ jobs, pods })),
+      tasksOf(snapshot({ jobs, pods })).map(({ network: _network, pods, ...task }) => ({
+        ...task,
+        pods: pods.map(({ name }) => name),
+      })),
       expected.map((task) => ({ ...task, trouble: null, proof: null })),
     ));
 }

@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import { taskName, volumeName } from "../../../src/core/names.ts";
 import type { ObservedTask } from "../../../src/core/observed.ts";
 import { consolidationManifest } from "../../../src/drivers/kubernetes/manifests/consolidation.ts";
+import { DEFAULT_DENY_SPEC, scopeManifests } from "../../../src/drivers/kubernetes/manifests/scope.ts";
 import { tasksOf } from "../../../src/drivers/kubernetes/observe/tasks.ts";
 import type { Stored } from "../../../src/drivers/kubernetes/wire.ts";
 import { consolidation } from "../../conformance/fixtures.ts";
-import { asStored, GATE, PERMIT, site, snapshot } from "./fixtures.ts";
+import { asStored, GATE, PERMIT, site, snapshot, TRAITS } from "./fixtures.ts";
 
 const WORK = consolidation("hospital-a");
 const JOB = consolidationManifest(PERMIT, WORK, "exit 0", GATE, site());
@@ -250,5 +251,77 @@ for (const { why, jobs = [job()], pods, expected } of ALTERED) {
     const isLive = pods.some(({ status }) => status?.phase === "Running" || status?.phase === "Pending");
     assert.equal(live.length, isLive ? 1 : 0, "who still runs is named, so that it is waited for");
     assert.equal(seen?.uid, `uid-${NAME}`, "exactly this Job is replaced");
+  });
+}
+
+Deno.test("tasksOf: each pod that is not gone tells what it mounts and whether it stands behind its gate", () => {
+  const claims = [WORK.fromKey, WORK.into.key].map((key) =>
+    asStored({
+      metadata: {
+        name: volumeName(key),
+        labels: { "app.kubernetes.io/managed-by": "wps" },
+        annotations: { "spe.wps/permit-id": PERMIT, "spe.wps/volume-key": key },
+      },
+    })
+  );
+  const pods = [pod(1, LEFT), pod(2, RUNS), pod(3, RUNS, withoutGate)];
+  const [task] = tasksOf(snapshot({ jobs: [job()], pods, claims }));
+  const seen = task?.pods.map(({ name, gated, mounts }) => ({
+    name,
+    gated,
+    mounts: mounts.map(({ volumeKey, mode }) => `${volumeKey} ${mode}`).sort(),
+  }));
+  const mounts = [`${WORK.fromKey} ro`, `${WORK.into.key} rw`].sort();
+  assert.deepEqual(seen, [
+    { name: `${NAME}-3`, gated: false, mounts },
+    { name: `${NAME}-2`, gated: true, mounts },
+  ]);
+  const [strange] = tasksOf(snapshot({ jobs: [job()], pods: [pod(2, RUNS)] }));
+  assert.ok(strange?.pods[0]?.mounts.every(({ volumeKey }) => volumeKey.startsWith("claim:")));
+});
+
+const GUARDS = scopeManifests({ permitId: PERMIT, fsGroup: 0, members: 1, secretsRole: "r", traits: TRAITS });
+/** As the API server returns it: without the empty lists that were sent. */
+const DENY = { ...asStored(GUARDS.defaultDeny), spec: DEFAULT_DENY_SPEC };
+const ELSEWHERE = { matchLabels: { app: "somebody-else" } };
+const policy = (podSelector: object, spec: object): Stored<"networkpolicies"> =>
+  // The wire has more fields than are read.
+  asStored({ metadata: { name: "theirs" }, spec: { podSelector, ...spec } }) as Stored<"networkpolicies">;
+const EGRESS = { policyTypes: ["Egress"], egress: [{}] };
+
+const TASK_NETWORKS: { why: string; policies: Stored<"networkpolicies">[]; by: RegExp | null }[] = [
+  { why: "the default-deny alone", policies: [DENY], by: null },
+  { why: "no policy at all", policies: [], by: /wps-default-deny \(missing or altered\)/ },
+  {
+    why: "an altered default-deny",
+    policies: [{ ...DENY, spec: { ...DENY.spec, podSelector: {}, egress: [{}] } }],
+    by: /wps-default-deny \(altered\)/,
+  },
+  { why: "a foreign policy for every pod", policies: [DENY, policy({}, EGRESS)], by: /theirs/ },
+  {
+    why: "a foreign policy for this very Job",
+    policies: [DENY, policy({ matchLabels: { "spe.wps/task": NAME } }, EGRESS)],
+    by: /theirs/,
+  },
+  {
+    why: "a foreign policy that lets somebody in",
+    policies: [DENY, policy({}, { policyTypes: ["Ingress"], ingress: [{}] })],
+    by: /theirs/,
+  },
+  { why: "a foreign policy for others", policies: [DENY, policy(ELSEWHERE, EGRESS)], by: null },
+  {
+    why: "a foreign policy that only denies",
+    policies: [DENY, policy({}, { policyTypes: ["Egress"] })],
+    by: null,
+  },
+];
+
+for (const { why, policies, by } of TASK_NETWORKS) {
+  Deno.test(`tasksOf: the network of a consolidation under ${why}`, () => {
+    for (const pods of [[], [pod(1, RUNS)]]) {
+      const network = tasksOf(snapshot({ jobs: [job()], pods, policies }))[0]?.network;
+      if (by === null) assert.deepEqual(network, { state: "shut" });
+      else assert.match(network?.state === "breached" ? network.by : "", by);
+    }
   });
 }

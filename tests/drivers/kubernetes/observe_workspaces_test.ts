@@ -56,6 +56,7 @@ Deno.test("instanceOf: a ready pod tells its own spec and mounts, from its field
     ready: true,
     specHash: specHash(WORKSPACE),
     mounts: [...MOUNTS].sort(byPath),
+    gated: false,
     node: "node-1",
     reason: null,
     trouble: null,
@@ -322,6 +323,22 @@ Deno.test("workspacesOf: everything of a workspace is gathered by its key", () =
     terminating: null,
     unsettled: null,
   });
+});
+
+Deno.test("workspacesOf: another count of pods than WPS asks for is an altered wish", () => {
+  for (
+    const [replicas, power, hash] of [
+      [0, "stopped", specHash(WORKSPACE)],
+      [1, "running", specHash(WORKSPACE)],
+      [undefined, "running", specHash(WORKSPACE)],
+      [2, "running", "altered: 2 replicas"],
+    ] as const
+  ) {
+    const set = asStored(SET);
+    const statefulSets = [{ ...set, spec: { ...set.spec, replicas } as typeof set.spec }]; // absent means one
+    const [observed] = workspacesOf(snapshot({ ...whole(), statefulSets }), site());
+    assert.deepEqual([observed?.power, observed?.specHash], [power, hash], `${replicas}`);
+  }
 });
 
 const GENERATIONS: { why: string; generation: number; status: object | undefined; unsettled: boolean }[] = [

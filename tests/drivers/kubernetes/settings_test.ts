@@ -17,6 +17,7 @@ Deno.test("kubernetesSettings: a kubeconfig alone is enough", () => {
     tolerations: [],
     spreadPods: false,
     imagePullSecrets: [],
+    inEachNamespace: [],
     secretsRole: "wps-permit-secrets",
     requestTimeoutMs: 10_000,
     connections: 4,
@@ -35,6 +36,7 @@ const REFUSED: { why: string; given: object }[] = [
     why: "a service type that shows an airlock to nobody",
     given: { kubeconfig: "/k", airlockService: "ClusterIP" },
   },
+  { why: "an object without its kind", given: { kubeconfig: "/k", inEachNamespace: ["site-ca"] } },
   { why: "no connection", given: { kubeconfig: "/k", connections: 0 } },
   { why: "a host with a path", given: { kubeconfig: "/k", connectionHost: "sftp.site/x" } },
 ];

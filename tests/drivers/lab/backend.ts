@@ -65,6 +65,7 @@ function outsideOf(cluster: LabCluster): Outside {
     }),
     removeForeign: then((permitId, object) => operator.removeForeign(permitId, object)),
     weakenDefaultDeny: then((permitId) => operator.weakenDefaultDeny(permitId)),
+    scale: then((permitId, key, replicas) => operator.scale(permitId, key, replicas)),
     touch: then((permitId, object) => operator.touch(permitId, object)),
     stick: then((permitId, object) => operator.stick(permitId, object)),
     unstick: then((permitId, object) => operator.unstick(permitId, object)),

@@ -88,6 +88,11 @@ export class RealOutside implements Outside {
     assert.ok(await this.api.merge(resource, place, touched), `${resource} ${place.name} is absent`);
   }
 
+  async scale(permitId: string, workspaceKey: string, replicas: number): Promise<void> {
+    const place = inside(permitId, workspaceName(workspaceKey));
+    assert.ok(await this.api.merge("statefulsets", place, { spec: { replicas } }), `${place.name} is absent`);
+  }
+
   async stick(permitId: string, object: StuckSpec): Promise<void> {
     await this.#finalizers(permitId, object, (list) => [...list, STUCK]);
   }
@@ -277,6 +282,8 @@ function foreignPlace(permitId: string, object: ForeignSpec): [Resource, Place] 
       return ["persistentvolumeclaims", inside(permitId, volumeName(object.key))];
     case "claim":
       return ["persistentvolumeclaims", inside(permitId, object.name)];
+    case "settings":
+      return ["configmaps", inside(permitId, object.name)];
   }
 }
 
@@ -293,6 +300,8 @@ function foreignObject(permitId: string, object: ForeignSpec): object {
         spec: { replicas: 0, serviceName: name, selector: { matchLabels: labels }, template },
       };
     }
+    case "settings":
+      return { metadata: { name: object.name, labels }, data: { note: "ask before you delete" } };
     case "volume":
     case "claim": {
       const name = object.kind === "claim" ? object.name : volumeName(object.key);

@@ -20,8 +20,8 @@ import { type PolicyReading, readPolicies } from "./policies.ts";
 
 /** A control pod takes seconds; one that waits for an image or room would keep the probe for ever. */
 const CONTROL_MAX_MS = 60_000;
-/** The probe's own bounds are 20 s; the rest is for its image. */
-const PROBE_MAX_MS = 60_000;
+/** The probe's own bounds are 60 s; the rest is for its image. */
+const PROBE_MAX_MS = 120_000;
 const LOOK_MS = 300;
 
 /** What probing needs beside the write. */

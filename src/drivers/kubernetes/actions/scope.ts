@@ -3,9 +3,8 @@ import type { ApplyResult } from "../../../core/driver.ts";
 import { Fault } from "../../../core/fault.ts";
 import { permitName } from "../../../core/names.ts";
 import type { Action } from "../../../core/step.ts";
-import { foreignFault } from "../faults.ts";
+import { type Doomed, readDoomed } from "../doomed.ts";
 import { scopeManifests } from "../manifests/scope.ts";
-import { isOurs, whyForeign } from "../marks.ts";
 import type { ClusterTraits, KubernetesSettings } from "../settings.ts";
 import { describePlace } from "../wire.ts";
 import { applyOwned, applySeen, changedFault, removeSeen, requireOurs, type Writing } from "../write.ts";
@@ -46,25 +45,37 @@ async function refuseTerminating({ client, permitId, signal }: Writing): Promise
 }
 
 /**
- * Deletes the namespace that was seen, and only if it is ours and holds no claim of somebody else's: a namespace that
- * goes takes everything along (invariant 8). What it waits for shows in the next observation. */
-export async function destroyScope(writing: Writing, { seen }: Of<"destroy-scope">): Promise<ApplyResult> {
-  const name = permitName(writing.permitId);
+ * Deletes the namespace that was seen, and only if it is ours and holds nothing of somebody else's: a namespace that goes
+ * takes everything along (invariant 8). What it waits for shows in the next observation.
+ */
+export async function destroyScope(
+  writing: Writing,
+  { seen }: Of<"destroy-scope">,
+  settings: Pick<KubernetesSettings, "secretsRole" | "imagePullSecrets" | "inEachNamespace">,
+  traits: ClusterTraits,
+): Promise<ApplyResult> {
+  const { permitId } = writing;
+  const name = permitName(permitId);
   const found = await requireOurs(writing, "namespaces", { name });
   if (found === null) return { detail: "the namespace is gone already" };
   if (found.metadata.deletionTimestamp !== undefined) {
     return { detail: "the namespace is being deleted already" };
   }
-  await refuseForeignClaims(writing, name);
+  const { secretsRole } = settings;
+  const { secretsAccess } = scopeManifests({ permitId, fsGroup: 0, members: 0, secretsRole, traits });
+  const [doomed, ...others] = await readDoomed(writing, secretsAccess, settings);
+  if (doomed !== undefined) throw doomedFault(name, doomed, others.length);
   if (seen === null) throw changedFault(`Namespace ${name}`);
   await removeSeen(writing, "namespaces", { name }, seen);
   return { detail: `${name} is being deleted` };
 }
 
-async function refuseForeignClaims({ client, permitId, signal }: Writing, namespace: string): Promise<void> {
-  const { items } = await client.listMetadata("persistentvolumeclaims", { namespace }, signal);
-  const foreign = items.find((claim) => !isOurs(claim, permitId));
-  if (foreign === undefined) return;
-  const target = describePlace("persistentvolumeclaims", { namespace, name: foreign.metadata.name });
-  throw foreignFault(target, `${whyForeign(foreign, permitId)}, and the namespace's end would destroy it`);
+function doomedFault(namespace: string, { object, why }: Doomed, others: number): Fault {
+  const more = others === 0 ? "" : ` (and ${others} more)`;
+  const message = `Cannot end Namespace ${namespace}: ${object}${more} would go with it: ${why}`;
+  return new Fault("stalled", "foreign-object", message, {
+    target: object,
+    advice: `Move or remove ${object}, then run wps jobs retry; what another tool puts into each namespace ` +
+      "belongs in drivers.kubernetes.inEachNamespace",
+  });
 }

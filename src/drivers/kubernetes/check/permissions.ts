@@ -50,6 +50,11 @@ export const CLUSTER_PERMISSIONS: readonly Permission[] = [
     "readiness; the label by which a network is opened; control pods and probes",
   ),
   rule("jobs", ["get", "list", "watch", "create", "patch", "delete"], "consolidation of uploads"),
+  ...(["configmaps", "cronjobs", "daemonsets", "deployments", "ingresses", "replicasets", "roles"] as const)
+    .map(
+      (resource) =>
+        rule(resource, ["list"], "what is not WPS's must not go with a deleted permit's namespace"),
+    ),
   rule("events", ["list"], "why a claim or mount waits"),
   rule("nodes", ["get"], "whether a pod's node answers"),
   rule("storageclasses", ["list"], "the startup self-check"),

@@ -1,7 +1,7 @@
 /** A workspace's network as the policies in force add up (DESIGN 8: a foreign policy adds to ours). */
 import type { V1LabelSelector, V1NetworkPolicySpec } from "@kubernetes/client-node";
 import { workspaceName } from "../../../core/names.ts";
-import type { ObservedNetwork } from "../../../core/observed.ts";
+import type { ObservedNetwork, TaskNetwork } from "../../../core/observed.ts";
 import { canonicalJson, fingerprint } from "../../../core/sha256.ts";
 import { networkHash } from "../../../core/workspace.ts";
 import { GUARD } from "../manifests/scope.ts";
@@ -71,6 +71,21 @@ export function networkOf(
   if (reading === null || reading.is === "shut") return { state: "shut", seen };
   const { rules, podUid } = reading;
   return { state: "open", posture: rules.posture, hash: rulesHash(rules, site), openedFor: podUid, seen };
+}
+
+/**
+ * The network of a consolidation. `podLabels`: as of {@link networkOf}. WPS opens nothing for one, so whatever lets its
+ * traffic through is a breach, WPS's own rules for a workspace included.
+ */
+export function taskNetwork(snapshot: Policies, podLabels: Record<string, string>[]): TaskNetwork {
+  const { policies, permitId } = snapshot;
+  const opener = policies.find(({ spec }) =>
+    allowsAnything(spec) && podLabels.some((labels) => selects(spec?.podSelector, labels))
+  );
+  if (opener !== undefined) return { state: "breached", by: describePolicy(opener, permitId) };
+  return isDefaultDenyIntact(snapshot)
+    ? { state: "shut" }
+    : { state: "breached", by: `NetworkPolicy ${GUARD.defaultDeny} (missing or altered)` };
 }
 
 /** Every policy of the namespace that is not exactly what WPS writes: each may open what it selects. */

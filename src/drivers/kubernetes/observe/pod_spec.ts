@@ -4,6 +4,7 @@ import { volumeName } from "../../../core/names.ts";
 import { POSTURES } from "../../../core/phase.ts";
 import { parseVolumeKey } from "../../../core/volume.ts";
 import { type Mount, specHash } from "../../../core/workspace.ts";
+import { gateFault } from "../manifests/gate.ts";
 import { CONTAINER } from "../manifests/workspace.ts";
 import { NOTE } from "../marks.ts";
 import type { Wire } from "../wire.ts";
@@ -13,6 +14,8 @@ import { z } from "zod";
 /** Mounts, and the hash that compares them, the account and the posture with what is wanted. */
 export interface PodReading {
   mounts: Mount[];
+  /** Its isolation gate stands as it was written. */
+  gated: boolean;
   /** See core `specHash`; "altered: …" when the pod is not what WPS writes, so that it never equals a wanted one. */
   specHash: string;
 }
@@ -29,6 +32,7 @@ export function readPodSpec(
   tainted: ReadonlySet<string>,
 ): PodReading {
   const mounts = readMounts(annotations, spec);
+  const gated = gateFault(annotations, spec) === null;
   const container = spec?.containers?.find(({ name }) => name === CONTAINER);
   const env = new Map((container?.env ?? []).map(({ name, value }) => [name, value ?? ""]));
   const username = annotations[NOTE.username] ?? "";
@@ -49,14 +53,19 @@ export function readPodSpec(
     gateFaultBeside(tainted, annotations, spec),
   ].filter((text) => text !== null);
   if (posture === undefined || altered.length > 0) {
-    return { mounts, specHash: `altered: ${altered.join(", ")}` };
+    return { mounts, gated, specHash: `altered: ${altered.join(", ")}` };
   }
-  return { mounts, specHash: specHash({ posture, mounts, account: { username, uid, gid } }) };
+  return { mounts, gated, specHash: specHash({ posture, mounts, account: { username, uid, gid } }) };
 }
 
 /** Each mount of a claim in any container. Those of other containers than the workspace show under a path of their own. */
 function readMounts(annotations: Record<string, string>, spec: Wire<V1PodSpec> | undefined): Mount[] {
-  const keyOf = new Map(readKeys(annotations[NOTE.volumeKeys]).map((key) => [volumeName(key), key]));
+  return mountsIn(spec, readKeys(annotations[NOTE.volumeKeys]));
+}
+
+/** The same with the keys of the volumes that it may mount; a claim of any other name shows under its own. */
+export function mountsIn(spec: Wire<V1PodSpec> | undefined, keys: string[]): Mount[] {
+  const keyOf = new Map(keys.map((key) => [volumeName(key), key]));
   const claims = new Map(
     (spec?.volumes ?? []).flatMap(({ name, persistentVolumeClaim: claim }) =>
       claim === undefined ? [] : [[name, claim] as const]

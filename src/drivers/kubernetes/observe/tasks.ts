@@ -2,12 +2,16 @@
 import { z } from "zod";
 import type { IsolationEvidence } from "../../../core/evidence.ts";
 import { taskName } from "../../../core/names.ts";
-import type { ObservedTask } from "../../../core/observed.ts";
+import type { ObservedTask, TaskPod } from "../../../core/observed.ts";
 import { describeRefused } from "../../../core/refusal.ts";
 import { evidenceOf, parseControl } from "../evidence.ts";
+import { taskMarks } from "../manifests/consolidation.ts";
+import { gateFault } from "../manifests/gate.ts";
 import { isOurs, LABEL, NOTE, note } from "../marks.ts";
 import type { MetadataOnly, Stored } from "../wire.ts";
 import { gateFaultBeside, gateOf, isPastGate, passedReport } from "./gate.ts";
+import { taskNetwork } from "./network.ts";
+import { mountsIn } from "./pod_spec.ts";
 import { finalizersOf, seenOf } from "./scope.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { troubleOfPod } from "./trouble.ts";
@@ -40,12 +44,25 @@ export function tasksOf(snapshot: Snapshot): ObservedTask[] {
       state: job === null || altered !== null ? "failed" : jobState(job),
       ...wordsOf(altered ?? (job === null ? "its Job is gone, its pod is not" : messageOf(job, own))),
       trouble: troubleIn(own),
-      pods: own.filter(isLive).map(({ metadata }) => metadata.name),
+      pods: own.filter(isLive).map((pod) => podOf(pod, snapshot)),
+      network: taskNetwork(snapshot, [
+        job?.spec?.template?.metadata?.labels ?? taskMarks(permitId, key).labels,
+        ...own.filter(isLive).map(({ metadata }) => metadata.labels ?? {}),
+      ]),
       proof: altered === null ? proofOf(own, snapshot.policies) : null,
       terminating: terminatingText(job, taskName(key)),
       seen: job === null ? null : seenOf(job),
     };
   });
+}
+
+/** What a pod may see: by the keys of the permit's claims, since nothing on the pod says them. */
+function podOf({ metadata, spec }: Stored<"pods">, { claims, permitId }: Snapshot): TaskPod {
+  const keys = claims.filter((claim) => isOurs(claim, permitId)).flatMap((claim) =>
+    note(claim, NOTE.volumeKey) ?? []
+  );
+  const gated = gateFault(metadata.annotations ?? {}, spec) === null;
+  return { uid: metadata.uid, name: metadata.name, mounts: mountsIn(spec, keys), gated };
 }
 
 /** What the gate of the newest pod that passed one saw; it speaks for that pod alone. `pods`: the newest first. */

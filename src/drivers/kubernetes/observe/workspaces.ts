@@ -51,9 +51,7 @@ function workspaceOf(snapshot: Snapshot, key: string, site: KubernetesSite): Obs
     kind: key.slice(0, slash),
     owner: key.slice(slash + 1),
     power: statefulSet === null ? null : (statefulSet.spec?.replicas ?? 1) > 0 ? "running" : "stopped",
-    specHash: statefulSet === null
-      ? null
-      : readPodSpec(template?.metadata?.annotations ?? {}, template?.spec, taintedClaims(snapshot)).specHash,
+    specHash: statefulSet === null ? null : specHashOf(statefulSet, taintedClaims(snapshot)),
     outdated: statefulSet !== null && isOutdated(statefulSet, key.slice(0, slash), site),
     tier: statefulSet === null ? null : note(statefulSet, NOTE.tier),
     identityHash: secret === null ? null : note(secret, NOTE.identityHash),
@@ -73,6 +71,13 @@ function workspaceOf(snapshot: Snapshot, key: string, site: KubernetesSite): Obs
       ["NetworkPolicy", own(snapshot.policies)],
     ]),
   };
+}
+
+/** Somebody else's count of pods is an altered wish: each of them would see the data, and only one is ever let in to. */
+function specHashOf({ spec }: Stored<"statefulsets">, tainted: ReadonlySet<string>): string {
+  const { replicas = 1, template } = spec ?? {};
+  if (replicas > 1) return `altered: ${replicas} replicas`;
+  return readPodSpec(template?.metadata?.annotations ?? {}, template?.spec, tainted).specHash;
 }
 
 /** Rules whose pod does not carry its own label let nobody in: opened for nobody, so that they are opened anew. */
@@ -123,6 +128,7 @@ export function instanceOf(
     ready,
     specHash: reading.specHash,
     mounts: reading.mounts,
+    gated: reading.gated,
     node,
     reason: ready ? null : reasonOf(pod, state, snapshot),
     trouble: state === "pending" ? troubleOfPod(pod)?.reason ?? gateOf(pod).trouble : null,

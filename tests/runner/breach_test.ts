@@ -1,0 +1,73 @@
+/** A way out beside data, wherever it shows: the permit is halted, and what read the data is ended. */
+import assert from "node:assert/strict";
+import type { TaskPod } from "../../src/core/observed.ts";
+import { tellBreach } from "../../src/runner/breach.ts";
+import { neverSeen } from "../conformance/fixtures.ts";
+import { PERMIT, type Stage, withStage } from "./stage.ts";
+
+/** Long enough to be found in the middle. */
+const TASK_MS = 3_000_000;
+
+/** Both holders' uploads are on their way into `raw`. */
+async function consolidating(stage: Stage): Promise<void> {
+  await stage.job((await stage.status("AWAITING_INGRESS")).jobId, "succeeded");
+  await stage.job((await stage.send("permit.ingress.initiated")).jobId, "succeeded");
+  await stage.status("DATA_PREPARATION_PENDING");
+  await stage.until(
+    "both consolidations run",
+    () => stage.truth().pods.filter(({ kind, phase }) => kind === "task" && phase === "running").length === 2,
+  );
+}
+
+const OPENINGS: { how: string; open(stage: Stage): void; close?(stage: Stage): void }[] = [
+  {
+    how: "a foreign policy",
+    open: ({ operator }) => operator.addForeignPolicy(PERMIT, "let-me-out"),
+    close: ({ operator }) => operator.removePolicy(PERMIT, "let-me-out"),
+  },
+  { how: "an altered default-deny", open: ({ operator }) => operator.weakenDefaultDeny(PERMIT) },
+];
+
+for (const { how, open, close } of OPENINGS) {
+  Deno.test(`tellBreach: a consolidation that ${how} lets out is told of, halted and ended`, async () => {
+    await withStage(async (stage) => {
+      await consolidating(stage);
+      open(stage);
+      await stage.until("the permit is halted", async () => (await stage.permit()).halted, 60_000);
+      await stage.until("nothing of it runs", () => stage.truth().pods.length === 0, 60_000);
+      stage.forgive(); // packets that got out before it was seen
+      close?.(stage);
+      await stage.job((await stage.send("permit.resumed")).jobId, "succeeded", 2 * TASK_MS);
+      assert.deepEqual(stage.truth().tasks, [], "begun anew, and done");
+    }, { settings: { taskMs: TASK_MS } });
+  });
+}
+
+Deno.test("tellBreach: names what has a pod and a way out, once, and not of a halted permit", async () => {
+  const told: string[] = [];
+  const alarm = (permitId: string, what: string, why: string): Promise<void> => {
+    told.push(`${permitId}: ${what}: ${why}`);
+    return Promise.resolve();
+  };
+  const breached = { state: "breached", by: "NetworkPolicy let-me-out", seen: null } as const;
+  const pod: TaskPod = { uid: "uid-1", name: "task-1", mounts: [], gated: true };
+  const task = (pods: TaskPod[]) => ({
+    key: "uploads/hospital-a",
+    name: "task",
+    state: "running" as const,
+    message: null,
+    pods,
+    network: breached,
+    terminating: null,
+    seen: null,
+  });
+  const workspaces = [{ ...neverSeen("research/a"), network: breached }];
+  await tellBreach({ alarm }, { permitId: "p", halted: false }, { workspaces, tasks: [task([])] });
+  assert.deepEqual(told, [], "nothing of them runs");
+  await tellBreach({ alarm }, { permitId: "p", halted: true }, { workspaces, tasks: [task([pod])] });
+  assert.deepEqual(told, [], "it is halted");
+  await tellBreach({ alarm }, { permitId: "p", halted: false }, { workspaces, tasks: [task([pod])] });
+  assert.deepEqual(told, [
+    "p: consolidation of uploads/hospital-a: NetworkPolicy let-me-out opens its network",
+  ]);
+});
