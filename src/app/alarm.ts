@@ -57,7 +57,7 @@ export function createAlarm(
 
   return {
     alarm: async (permitId, workspaceKey, why) => {
-      log.error("a workspace has a way out that it must not have; its permit is halted", {
+      log.error("a way out was found where none may be; the permit is halted", {
         permit: permitId,
         workspace: workspaceKey,
         why,

@@ -17,7 +17,7 @@ export interface HaltOrder {
   actor: Actor;
   /** Null: none was given, e.g. by the Permit Manager's event. */
   reason: string | null;
-  /** The workspace in which WPS itself found a way out; null: somebody else ordered the halt. */
+  /** The workspace or consolidation in which WPS itself found a way out; null: somebody else ordered the halt. */
   breached: string | null;
 }
 

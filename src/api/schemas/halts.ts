@@ -23,7 +23,7 @@ const HaltOrderView = z.object({
   /** `service`: WPS itself. */
   by: z.object({ kind: z.enum(["event", "api", "operator", "service"]), id: z.string() }),
   reason: z.string().nullable(),
-  /** The workspace in which WPS itself found a way out; null: somebody ordered the halt. */
+  /** The workspace or consolidation in which WPS itself found a way out; null: somebody ordered the halt. */
   breached: z.string().nullable(),
   /** Its event. */
   eventSeq: z.number().int(),

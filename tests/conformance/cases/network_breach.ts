@@ -82,7 +82,8 @@ export const BREACH_CASES: readonly DriverCase[] = [
     why: "DESIGN 8: no proof of isolation, no data mounted (invariant 6)",
     run: async (trial) => {
       const research = await sensitive(trial);
-      const { uid: instanceUid } = await trial.start(research);
+      const { uid: instanceUid, gated } = await trial.start(research);
+      assert.ok(gated, "what stands before its data is seen, not assumed");
       const { evidence } = await trial.prove(research, instanceUid);
       assert.ok(evidence !== undefined);
       assert.ok(new TextEncoder().encode(JSON.stringify(evidence)).length <= 4096);
