@@ -20,6 +20,11 @@ export type AfterFault =
 
 /** Longest Retry-After that is obeyed, in milliseconds: a confused server must not park a permit for days. */
 const RETRY_AFTER_MAX_MS = 3_600_000;
+/**
+ * Longest pause of what takes access away, in milliseconds, whatever a server asks for and however long it has failed:
+ * somebody may still get in meanwhile. Each try is one look, urgent ones are bounded in number (`runner.urgentPermits`).
+ */
+export const TAKING_PAUSE_MAX_MS = 5_000;
 
 /**
  * Delay before the attempt after `attempt` (from 1): doubling, half fixed and half jitter, bounded, and not
@@ -38,10 +43,20 @@ export function backoffMs(
   );
 }
 
+/** Whether a job is tried without end: a halt, a deletion, and what drift must cut. A stop may have to give as well. */
+export function isEndless(job: Pick<Job, "kind" | "priority">): boolean {
+  return job.kind === "halt" || job.kind === "delete" || takesOnly(job);
+}
+
+/** How much of a server's Retry-After such a job obeys, in milliseconds; null: the server asks for nothing. */
+export function obeyedMs(job: Pick<Job, "kind" | "priority">, retryAfterMs: number | null): number {
+  return Math.min(retryAfterMs ?? 0, isEndless(job) ? TAKING_PAUSE_MAX_MS : RETRY_AFTER_MAX_MS);
+}
+
 /**
  * Retry with backoff, fail for good, or cancel. Halt, deletion and what drift must cut never give up, whatever the
- * fault; a stop may have to give as well (an airlock with fewer addresses starts anew), so it fails like any other and
- * drift tries again.
+ * fault, and are tried again within seconds unless a person must act first; a stop may have to give as well (an airlock
+ * with fewer addresses starts anew), so it fails like any other and drift tries again.
  */
 export function afterFault(
   job: Job,
@@ -51,12 +66,16 @@ export function afterFault(
   chance: number,
 ): AfterFault {
   if (fault.disposition === "cancelled") return { next: "cancel" };
-  const takesAway = job.kind === "halt" || job.kind === "delete" || takesOnly(job);
+  const takesAway = isEndless(job);
   // An API server that has just started answers 403 until it has read its roles: a refusal is only believed in the end.
   const isCertain = fault.disposition === "stalled" && fault.reason !== "denied";
   if (isCertain && !takesAway) return { next: "fail" };
   if (!takesAway && job.attempt >= limits.attemptMax) return { next: "fail" };
-  return { next: "retry", runAtMs: nowMs + backoffMs(job.attempt, limits, chance, fault.retryAfterMs) };
+  const isHurried = takesAway && !isCertain;
+  const backoffMaxMs = isHurried ? Math.min(limits.backoffMaxMs, TAKING_PAUSE_MAX_MS) : limits.backoffMaxMs;
+  const retryAfterMs = obeyedMs(job, fault.retryAfterMs);
+  const pauseMs = backoffMs(job.attempt, { ...limits, backoffMaxMs }, chance, retryAfterMs);
+  return { next: "retry", runAtMs: nowMs + pauseMs };
 }
 
 /** A difference that cannot be repaired is tried at least this often: a day, so that no operator has to know of it. */

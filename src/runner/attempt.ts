@@ -5,6 +5,7 @@
 import { unmet } from "../core/condition.ts";
 import { Fault, toFault } from "../core/fault.ts";
 import { isHastened, type Job, JOB_PRIORITY } from "../core/job.ts";
+import { obeyedMs } from "../core/retry.ts";
 import type { Observed } from "../core/observed.ts";
 import type { Slot } from "../core/slots.ts";
 import type { AwaitStep, Plan } from "../core/step.ts";
@@ -181,7 +182,7 @@ async function advance(
   if (fault.disposition === "wait") {
     walk.refused = waitOf(fault, step.target);
     await recordWaits(walk, [walk.refused]);
-    const pauseMs = Math.max(waits.intervalMs(deps.rereadMs), fault.retryAfterMs ?? 0);
+    const pauseMs = Math.max(waits.intervalMs(deps.rereadMs), obeyedMs(job, fault.retryAfterMs));
     return await pause(walk, pauseMs, pauseMs);
   }
   const isConflict = fault.disposition === "retry" && fault.reason === "conflict";

@@ -59,7 +59,8 @@ export function startProbing(deps: ProbingDeps): Probing {
     const name = `${permitId} ${workspaceKey}`;
     const found = await probeSafely(deps, target, signal);
     if (signal.aborted) return;
-    dueAtMs.set(instanceUid, clock.now() + (found.found === "unknown" ? UNKNOWN_MS : deps.intervalMs));
+    // Soon, unless it comes to be on record.
+    dueAtMs.set(instanceUid, clock.now() + UNKNOWN_MS);
     if (found.found === "unknown") {
       if (!unknown.has(name)) {
         log.warn("cannot show the isolation of a running workspace", {
@@ -72,9 +73,29 @@ export function startProbing(deps: ProbingDeps): Probing {
       return;
     }
     unknown.delete(name);
-    await record(deps, target, found);
-    if (found.found === "breached") {
-      await deps.alarm(permitId, workspaceKey, `a probe beside it reached ${found.reached.join(", ")}`);
+    try {
+      await record(deps, target, found);
+      dueAtMs.set(instanceUid, clock.now() + deps.intervalMs);
+    } finally {
+      // Whatever could not be written: the halt comes first, and its alarm is kept until it is recorded.
+      if (found.found === "breached") {
+        await deps.alarm(permitId, workspaceKey, `a probe beside it reached ${found.reached.join(", ")}`);
+      }
+    }
+  }
+
+  /** What one workspace's probe could not write is that workspace's: the others are probed all the same. */
+  async function probeOrTell(target: ProvenInstance): Promise<void> {
+    try {
+      await probe(target);
+    } catch (thrown) {
+      if (signal.aborted) return;
+      const { permitId, workspaceKey } = target;
+      log.error("cannot record what a probe found; it is probed again", {
+        permit: permitId,
+        workspace: workspaceKey,
+        error: toFault(thrown).message,
+      });
     }
   }
 
@@ -92,7 +113,7 @@ export function startProbing(deps: ProbingDeps): Probing {
     });
     const work = async (): Promise<void> => {
       for (let next = queue.shift(); next !== undefined && !signal.aborted; next = queue.shift()) {
-        await probe(next);
+        await probeOrTell(next);
       }
     };
     await Promise.all(Array.from({ length: Math.min(PARALLEL, queue.length) }, work));

@@ -3,7 +3,7 @@ import type { AuditEntry } from "../core/audit.ts";
 import type { Clock, Random } from "../core/clock.ts";
 import type { Fault } from "../core/fault.ts";
 import { type Job, takesOnly } from "../core/job.ts";
-import { afterFault, type RetryLimits } from "../core/retry.ts";
+import { afterFault, isEndless, type RetryLimits } from "../core/retry.ts";
 import { appendAudit } from "../store/audit.ts";
 import type { Db, Tx } from "../store/db.ts";
 import {
@@ -94,6 +94,7 @@ async function afterFaultTransition(tx: Tx, deps: SettleDeps, job: Job, fault: F
   switch (after.next) {
     case "retry":
       if (await retryJob(tx, claim, { ...outcome, runAtMs: after.runAtMs }, nowMs) === null) return;
+      if (!isNoted(job)) return;
       return await note(tx, deps, job, "job.retried", "failed", fault.message);
     case "fail":
       if (!await failJob(tx, claim, outcome, nowMs)) return;
@@ -102,6 +103,14 @@ async function afterFaultTransition(tx: Tx, deps: SettleDeps, job: Job, fault: F
       if (!await endCancelled(tx, claim, outcome, nowMs)) return;
       return await note(tx, deps, job, "job.cancelled", "done", fault.message);
   }
+}
+
+/** Attempts of a job without end that are each on record; of the later ones every doubling is. */
+const NOTED_MAX = 8;
+
+/** What is tried every few seconds for as long as the platform is away must not fill the audit; its job's row says more. */
+function isNoted(job: Job): boolean {
+  return !isEndless(job) || job.attempt <= NOTED_MAX || Number.isInteger(Math.log2(job.attempt));
 }
 
 /**

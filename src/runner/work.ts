@@ -54,9 +54,13 @@ export interface WorkDeps {
   taken(permitId: string): void;
 }
 
-/** First pause after a store that refused a transition, in milliseconds; doubles. */
+/**
+ * After a store that refused a transition, in milliseconds, unless something of the permit is recorded meanwhile: until
+ * then nothing of it can be claimed, a halt included.
+ */
 const STORE_PAUSE_MS = 1_000;
-const STORE_PAUSE_MAX_MS = 30_000;
+/** Between two lines of the log about one refusal that lasts. */
+const STORE_LOG_MS = 30_000;
 /** So many refusals by a store that is there speak against what is to be written, not against the store. */
 const REFUSALS_MAX = 3;
 
@@ -167,7 +171,8 @@ function tell(log: Log, end: AttemptEnd): void {
 }
 
 /**
- * Writes the transition, as often as it takes: meanwhile the row says running under our epoch, and nobody claims it.
+ * Writes the transition, as often as it takes: meanwhile the row says running under our epoch, and nobody claims it. A
+ * ring says that the store took something else of the permit, so it is tried at once.
  * Where the store is there and refuses what is owed, the debts are dropped rather than the transition.
  */
 async function settleAtLast(
@@ -177,16 +182,27 @@ async function settleAtLast(
   end: AttemptEnd,
   signal: AbortSignal,
 ): Promise<void> {
+  const { bell, clock, log } = deps;
+  const ear = bell.listen(job.permitId);
   let refusals = 0;
-  for (let pauseMs = STORE_PAUSE_MS;; pauseMs = Math.min(2 * pauseMs, STORE_PAUSE_MAX_MS)) {
-    try {
-      return await settle(deps, job, refusals < REFUSALS_MAX ? ledger : openLedger(deps, job), end);
-    } catch (thrown) {
-      const fault = toFault(thrown);
-      deps.log.error("cannot record how the attempt ended", { end: end.kind, error: fault.message });
-      if (fault.reason !== "unavailable") refusals++;
+  let toldAtMs = -Infinity;
+  try {
+    for (;;) {
+      ear.hush();
+      try {
+        return await settle(deps, job, refusals < REFUSALS_MAX ? ledger : openLedger(deps, job), end);
+      } catch (thrown) {
+        const fault = toFault(thrown);
+        if (fault.reason !== "unavailable") refusals++;
+        if (clock.now() - toldAtMs >= STORE_LOG_MS) {
+          toldAtMs = clock.now();
+          log.error("cannot record how the attempt ended", { end: end.kind, error: fault.message });
+        }
+      }
+      if (signal.aborted) return;
+      await ear.wait(STORE_PAUSE_MS, signal);
     }
-    if (signal.aborted) return;
-    await deps.clock.sleep(pauseMs, signal);
+  } finally {
+    ear.close();
   }
 }

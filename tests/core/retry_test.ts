@@ -113,6 +113,43 @@ Deno.test("afterFault: the next attempt is due after the delay", () => {
   );
 });
 
+const PAUSES: { why: string; job: Job; fault: Fault; pauseMs: number }[] = [
+  { why: "a halt while the platform is away", job: job("halt", 40), fault: fault("retry"), pauseMs: 5_000 },
+  {
+    why: "a halt that a server tells to come back in an hour",
+    job: job("halt", 1),
+    fault: new Fault("retry", "unavailable", "Cannot", { retryAfterMs: 3_600_000 }),
+    pauseMs: 5_000,
+  },
+  { why: "a deletion", job: job("delete", 40), fault: fault("retry"), pauseMs: 5_000 },
+  {
+    why: "what drift must cut",
+    job: job("drift", 40, JOB_PRIORITY.stop),
+    fault: fault("retry"),
+    pauseMs: 5_000,
+  },
+  {
+    why: "a halt that a server refuses which has not read its roles yet",
+    job: job("halt", 40),
+    fault: fault("stalled", "denied"),
+    pauseMs: 5_000,
+  },
+  {
+    why: "a halt that needs a person first",
+    job: job("halt", 40),
+    fault: fault("stalled", "foreign-object"),
+    pauseMs: 300_000,
+  },
+  { why: "what gives", job: job("reconcile", 7), fault: fault("retry"), pauseMs: 128_000 },
+];
+for (const { why, job, fault, pauseMs } of PAUSES) {
+  Deno.test(`afterFault: the longest pause of ${why}`, () =>
+    assert.deepEqual(afterFault(job, fault, NOW_MS, LIMITS, 1), {
+      next: "retry",
+      runAtMs: NOW_MS + pauseMs,
+    }));
+}
+
 Deno.test("jitteredMs: a tenth around the interval", () => {
   assert.deepEqual([0, 0.5, 1].map((chance) => jitteredMs(600_000, chance)), [540_000, 600_000, 660_000]);
 });

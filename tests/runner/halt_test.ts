@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { Fault } from "../../src/core/fault.ts";
 import { JOB_PRIORITY } from "../../src/core/job.ts";
 import { permitName } from "../../src/core/names.ts";
+import { listAudit } from "../../src/store/audit.ts";
 import { PERMIT, type Stage, withStage } from "./stage.ts";
 
 async function inAnalysis(stage: Stage): Promise<void> {
@@ -204,4 +206,58 @@ Deno.test("halt: a consolidation that runs is ended, and runs again from the res
     assert.equal((await stage.snapshot()).status, "RUNNING");
     assert.deepEqual(stage.truth().volumes.filter(({ key }) => key.startsWith("uploads/")), []);
   }, { settings: { taskMs: 300_000 } });
+});
+
+/** From when until when the platform answers no look, in milliseconds after the halt, and what it says. */
+const AWAY: { what: string; forMs: number; fault: () => Fault }[] = [
+  {
+    what: "a server that asks to come back in an hour",
+    forMs: 1,
+    fault: () => new Fault("retry", "unavailable", "503", { retryAfterMs: 3_600_000 }),
+  },
+  {
+    what: "a platform that was away for 40 minutes",
+    forMs: 40 * 60_000,
+    fault: () => new Fault("retry", "unavailable", "503"),
+  },
+];
+for (const { what, forMs, fault } of AWAY) {
+  Deno.test(`halt: ${what} is asked again within seconds`, async () => {
+    await withStage(async (stage) => {
+      await inAnalysis(stage);
+      const { driver, clock } = stage;
+      const backAtMs = clock.now() + forMs;
+      let refused = 0;
+      driver.beforeObserve = () => {
+        if (clock.now() < backAtMs || refused === 0) {
+          refused++;
+          throw fault();
+        }
+      };
+      const asked = driver.asked.length;
+      const { jobId } = await stage.send("permit.halted");
+      const cut = await stage.until(
+        "the first cut",
+        () => driver.asked.slice(asked).find(({ kind }) => kind === "cut-network"),
+        3 * 60 * 60_000,
+      );
+      assert.ok(cut.atMs - backAtMs <= 6_000, `cut ${cut.atMs - backAtMs} ms after it was back`);
+      await stage.job(jobId, "succeeded");
+      const rows = await listAudit(stage.db, { action: "job.retried" }, { cursor: null, limit: 100 });
+      assert.ok(rows.items.length <= 20, `${rows.items.length} rows of ${refused} attempts on record`);
+    });
+  });
+}
+
+Deno.test("halt: a cut that the platform puts off for an hour is tried again within seconds", async () => {
+  await withStage(async (stage) => {
+    await inAnalysis(stage);
+    const begunMs = stage.clock.now();
+    stage.driver.before = ({ kind, atMs }) => {
+      if (kind !== "cut-network" || atMs > begunMs + 10_000) return;
+      throw new Fault("wait", "terminating", "Not yet", { retryAfterMs: 3_600_000 });
+    };
+    await stage.job((await stage.send("permit.halted")).jobId, "succeeded");
+    assert.ok(stage.clock.now() - begunMs < 60_000, `${stage.clock.now() - begunMs} ms`);
+  });
 });

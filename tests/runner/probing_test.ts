@@ -5,6 +5,7 @@ import { listAudit } from "../../src/store/audit.ts";
 import { latestEvidence } from "../../src/store/evidence.ts";
 import { createLog } from "../../src/log.ts";
 import { SeededRandom } from "../seeded_random.ts";
+import { FlakyDb } from "./flaky_db.ts";
 import { PERMIT, type Stage, withStage } from "./stage.ts";
 import { z } from "zod";
 
@@ -15,6 +16,8 @@ const KEY = "research/l.maes";
 
 interface Told {
   alarms: { permitId: string; workspaceKey: string; why: string }[];
+  /** What probes could not write. */
+  store: FlakyDb;
 }
 
 async function withProbing(
@@ -22,10 +25,10 @@ async function withProbing(
 ): Promise<void> {
   await withStage(async (stage) => {
     await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
-    const told: Told = { alarms: [] };
-    const { db, driver, clock } = stage;
+    const { driver, clock } = stage;
+    const told: Told = { alarms: [], store: new FlakyDb(stage.db) };
     const probing = startProbing({
-      db,
+      db: told.store,
       driver,
       clock,
       random: new SeededRandom(1),
@@ -76,6 +79,21 @@ Deno.test("startProbing: a way out raises the alarm, and is no proof", async () 
     const { uid } = stage.inside.pod(PERMIT, told.alarms[0]?.workspaceKey ?? "");
     const proof = await latestEvidence(stage.db, PERMIT, told.alarms[0]?.workspaceKey ?? "", uid);
     assert.equal(proof?.evidence.method, "gate", "what a breach showed is not kept as a proof");
+    stage.forgive();
+  });
+});
+
+Deno.test("startProbing: a way out that cannot be put on record raises the alarm all the same", async () => {
+  await withProbing(async (stage, _probing, told) => {
+    told.store.fails = () => true;
+    stage.operator.addForeignPolicy(PERMIT, "let-me-out");
+    const alarmed = (): number => new Set(told.alarms.map(({ workspaceKey }) => workspaceKey)).size;
+    await stage.until("both are told", () => alarmed() === 2, 2 * INTERVAL_MS);
+    assert.deepEqual(await outcomes(stage), []);
+    told.store.fails = () => false;
+    const probed = stage.driver.probed.length;
+    await stage.until("it is probed again", () => stage.driver.probed.length > probed, 2 * MINUTE_MS);
+    await stage.until("it is on record", async () => (await outcomes(stage)).includes("failed"));
     stage.forgive();
   });
 });

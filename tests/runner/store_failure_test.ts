@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { z } from "zod";
 import { listAudit } from "../../src/store/audit.ts";
 import type { Db } from "../../src/store/db.ts";
+import { MEMBERS } from "../core/plan_fixture.ts";
 import { FlakyDb } from "./flaky_db.ts";
 import { type Stage, withStage } from "./stage.ts";
 
@@ -124,3 +125,28 @@ Deno.test("runner: says in its health that the store fails, and goes on by itsel
     assert.deepEqual([stage.runner.health().state, stage.runner.health().lastError], ["running", null]);
   }, { wrap, withoutDrift: true });
 });
+
+for (const fullMs of [33_000, 65_000]) {
+  Deno.test(`runner: a halt that a disk took after ${fullMs / 1000} s of being full is carried out at once`, async () => {
+    let flaky: FlakyDb | null = null;
+    const wrap = (db: Db): Db => flaky = new FlakyDb(db);
+    await withStage(async (stage) => {
+      assert.ok(flaky !== null);
+      await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
+      await stage.send("permit.status.updated", {
+        researchers: [...MEMBERS.researchers, { username: "n.new", uid: 21077, gid: 21077 }],
+      });
+      await stage.clock.sleep(30);
+      flaky.fails = () => true;
+      await stage.clock.sleep(fullMs);
+      flaky.fails = () => false;
+      const [begunMs, asked] = [stage.clock.now(), stage.driver.asked.length];
+      await stage.send("permit.halted");
+      const cut = await stage.until(
+        "cut",
+        () => stage.driver.asked.slice(asked).find(({ kind }) => kind === "cut-network"),
+      );
+      assert.ok(cut.atMs - begunMs < 1_000, `${cut.atMs - begunMs} ms after the halt`);
+    }, { wrap });
+  });
+}

@@ -16,6 +16,11 @@ export const URGENT_REQUESTS = 16;
 export const URGENT_TRIES = 8;
 /** Pause before the second of them, in milliseconds; doubles. All together some 2.5 s. */
 const URGENT_PAUSE_MS = 20;
+/**
+ * Longest Retry-After that is obeyed between them, in milliseconds. Fairness queues ask for 1 s; who asks for more is not
+ * obeyed, because somebody may still get in meanwhile.
+ */
+const URGENT_RETRY_AFTER_MAX_MS = 1_000;
 
 /** The requests under way to one API server, bounded. */
 export class Turns {
@@ -63,7 +68,8 @@ export async function insist<T>(
       if (signal.aborted) throw answered ?? thrown;
       if (tries >= triesMax || !isPassing(thrown)) throw thrown;
       answered = thrown;
-      await clock.sleep(Math.max(URGENT_PAUSE_MS * 2 ** (tries - 1), thrown.retryAfterMs ?? 0), signal);
+      const askedMs = Math.min(thrown.retryAfterMs ?? 0, URGENT_RETRY_AFTER_MAX_MS);
+      await clock.sleep(Math.max(URGENT_PAUSE_MS * 2 ** (tries - 1), askedMs), signal);
     }
   }
 }

@@ -28,7 +28,10 @@ const WATCH_SECONDS = 300;
 const SILENCE_MAX_MS = 90_000;
 /** One event is one object's metadata; managed fields of thousands of entries do not occur. */
 const LINE_MAX_BYTES = 1_000_000;
-/** Reconnecting: 0.5 s, doubled up to 30 s, each with up to as much jitter again. */
+/**
+ * Reconnecting: 0.5 s, doubled up to 30 s, each with up to as much jitter again. A server may ask for more patience, but
+ * not for more than the bound: until the watch is back, what opens a network is only found by the drift pass.
+ */
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 30_000;
 
@@ -92,7 +95,8 @@ export async function watchResource(
       const waitMs = Math.min(BACKOFF_FIRST_MS * 2 ** failures, BACKOFF_MAX_MS) *
         (1 + surroundings.random.next());
       failures++;
-      await surroundings.clock.sleep(retryAfterMs ?? waitMs, signal);
+      const pauseMs = retryAfterMs === null ? waitMs : Math.min(retryAfterMs, BACKOFF_MAX_MS);
+      await surroundings.clock.sleep(pauseMs, signal);
     }
   }
 }

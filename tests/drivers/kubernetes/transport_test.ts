@@ -243,6 +243,19 @@ Deno.test("Transport: asking again ends with the time for an answer", async () =
   assert.ok(performance.now() - begin < 1_000);
 });
 
+Deno.test("Transport: what cuts access does not wait as long as a server asks for", async () => {
+  const slept: number[] = [];
+  const clock = { now: () => 0, sleep: (ms: number) => Promise.resolve(void slept.push(ms)) };
+  let asked = 0;
+  const answer = (): Response =>
+    ++asked === 1
+      ? new Response(null, { status: 429, headers: { "retry-after": "300" } })
+      : Response.json(stored("Pod", "p"));
+  await using server = startDouble(answer, { clock });
+  await server.client.at(JOB_PRIORITY.halt).get("pods", PLACE, signal);
+  assert.deepEqual(slept, [1_000]);
+});
+
 Deno.test("Transport: an answer that stalls in its middle is a timeout, too", async () => {
   let release = (): void => {};
   await using server = startDouble(

@@ -228,6 +228,14 @@ Deno.test("watchResource: failures back off, doubled to a bound; Retry-After cou
   assert.deepEqual(slept, [500, 4_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
 });
 
+Deno.test("watchResource: a Retry-After is not obeyed for longer than the longest backoff", async () => {
+  await using server = startDouble(() =>
+    new Response(null, { status: 503, headers: { "retry-after": "3600" } })
+  );
+  const { slept } = await watched(server, 2);
+  assert.deepEqual(slept, [30_000, 30_000]);
+});
+
 Deno.test("watchResource: an event that is no event, or too long, breaks the watch and not the service", async () => {
   const bodies = ["not json\n", `{"type":"ADDED","object":"${"x".repeat(1_100_000)}`];
   await using server = startDouble((request) =>
