@@ -1,6 +1,6 @@
 /**
  * The drift pass: compares observed with desired for every permit without an open job, records what differs and
- * queues a repair (DESIGN 6). Also how a failed job is tried again, at a slow pace. A change that the platform tells
+ * queues a repair (DESIGN 6); beside an open job it only looks for a way out. Also how a failed job is tried again, at a slow pace. A change that the platform tells
  * of is looked at within seconds: an evicted pod must be proven anew or stopped (DESIGN 8).
  *
  * Two kinds of repair. Access that must not stand is cut at once, by an urgent job that gives nothing. Everything
@@ -14,7 +14,7 @@ import { jitteredMs } from "../core/retry.ts";
 import type { Plan } from "../core/step.ts";
 import type { Db } from "../store/db.ts";
 import { listPermits } from "../store/permits.ts";
-import { destroyAgain, differs, type LookDeps, lookForDrift } from "./drift_look.ts";
+import { destroyAgain, differs, type LookDeps, lookForDrift, type Occasion } from "./drift_look.ts";
 
 /** What the pass works with. */
 export type DriftDeps = LookDeps;
@@ -69,7 +69,7 @@ export function startDrift(deps: DriftDeps): Drift {
 async function lookSafely(
   deps: DriftDeps,
   permitId: string,
-  occasion: "pass" | "notice",
+  occasion: Occasion,
   signal: AbortSignal,
 ): Promise<Plan | null> {
   try {
@@ -156,6 +156,8 @@ function startNotices(
   const { clock } = deps;
   const dueAtMs = new Map<string, number>();
   const lookedAtMs = new Map<string, number>();
+  /** Beside whose objects something foreign changed; they go first. */
+  const foreign = new Set<string>();
   let alarm = new AbortController();
 
   function notice(permitId: string, how: Hurry): void {
@@ -164,17 +166,29 @@ function startNotices(
     const spacedMs = (lookedAtMs.get(permitId) ?? -Infinity) + NOTICE_SPACING_MS;
     const soonMs = clock.now() + NOTICE_MS;
     const atMs = how === "at once" ? clock.now() : how === "soon" ? soonMs : Math.max(soonMs, spacedMs);
+    if (how === "at once") foreign.add(permitId);
     if (known !== undefined && known <= atMs) return;
     dueAtMs.set(permitId, atMs);
     alarm.abort();
   }
 
+  async function lookNow(permitId: string): Promise<void> {
+    const occasion = foreign.delete(permitId) ? "foreign" : "notice";
+    dueAtMs.delete(permitId);
+    lookedAtMs.set(permitId, clock.now());
+    await lookSafely(deps, permitId, occasion, signal);
+  }
+
+  async function lookAtForeign(): Promise<void> {
+    for (const permitId of [...foreign]) if (!signal.aborted) await lookNow(permitId);
+  }
+
   async function lookAtDue(): Promise<void> {
+    await lookAtForeign();
     for (const [permitId, atMs] of dueAtMs) {
       if (atMs > clock.now() || signal.aborted) continue;
-      dueAtMs.delete(permitId);
-      lookedAtMs.set(permitId, clock.now());
-      await lookSafely(deps, permitId, "notice", signal);
+      await lookNow(permitId);
+      await lookAtForeign();
     }
     for (const [permitId, atMs] of lookedAtMs) {
       if (atMs + NOTICE_SPACING_MS <= clock.now()) lookedAtMs.delete(permitId);

@@ -47,32 +47,44 @@ export function differs(made: Plan): boolean {
   return made.steps.length > 0 || made.obstacles.length > 0;
 }
 
+/** Why a permit is looked at: its turn has come, its objects changed, or something foreign beside them did. */
+export type Occasion = "pass" | "notice" | "foreign";
+
 /**
- * Observes, records, and queues a repair if something differs. A `notice` does not try a failed job again: that is
- * the pass's, at its slow pace. Null: nothing to look at (unknown, destroyed, a job at work). Errors leave as Fault.
+ * Observes, records, and queues a repair if something differs. A notice does not try a failed job again: that is the
+ * pass's, at its slow pace. While a job is open only a way out is told; that job repairs. Null: nothing was compared
+ * (unknown, destroyed, a job open). Errors leave as Fault.
  */
 export async function lookForDrift(
   deps: LookDeps,
   permitId: string,
-  occasion: "pass" | "notice",
+  occasion: Occasion,
   signal: AbortSignal,
 ): Promise<Plan | null> {
   const { db, phases, site } = deps;
   const permit = await getPermit(db, permitId);
-  // A job at work records what it sees itself, and a plan made beside it is not drift.
-  if (permit === null || permit.deletion === "done" || await openJob(db, permitId) !== null) return null;
+  if (permit === null || permit.deletion === "done") return null;
+  const open = await openJob(db, permitId);
+  if (open !== null && isLeftTo(open, permit, occasion)) return null;
   const before = await latestJob(db, permitId);
   const records = await listVolumes(db, permitId);
   const passwords = await passwordKeys(db, permitId);
-  const observed = await deps.driver.observe(permitId, signal);
+  // What may end in a halt goes ahead of others' looks.
+  const priority = occasion === "foreign" ? JOB_PRIORITY.stop : undefined;
+  const observed = await deps.driver.observe(permitId, signal, priority);
   const proven = await provenInstances(db, permitId);
   const context = { phases, records, proven, isDeleted: permit.deletion !== "none" };
   try {
-    await noteBroken(deps, observed, context, (tx) => isAsBefore(tx, permit, before));
+    // A job at work records what it sees itself.
+    if (open?.state !== "running") {
+      await noteBroken(deps, observed, context, (tx) => isAsBefore(tx, permit, before));
+    }
   } finally {
-    // Whatever could not be written: the halt comes first.
-    await tellBreach(deps, permit, observed);
+    // Whatever could not be written: the halt comes first. A job beside this look may have told of it meanwhile.
+    await tellBreach(deps, await getPermit(db, permitId).catch(() => null) ?? permit, observed);
   }
+  // A plan made beside a job is not drift.
+  if (open !== null) return null;
   const input = {
     permit,
     records,
@@ -101,6 +113,15 @@ export async function lookForDrift(
   if (jobId !== null) deps.bell.ring(CLAIM_LOOP);
   deps.changed(permitId);
   return made;
+}
+
+/**
+ * Whether an open job will see a way out in time by itself, or nobody needs to. A queued one does not look before its next
+ * attempt or its slot, which may take minutes; one at work looks again and again, but not during a long step or while it
+ * waits for a slot: beside it a look is worth its calls only where something foreign changed.
+ */
+function isLeftTo(open: Job, { halted }: Permit, occasion: Occasion): boolean {
+  return halted || (open.state === "running" && occasion !== "foreign");
 }
 
 /** False: an event, or a job that came, or came and went, while the look was under way: it has seen more than this. */
@@ -150,9 +171,9 @@ async function keep(
 }
 
 /** Whether what the permit lacks is left as it is: a person cancelled it, or it failed and its time has not come. */
-async function isHeldBack(tx: Tx, permitId: string, occasion: "pass" | "notice"): Promise<boolean> {
+async function isHeldBack(tx: Tx, permitId: string, occasion: Occasion): Promise<boolean> {
   const wish = await latestWish(tx, permitId);
-  return wish?.state === "cancelled" || (wish?.state === "failed" && occasion === "notice");
+  return wish?.state === "cancelled" || (wish?.state === "failed" && occasion !== "pass");
 }
 
 /**

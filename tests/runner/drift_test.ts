@@ -5,6 +5,7 @@ import { type Job, JOB_PRIORITY, takesOnly } from "../../src/core/job.ts";
 import { listAudit } from "../../src/store/audit.ts";
 import { enqueueJob, listJobs } from "../../src/store/jobs.ts";
 import { pendingOutbox } from "../../src/store/outbox.ts";
+import { MEMBERS } from "../core/plan_fixture.ts";
 import { PERMIT, type Stage, withStage } from "./stage.ts";
 
 const SECOND_MS = 1_000;
@@ -17,6 +18,12 @@ async function jobs(stage: Stage, permitId = PERMIT): Promise<Job[]> {
 
 async function inAnalysis(stage: Stage): Promise<void> {
   await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
+}
+
+/** A person who joins: their job makes an identity first. */
+async function addResearcher(stage: Stage): Promise<{ jobId: number }> {
+  const researchers = [...MEMBERS.researchers, { username: "n.new", uid: 21077, gid: 21077 }];
+  return await stage.send("permit.status.updated", { researchers });
 }
 
 /** For an action that needs no secrets. */
@@ -91,6 +98,71 @@ Deno.test("drift: an egress that somebody opens halts the permit at once, before
     assert.deepEqual([...new Set(stage.violations().map(({ invariant }) => invariant))].sort(), [1, 2]);
     stage.forgive();
   }, { limits: { parallelPermits: 1, urgentPermits: 1 } });
+});
+
+/** How a job of the permit comes to be open for minutes without looking at the platform. */
+const OPEN: { how: string; occupy: (stage: Stage) => Promise<unknown> }[] = [
+  {
+    how: "is queued for another attempt",
+    occupy: async (stage) => {
+      stage.driver.before = ({ kind }) => {
+        if (kind !== "ensure-identity") return;
+        throw new Fault("retry", "unavailable", "500", { retryAfterMs: 3_000_000 });
+      };
+      await stage.retry((await addResearcher(stage)).jobId);
+    },
+  },
+  {
+    how: "queues behind others' jobs",
+    occupy: async (stage) => {
+      stage.driver.hold(({ permitId }) => permitId !== PERMIT);
+      await stage.status("ANALYSIS_ACTIVE", "permit-002");
+      await stage.until("the general slot is held", () => stage.driver.waiting >= 1);
+      await addResearcher(stage);
+    },
+  },
+  {
+    how: "is at a long step",
+    occupy: async (stage) => {
+      stage.driver.hold(({ kind }) => kind === "ensure-identity");
+      await addResearcher(stage);
+      await stage.until("it is at it", () => stage.driver.waiting >= 1);
+    },
+  },
+];
+for (const { how, occupy } of OPEN) {
+  Deno.test(`drift: a way out is told at once while a job of the permit ${how}`, async () => {
+    await withStage(async (stage) => {
+      await inAnalysis(stage);
+      await occupy(stage);
+      const beganMs = stage.clock.now();
+      stage.operator.addForeignPolicy(PERMIT, "let-me-out");
+      await stage.until("it is halted", async () => (await stage.permit()).halted);
+      assert.ok(stage.clock.now() - beganMs < 2 * SECOND_MS, `${stage.clock.now() - beganMs} ms`);
+      stage.driver.open();
+      await stage.until("nothing runs", () => stage.truth().pods.length === 0);
+      stage.forgive();
+    }, { limits: { parallelPermits: 1, urgentPermits: 1 } });
+  });
+}
+
+Deno.test("drift: beside an open job nothing is repaired, and a halted permit is left to its halt", async () => {
+  await withStage(async (stage) => {
+    await inAnalysis(stage);
+    stage.driver.before = ({ kind }) => {
+      if (kind === "ensure-identity") {
+        throw new Fault("retry", "unavailable", "500", { retryAfterMs: 600_000 });
+      }
+    };
+    const { jobId } = await addResearcher(stage);
+    await stage.retry(jobId);
+    const looks = stage.driver.looks.length;
+    stage.operator.deletePod(PERMIT, stage.inside.pod(PERMIT, "research/l.maes").name);
+    await stage.until("it is looked at", () => stage.driver.looks.length > looks, 60 * SECOND_MS);
+    await stage.clock.sleep(5 * SECOND_MS);
+    assert.deepEqual((await jobs(stage)).map(({ kind }) => kind).filter((kind) => kind === "drift"), []);
+    assert.equal((await stage.permit()).halted, false);
+  }, { limits: { parallelPermits: 1 } });
 });
 
 Deno.test("drift: a failed job is tried again by the pass, not by every change", async () => {
