@@ -12,11 +12,13 @@ import type { AwaitStep, Plan } from "../core/step.ts";
 import { troubleOf } from "../core/trouble.ts";
 import { tellBreach } from "./breach.ts";
 import { endedBy, hold, pause, recordWaits } from "./patience.ts";
+import { openPrecedence } from "./precedence.ts";
 import { nextStretch, type Stretch, takesAway } from "./stretch.ts";
-import { applyStretch, isTaking } from "./stretch_run.ts";
+import { applyStretch } from "./stretch_run.ts";
 import { createTally } from "./tally.ts";
 import { createWaits, type NamedWait, waitId, waitOf } from "./waits.ts";
 import type { AttemptDeps, AttemptEnd, Walk } from "./walk.ts";
+import { isTaking } from "./wave.ts";
 
 /** Stretches applied in one attempt; a deletion of 200 members takes below 50. Waits are bounded by their deadlines. */
 const STRETCH_MAX = 5_000;
@@ -35,18 +37,20 @@ export async function runAttempt(
   signal: AbortSignal,
 ): Promise<AttemptEnd> {
   const ear = deps.bell.listen(job.permitId);
+  const precedence = openPrecedence(deps, job, signal);
   const held = { slot };
   try {
     const before = await deps.ledger.before();
     const tally = createTally(before);
     const waits = createWaits(deps.clock, deps.site.waits, before.waits);
-    return await rounds({ deps, job, ear, held, signal, tally, waits, lookMs: 0, refused: null });
+    return await rounds({ deps, job, ear, held, signal, precedence, tally, waits, lookMs: 0, refused: null });
   } catch (thrown) {
     if (signal.aborted) return { kind: "stopping" };
     const fault = toFault(thrown);
     return fault.reason === "lease-lost" ? { kind: "lost" } : { kind: "fault", fault };
   } finally {
     held.slot.release();
+    precedence.close();
     ear.close();
   }
 }
@@ -115,13 +119,17 @@ async function ease(walk: Walk): Promise<AttemptEnd | null> {
   return walk.held.slot.lane === "general" ? null : await pause(walk, 0);
 }
 
-/** Null: the platform says "not yet" and names what; the wait is recorded and bounded like any other. */
+/**
+ * Null: the platform says "not yet" and names what, and the wait is recorded and bounded like any other; or a halt goes
+ * first, which the ring that told of it lets be seen at once.
+ */
 async function observe(walk: Walk): Promise<Observed | null> {
-  const { deps: { driver, clock }, job, signal } = walk;
+  const { deps: { driver, clock }, job, precedence, signal } = walk;
   const beginMs = clock.now();
   try {
-    return await driver.observe(job.permitId, signal, job.priority);
+    return await precedence.heed((within) => driver.observe(job.permitId, within, job.priority));
   } catch (thrown) {
+    if (precedence.isOvertaken() && !signal.aborted) return null;
     const fault = toFault(thrown);
     if (fault.disposition !== "wait") throw fault;
     await recordWaits(walk, [waitOf(fault, "platform")]);
@@ -158,11 +166,11 @@ async function advance(
   observed: Observed,
   trials: Trials,
 ): Promise<AttemptEnd | "acknowledged" | null> {
-  const { deps, job, signal, tally, waits } = walk;
+  const { deps, job, precedence, tally, waits } = walk;
   const steps = stretch.waves.flat().map(({ id }) => id).join("\n");
   const isRepeated = steps === trials.last;
   const result = await applyStretch(
-    { ...deps, job, tally, tried: trials.tried, uncut: trials.uncut, signal },
+    { ...deps, job, precedence, tally, tried: trials.tried, uncut: trials.uncut },
     stretch,
     observed,
   );

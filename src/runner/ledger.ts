@@ -12,6 +12,7 @@ import type { Log } from "../log.ts";
 import type { Db, Tx } from "../store/db.ts";
 import {
   easeJob,
+  isOvertaken,
   isWanted,
   progressJob,
   resumeJob,
@@ -56,6 +57,8 @@ export interface Ledger {
   look(): Promise<Look>;
   /** Whether the job is still wanted; asked when a wait is over, before a slot is asked for. */
   wanted(): Promise<Wanted>;
+  /** Whether a halt or a deletion of the permit waits for this attempt to end. */
+  overtaken(): Promise<boolean>;
   /** Notes an observation; it is written with the next turn, wait or end. */
   observed(seeing: Seeing, progress: Progress): void;
   /** Ends steps, and begins the next ones unless the job is no longer wanted. */
@@ -143,6 +146,7 @@ export function openLedger(deps: LedgerDeps, job: Job): Ledger {
       return { wanted, permit, ...await factsOf(db, job.permitId) };
     },
     wanted: () => isWanted(db, claim),
+    overtaken: () => isOvertaken(db, claim),
     observed(seeing: Seeing, progress: Progress): void {
       seen = { seeing, progress };
       isNews = true;

@@ -11,7 +11,7 @@ import { saveEvidence } from "../store/evidence.ts";
 import { clearPassword } from "../store/secrets.ts";
 import { beginSteps, endSteps } from "../store/steps.ts";
 import { markDestroyed, taintVolumes } from "../store/volumes.ts";
-import type { BegunStep, StepResult } from "./wave.ts";
+import { type BegunStep, isBrokenOff, type StepResult } from "./wave.ts";
 
 /** What rows of steps are made with. */
 export interface StepRowDeps {
@@ -93,11 +93,11 @@ export async function writeEnded(tx: Tx, deps: StepRowDeps, job: Job, results: S
   if (results.length === 0) return;
   await endSteps(
     tx,
-    results.map(({ recordId, endedAtMs, result, fault }) => ({
-      id: recordId,
-      endedAtMs,
-      outcome: fault === null ? "done" : "failed",
-      detail: fault?.message ?? result?.detail ?? null,
+    results.map((ended) => ({
+      id: ended.recordId,
+      endedAtMs: ended.endedAtMs,
+      outcome: ended.fault === null ? "done" : isBrokenOff(ended) ? "abandoned" : "failed",
+      detail: ended.fault?.message ?? ended.result?.detail ?? null,
     })),
   );
   await appendAudit(

@@ -8,10 +8,11 @@ import { type ApplyStep, trialOf } from "../core/step.ts";
 import type { Wanted } from "../store/job_transitions.ts";
 import type { Guard } from "./guard.ts";
 import type { Ledger } from "./ledger.ts";
+import type { Precedence } from "./precedence.ts";
 import type { Stretch } from "./stretch.ts";
 import type { Tally } from "./tally.ts";
 import type { Vault } from "./vault.ts";
-import { applyWave, type StepResult } from "./wave.ts";
+import { applyWave, isBrokenOff, isTaking, type StepResult } from "./wave.ts";
 
 /** What carrying out works with. */
 export interface StretchDeps {
@@ -26,7 +27,7 @@ export interface StretchDeps {
   /** Workspaces whose last cut in this attempt ended with a fault; kept up to date. */
   uncut: Set<string>;
   guard: Guard;
-  signal: AbortSignal;
+  precedence: Precedence;
 }
 
 /** How a stretch ended: all of it acknowledged, broken off at a boundary, or with the fault that needs most. */
@@ -44,7 +45,7 @@ export async function applyStretch(
   stretch: Stretch,
   observed: Observed,
 ): Promise<StretchEnd> {
-  const { ledger, job, tally, signal } = deps;
+  const { ledger, job, tally } = deps;
   const failed = failedConsolidation(stretch.waves.flat(), deps.tried);
   if (failed !== null) return failed;
   let ended: StepResult[] = [];
@@ -61,20 +62,16 @@ export async function applyStretch(
     for (const { action } of wave) {
       if (action.kind === "consolidate") deps.tried.add(trialOf(action.consolidation));
     }
-    ended = await applyWave(deps, job, turn.steps, observed, signal);
+    ended = await applyWave(deps, job, turn.steps, observed);
     tally.applied(ended.filter(({ fault }) => fault === null).map(({ step }) => step.id));
     noteCuts(ended, deps.uncut);
     failures.push(...ended.filter(({ fault }) => fault !== null));
   }
   const { wanted } = await ledger.turn({ ended, next: [], progress: tally.progress() });
+  if (wanted !== "go on" && failures.some(isBrokenOff)) return { kind: "unwanted", wanted };
   const worst = worstOf(failures);
   if (worst !== null && wanted !== "lost") return worst;
   return wanted === "go on" ? { kind: "acknowledged" } : { kind: "unwanted", wanted };
-}
-
-/** Whether a step only takes access away: of people, or of a consolidation. */
-export function isTaking({ kind }: ApplyStep): boolean {
-  return kind === "cut-network" || kind === "stop" || kind === "remove-task";
 }
 
 /** A wave that the guard forbids is not begun, so no step of it is on record; its job says why. */

@@ -14,6 +14,7 @@ import type { Bell, Ear } from "./bell.ts";
 import type { Guard } from "./guard.ts";
 import type { AttemptSoFar } from "./job_plan.ts";
 import type { Ledger, Seeing } from "./ledger.ts";
+import type { Precedence } from "./precedence.ts";
 import type { Tally } from "./tally.ts";
 import type { Vault } from "./vault.ts";
 import type { NamedWait, Waits } from "./waits.ts";
@@ -57,6 +58,7 @@ export interface Walk {
   ear: Ear;
   held: { slot: Slot };
   signal: AbortSignal;
+  precedence: Precedence;
   tally: Tally;
   waits: Waits;
   /** How long the last look at the platform took, in milliseconds. */

@@ -12,6 +12,7 @@
 import { z } from "zod";
 import { Fault, type Reason } from "../core/fault.ts";
 import type { JobClaim } from "../core/job.ts";
+import { flag } from "./columns.ts";
 import type { Reader, Tx } from "./db.ts";
 import { enqueueJob, getJob, latestWish } from "./jobs.ts";
 
@@ -166,6 +167,21 @@ export async function isWanted(reader: Reader, claim: JobClaim): Promise<Wanted>
   if (found === undefined) return "lost";
   if (found.newer === 1) return "superseded";
   return found.cancel === 1 ? "cancel-requested" : "go on";
+}
+
+const overtakenRow = z.object({ overtaken: flag });
+
+/** Whether a halt, an expiry or a deletion of the permit waits for a claimed job to end. A stale claim: false. */
+export async function isOvertaken(reader: Reader, claim: JobClaim): Promise<boolean> {
+  const rows = await reader.read(
+    `select exists (
+       select 1 from jobs as newer where newer.permit_id = job.permit_id and newer.state = 'queued'
+         and newer.kind in ('halt', 'delete') and newer.id > job.id) as overtaken
+     from jobs as job where ${FENCED}`,
+    [claim.jobId, claim.fence],
+    overtakenRow,
+  );
+  return rows[0]?.overtaken ?? false;
 }
 
 /** A person's cancel: a queued job ends at once, a running one at its next step boundary. */

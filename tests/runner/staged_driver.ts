@@ -20,6 +20,8 @@ export interface Asked {
   target: string;
   action: Action;
   atMs: number;
+  /** Aborts when whoever asked gives up. */
+  signal: AbortSignal;
 }
 
 /** What a test may do before an action or observation reaches the platform; a Fault thrown is the platform's answer. */
@@ -38,7 +40,7 @@ export class StagedDriver implements Driver {
   before: Before = () => {};
   /** Called when the platform has acknowledged; a Fault thrown loses the answer. */
   after: Before = () => {};
-  beforeObserve: (permitId: string) => Promise<void> | void = () => {};
+  beforeObserve: (permitId: string, signal: AbortSignal) => Promise<void> | void = () => {};
   /** Most actions of different permits under way at once. */
   permitsAtOnce = 0;
   readonly #driver: Driver;
@@ -98,14 +100,22 @@ export class StagedDriver implements Driver {
   async observe(permitId: string, signal: AbortSignal, priority?: number): Promise<Observed> {
     this.looks.push(priority);
     this.observed.set(permitId, (this.observed.get(permitId) ?? 0) + 1);
-    await this.beforeObserve(permitId);
+    await this.beforeObserve(permitId, signal);
     return await this.#driver.observe(permitId, signal);
   }
 
   /** See {@link Driver}. */
   async apply(action: Action, context: ApplyContext): Promise<ApplyResult> {
     const { permitId } = context;
-    const asked = { permitId, kind: action.kind, target: targetOf(action), action, atMs: this.#clock.now() };
+    const { signal } = context;
+    const asked = {
+      permitId,
+      kind: action.kind,
+      target: targetOf(action),
+      action,
+      atMs: this.#clock.now(),
+      signal,
+    };
     this.asked.push(asked);
     this.#underWay.set(permitId, (this.#underWay.get(permitId) ?? 0) + 1);
     this.permitsAtOnce = Math.max(this.permitsAtOnce, this.#underWay.size);

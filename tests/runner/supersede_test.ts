@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { Fault } from "../../src/core/fault.ts";
 import { JOB_PRIORITY } from "../../src/core/job.ts";
+import { listAudit } from "../../src/store/audit.ts";
 import { getJob } from "../../src/store/jobs.ts";
 import type { Asked } from "./staged_driver.ts";
 import { PERMIT, type Stage, withStage } from "./stage.ts";
 
 const GIVES = new Set(["ensure-identity", "start", "open-network", "ensure-volume", "consolidate"]);
+
+const isProof = ({ kind }: Asked): boolean => kind === "prove-isolation";
 
 /** Counts the actions that lead from `from` to `to`. */
 async function actionsOf(from: string | null, to: string): Promise<number> {
@@ -245,4 +248,103 @@ Deno.test("supersede: a consolidation that no phase asks for any more is removed
     const copies = Object.values(stage.inside.files(PERMIT, "raw") ?? {}).map(({ text }) => text);
     assert.ok(copies.includes("rows"));
   }, { settings: { taskMs: 30_000 } });
+});
+
+/** Who does not wait for a long step, and from when its first cut counts. */
+const FIRST: { who: string; send: (stage: Stage) => Promise<unknown> }[] = [
+  { who: "a halt", send: (stage) => stage.send("permit.halted") },
+  { who: "a deletion", send: (stage) => stage.send("permit.deleted") },
+  {
+    who: "an expiry",
+    send: (stage) =>
+      stage.send("permit.status.updated", { expiresAt: new Date(stage.clock.now()).toISOString() }),
+  },
+];
+for (const { who, send } of FIRST) {
+  Deno.test(`supersede: ${who} does not wait for a proof that takes minutes`, async () => {
+    await withStage(async (stage) => {
+      await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
+      const { driver, clock, inside, operator } = stage;
+      // As a driver proves a pod that came by itself: by a probe beside it.
+      driver.before = async ({ kind, signal }) => {
+        if (kind === "prove-isolation") await clock.sleep(170_000, signal);
+      };
+      const begun = driver.asked.length;
+      operator.deletePod(PERMIT, inside.pod(PERMIT, "research/l.maes").name);
+      await stage.until("it is proven", () => driver.asked.slice(begun).some(isProof));
+      const proving = await stage.latest("running");
+      await clock.sleep(100);
+      const [sentMs, asked] = [clock.now(), driver.asked.length];
+      await send(stage);
+      const cut = await stage.until(
+        "the first cut",
+        () => driver.asked.slice(asked).find(({ kind }) => kind === "cut-network"),
+      );
+      assert.ok(cut.atMs - sentMs < 1_000, `${cut.atMs - sentMs} ms`);
+      await stage.job(proving.id, "superseded");
+      const [proof] = (await stage.steps(proving.id)).filter(({ kind }) => kind === "prove-isolation");
+      assert.equal(proof?.outcome, "abandoned", "neither done nor failed");
+      await stage.latest("succeeded");
+      assert.deepEqual(stage.truth().pods, []);
+      const { items } = await listAudit(stage.db, { permitId: PERMIT }, { cursor: null, limit: 500 });
+      const outcomes = items.filter(({ action }) => action === "step.prove-isolation").map(({ outcome }) =>
+        outcome
+      );
+      const intended = outcomes.filter((outcome) => outcome === "intended").length;
+      assert.equal(outcomes.length, 2 * intended, "each proof that was begun has its outcome on record");
+    });
+  });
+}
+
+Deno.test("supersede: an ordinary event lets a proof finish, and comes after it", async () => {
+  await withStage(async (stage) => {
+    let isAborted = false;
+    stage.driver.before = async ({ kind, signal }) => {
+      if (kind !== "prove-isolation") return;
+      await stage.clock.sleep(20_000, signal);
+      isAborted ||= signal.aborted;
+    };
+    const { jobId } = await stage.status("ANALYSIS_ACTIVE");
+    await stage.until("it is proven", () => stage.driver.asked.some(isProof));
+    const newer = await stage.status("ARCHIVED");
+    await stage.job(newer.jobId, "succeeded");
+    assert.equal(isAborted, false);
+    assert.equal((await getJob(stage.db, jobId))?.state, "superseded");
+  });
+});
+
+Deno.test("supersede: a halt does not wait for a look that hangs", async () => {
+  await withStage(async (stage) => {
+    await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
+    const { driver, clock } = stage;
+    let isHanging = true;
+    driver.beforeObserve = async (_permitId, signal) => {
+      if (isHanging) await clock.sleep(300_000, signal);
+    };
+    await stage.status("WORKSPACE_SETUP_PENDING");
+    await clock.sleep(1_000);
+    isHanging = false;
+    const [sentMs, asked] = [clock.now(), driver.asked.length];
+    await stage.send("permit.halted");
+    const cut = await stage.until("the first cut", () => driver.asked.slice(asked)[0]);
+    assert.ok(cut.atMs - sentMs < 1_000, `${cut.atMs - sentMs} ms`);
+    await stage.latest("succeeded");
+  });
+});
+
+Deno.test("supersede: an opening broken off whose request was carried out is cut by the halt", async () => {
+  await withStage(async (stage) => {
+    // The platform has acknowledged, and the answer is long on its way.
+    stage.driver.after = async ({ kind, signal }) => {
+      if (kind === "open-network") await stage.clock.sleep(60_000, signal);
+      if (kind === "open-network") signal.throwIfAborted();
+    };
+    await stage.status("ANALYSIS_ACTIVE");
+    await stage.until("somebody gets in", () => stage.truth().pods.some(({ enters }) => enters.length > 0));
+    const sentMs = stage.clock.now();
+    const { jobId } = await stage.send("permit.halted");
+    await stage.until("nobody does", () => stage.truth().pods.every(({ enters }) => enters.length === 0));
+    assert.ok(stage.clock.now() - sentMs < 1_000, `${stage.clock.now() - sentMs} ms`);
+    await stage.job(jobId, "succeeded");
+  });
 });

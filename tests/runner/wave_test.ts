@@ -3,8 +3,9 @@ import type { ApplyContext, ApplyResult, Driver } from "../../src/core/driver.ts
 import { Fault } from "../../src/core/fault.ts";
 import type { Observed } from "../../src/core/observed.ts";
 import type { Action, ApplyStep, Condition } from "../../src/core/step.ts";
+import type { Precedence } from "../../src/runner/precedence.ts";
 import type { Vault } from "../../src/runner/vault.ts";
-import { applyWave, type StepResult } from "../../src/runner/wave.ts";
+import { applyWave, isBrokenOff, type StepResult } from "../../src/runner/wave.ts";
 import { UNASKED } from "../core/paper_platform.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { proofOf } from "../isolation_evidence.ts";
@@ -20,7 +21,14 @@ const OBSERVED: Observed = {
   canaries: UNASKED,
   atMs: 0,
 };
-const never = new AbortController().signal;
+/** Nobody goes first. */
+const ALONE: Precedence = {
+  heed: (work) => work(new AbortController().signal),
+  stopping: new AbortController().signal,
+  isOvertaken: () => false,
+  goesOn: () => Promise.resolve(true),
+  close: () => {},
+};
 
 function step(index: number, before: Condition[] = []): ApplyStep {
   const action: Action = { kind: "destroy-scope", seen: { uid: `${index}`, version: "1" } };
@@ -40,6 +48,7 @@ function step(index: number, before: Condition[] = []): ApplyStep {
 async function run(
   steps: ApplyStep[],
   apply: (action: Action, context: ApplyContext) => Promise<ApplyResult>,
+  precedence: Precedence = ALONE,
 ): Promise<StepResult[]> {
   const refuse = (): never => assert.fail("not asked for");
   const driver: Driver = {
@@ -55,11 +64,10 @@ async function run(
   const vault: Vault = { password: () => Promise.resolve("secret"), hostKey: () => Promise.resolve("key") };
   const begun = steps.map((each, index) => ({ recordId: index, step: each }));
   return await applyWave(
-    { driver, clock: new FakeClock(), vault },
+    { driver, clock: new FakeClock(), vault, precedence },
     { permitId: "p", priority: 10 },
     begun,
     OBSERVED,
-    never,
   );
 }
 
@@ -107,6 +115,60 @@ Deno.test("wave: steps go side by side, up to sixteen, and each ends for itself"
     ["retry", "conflict"],
     ["retry", "internal"],
   ]);
+});
+
+/** Of another kind, as far as a wave heeds it. */
+const as = (kind: ApplyStep["kind"], given: ApplyStep): ApplyStep => ({
+  ...given,
+  kind,
+  id: `${kind} ${given.target}`,
+});
+
+Deno.test("wave: a step beyond the first sixteen is not begun once nobody wants the wave, unless it takes access away", async () => {
+  let isWanted = true;
+  const asked: string[] = [];
+  const steps = Array.from(
+    { length: 40 },
+    (_, index) => as(index < 30 ? "open-network" : "stop", step(index)),
+  );
+  const results = await run(steps, (action) => {
+    asked.push("seen" in action ? action.seen?.uid ?? "" : "");
+    isWanted = false;
+    return Promise.resolve({ detail: "done" });
+  }, { ...ALONE, goesOn: () => Promise.resolve(isWanted) });
+  const begun = results.filter(({ fault }) => fault === null).map(({ step: { target } }) => Number(target));
+  assert.deepEqual(begun.sort((a, b) => a - b), [
+    ...Array.from({ length: 16 }, (_, index) => index),
+    ...Array.from({ length: 10 }, (_, index) => 30 + index),
+  ]);
+  assert.equal(asked.length, 26);
+  const left = results.filter(isBrokenOff);
+  assert.equal(left.length, 14, "each has an outcome");
+  assert.match(left[0]?.fault?.message ?? "", /^Cannot finish open-network \d+: something newer goes first/);
+});
+
+Deno.test("wave: what gives is broken off for who goes first, what takes away is let finish", async () => {
+  const breaking = new AbortController();
+  const precedence = {
+    ...ALONE,
+    heed: <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => work(breaking.signal),
+    isOvertaken: () => breaking.signal.aborted,
+  };
+  const results = await run(
+    [as("prove-isolation", step(1)), as("cut-network", step(2)), step(3)],
+    async (_action, { signal }) => {
+      await Promise.resolve();
+      breaking.abort();
+      signal.throwIfAborted();
+      return { detail: "done" };
+    },
+    precedence,
+  );
+  const ends = results.map((result) => [result.step.kind, result.fault?.reason ?? "done"]).sort();
+  assert.deepEqual(ends, [["cut-network", "done"], ["destroy-scope", "done"], [
+    "prove-isolation",
+    "superseded",
+  ]]);
 });
 
 Deno.test("wave: a proof that cannot be kept is none", async () => {

@@ -5,6 +5,7 @@ import {
   cancelJob,
   endCancelled,
   failJob,
+  isOvertaken,
   isWanted,
   type JobOutcome,
   progressJob,
@@ -183,6 +184,22 @@ Deno.test("isWanted: go on, superseded by a newer wish, cancel requested, lost",
     assert.equal(await isWanted(db, { ...claim, fence: 7 }), "lost");
     await db.write((tx) => supersedeJob(tx, claim, 200));
     assert.equal(await isWanted(db, claim), "lost");
+  });
+});
+
+Deno.test("isOvertaken: by a halt or a deletion of the permit that came later, under a claim that stands", async () => {
+  await withStore(async (db) => {
+    const { claim } = await running(db);
+    await addPermit(db, "q");
+    await addJob(db, "q", { kind: "halt" });
+    assert.equal(await isOvertaken(db, claim), false, "another permit's");
+    await addJob(db, "p");
+    assert.equal(await isOvertaken(db, claim), false, "an ordinary event waits for the step's end");
+    for (const kind of ["halt", "delete"] as const) {
+      await addJob(db, "p", { kind });
+      assert.equal(await isOvertaken(db, claim), true, kind);
+    }
+    assert.equal(await isOvertaken(db, { ...claim, fence: 7 }), false, "who has lost the claim ends anyway");
   });
 });
 

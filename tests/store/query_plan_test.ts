@@ -16,7 +16,7 @@ import { latestEvidence, listEvidence, provenInstances } from "../../src/store/e
 import { haltOrders } from "../../src/store/halts.ts";
 import { countJobs } from "../../src/store/job_counts.ts";
 import { durationsOfJobsLike } from "../../src/store/job_history.ts";
-import { isWanted } from "../../src/store/job_transitions.ts";
+import { isOvertaken, isWanted } from "../../src/store/job_transitions.ts";
 import { claimJob, mostUrgentDue, nextRunAt, requeueOrphans } from "../../src/store/job_claims.ts";
 import { latestJob, latestWish, listJobs, openJob } from "../../src/store/jobs.ts";
 import { leasesOf } from "../../src/store/leases.ts";
@@ -46,6 +46,7 @@ const STATEMENTS: [name: string, run: (db: Db) => Promise<unknown>][] = [
   ["isWanted", (db) => isWanted(db, { jobId: 1, fence: 1 })],
   ["countJobs", (db) => countJobs(db)],
   ["openJob", (db) => openJob(db, "p")],
+  ["isOvertaken", (db) => isOvertaken(db, { jobId: 1, fence: 1 })],
   ["latestJob", (db) => latestJob(db, "p")],
   ["latestWish", (db) => latestWish(db, "p")],
   ["mostUrgentDue", (db) => mostUrgentDue(db, { nowMs: 1, priorityMax: null })],
