@@ -5,8 +5,14 @@
  */
 import type { Job } from "../core/job.ts";
 import { isEndless } from "../core/retry.ts";
+import type { Wanted } from "../store/job_transitions.ts";
 import type { Bell } from "./bell.ts";
-import type { Ledger } from "./ledger.ts";
+
+/** What the attempt's ledger answers. */
+export interface Standing {
+  wanted(): Promise<Wanted>;
+  overtaken(): Promise<boolean>;
+}
 
 /** Asked on behalf of one attempt. */
 export interface Precedence {
@@ -26,7 +32,7 @@ const ASK_MS = 15_000;
 
 /** For an attempt of `job`; `stopping` aborts when the service stops. What takes access away itself is overtaken by nobody. */
 export function openPrecedence(
-  { bell, ledger }: { bell: Bell; ledger: Pick<Ledger, "wanted" | "overtaken"> },
+  { bell, ledger }: { bell: Bell; ledger: Standing },
   job: Pick<Job, "permitId" | "kind" | "priority">,
   stopping: AbortSignal,
 ): Precedence {

@@ -169,8 +169,6 @@ export async function isWanted(reader: Reader, claim: JobClaim): Promise<Wanted>
   return found.cancel === 1 ? "cancel-requested" : "go on";
 }
 
-const overtakenRow = z.object({ overtaken: flag });
-
 /** Whether a halt, an expiry or a deletion of the permit waits for a claimed job to end. A stale claim: false. */
 export async function isOvertaken(reader: Reader, claim: JobClaim): Promise<boolean> {
   const rows = await reader.read(
@@ -179,7 +177,7 @@ export async function isOvertaken(reader: Reader, claim: JobClaim): Promise<bool
          and newer.kind in ('halt', 'delete') and newer.id > job.id) as overtaken
      from jobs as job where ${FENCED}`,
     [claim.jobId, claim.fence],
-    overtakenRow,
+    z.object({ overtaken: flag }),
   );
   return rows[0]?.overtaken ?? false;
 }
@@ -200,9 +198,7 @@ export async function cancelJob(
   const running = await applied(
     tx,
     "update jobs set cancel_requested = 1 where id = ? and state = 'running'",
-    [
-      id,
-    ],
+    [id],
   );
   return running ? "requested" : "not-open";
 }
