@@ -137,10 +137,15 @@ function uncut(snapshot: Snapshot, workspaces: WorkspaceView[], isLive: boolean)
   const { permit, status } = snapshot;
   const reason = whyHeld(snapshot);
   if (reason === null || permit.deletion === "done" || status === "HALTED") return [];
-  return workspaces.filter(({ network }) => network === "open").map(({ key }) => ({
+  const standing = workspaces.filter(({ network, status }) =>
+    network === "open" || (network === "breached" && status !== "STOPPED")
+  );
+  return standing.map(({ key, network, detail }) => ({
     reason,
     target: key,
-    message: `The network of ${key} was not yet seen to be cut`,
+    message: `The network of ${key} was not yet seen to be cut${
+      network === "breached" && detail !== null ? `: ${detail}` : ""
+    }`,
     advice: isLive
       ? "WPS tries without end; if it lasts, take its pod or its node from the network on the platform"
       : "Nobody tries while the service does not run: start it, or take its pod or its node from the network",

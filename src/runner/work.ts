@@ -15,7 +15,7 @@ import type { Log } from "../log.ts";
 import type { Db } from "../store/db.ts";
 import type { SiteSigner } from "../store/site_key.ts";
 import type { Wanted } from "../store/job_transitions.ts";
-import { uncutOf } from "../store/uncut.ts";
+import { type Uncut, uncutOf } from "../store/uncut.ts";
 import { runAttempt } from "./attempt.ts";
 import type { Alarm } from "./breach.ts";
 import type { Bell } from "./bell.ts";
@@ -87,10 +87,13 @@ async function tellUncut(
   { permitId }: Job,
   { message, advice }: Fault,
 ): Promise<void> {
-  const notCut = await uncutOf(db, permitId).catch((): string[] => []); // a store that fails is loud itself
-  if (notCut.length === 0) return;
-  log.error("access that must go could not be cut; it is tried again without end", {
-    notCut,
+  const standing = await uncutOf(db, permitId).catch((): Uncut[] => []); // a store that fails is loud itself
+  if (standing.length === 0) return;
+  const keysOf = (isRunning: boolean): string[] =>
+    standing.filter(({ stands }) => (stands === "running") === isRunning).map(({ key }) => key);
+  log.error("access that must go could not be cut or stopped; it is tried again without end", {
+    notCut: keysOf(false),
+    notStopped: keysOf(true),
     error: message,
     advice,
   });
