@@ -119,15 +119,14 @@ async function ease(walk: Walk): Promise<AttemptEnd | null> {
   return walk.held.slot.lane === "general" ? null : await pause(walk, 0);
 }
 
-/**
- * Null: the platform says "not yet" and names what, and the wait is recorded and bounded like any other; or a halt goes
- * first, which the ring that told of it lets be seen at once.
- */
+/** Null: the platform says "not yet" and names what, which is a wait like any other; or a halt goes first, and rang. */
 async function observe(walk: Walk): Promise<Observed | null> {
   const { deps: { driver, clock }, job, precedence, signal } = walk;
   const beginMs = clock.now();
   try {
-    return await precedence.heed((within) => driver.observe(job.permitId, within, job.priority));
+    return await precedence.heed((within) =>
+      precedence.orLeave(driver.observe(job.permitId, within, job.priority))
+    );
   } catch (thrown) {
     if (precedence.isOvertaken() && !signal.aborted) return null;
     const fault = toFault(thrown);

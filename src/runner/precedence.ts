@@ -4,6 +4,7 @@
  * and what became of them is for the next look to say.
  */
 import type { Job } from "../core/job.ts";
+import { Fault } from "../core/fault.ts";
 import { isEndless } from "../core/retry.ts";
 import type { Wanted } from "../store/job_transitions.ts";
 import type { Bell } from "./bell.ts";
@@ -18,6 +19,11 @@ export interface Standing {
 export interface Precedence {
   /** Runs `work` with a signal that aborts when the service stops, or as soon as {@link isOvertaken}. */
   heed<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  /**
+   * As `work`, but not waited for once overtaken: then it throws. For what changes nothing of the permit that counts, and
+   * may have to clean up behind itself while a platform is slow; what becomes of it nobody asks.
+   */
+  orLeave<T>(work: Promise<T>): Promise<T>;
   /** Aborts when the service stops; for what is let finish. */
   readonly stopping: AbortSignal;
   /** Whether a halt or a deletion has been seen to wait for this attempt. */
@@ -38,7 +44,14 @@ export function openPrecedence(
 ): Precedence {
   const goesOn = (): Promise<boolean> => ledger.wanted().then((wanted) => wanted === "go on", () => false);
   if (isEndless(job)) {
-    return { heed: (work) => work(stopping), stopping, isOvertaken: () => false, goesOn, close: () => {} };
+    return {
+      heed: (work) => work(stopping),
+      orLeave: (work) => work,
+      stopping,
+      isOvertaken: () => false,
+      goesOn,
+      close: () => {},
+    };
   }
   // Its own, so that a ring between two looks at the wish is remembered and takes none from the attempt's waits.
   const ear = bell.listen(job.permitId);
@@ -67,6 +80,22 @@ export function openPrecedence(
       } finally {
         over.abort();
         await listening;
+      }
+    },
+    async orLeave<T>(work: Promise<T>): Promise<T> {
+      const left = Promise.withResolvers<never>();
+      const leave = (): void => {
+        if (isOvertaken) {
+          left.reject(new Fault("retry", "superseded", "Cannot wait: something newer goes first"));
+        }
+      };
+      breaking.signal.addEventListener("abort", leave, { once: true });
+      if (breaking.signal.aborted) leave();
+      try {
+        return await Promise.race([work, left.promise]);
+      } finally {
+        breaking.signal.removeEventListener("abort", leave);
+        work.catch(() => {}); // of what was left nobody asks
       }
     },
     stopping,

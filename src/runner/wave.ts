@@ -115,13 +115,15 @@ async function applyOne(
     if (open.length > 0) {
       throw new Fault("retry", "invariant", `Cannot ${step.id}: ${open.join("; ")}`, { target: step.target });
     }
-    const result = await deps.driver.apply(step.action, {
+    const applying = deps.driver.apply(step.action, {
       permitId,
       signal: isFinished ? deps.precedence.stopping : breaking,
       priority,
       password: (key, rotate) => deps.vault.password(permitId, key, rotate),
       hostKey: (holder) => deps.vault.hostKey(permitId, holder),
     });
+    // A probe has its pod removed when it is broken off, which may take as long as two calls.
+    const result = await (step.kind === "prove-isolation" ? deps.precedence.orLeave(applying) : applying);
     refuseLongEvidence(step, result);
     return { ...begun, endedAtMs: deps.clock.now(), result, fault: null };
   } catch (thrown) {

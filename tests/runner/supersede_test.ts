@@ -296,6 +296,27 @@ for (const { who, send } of FIRST) {
   });
 }
 
+Deno.test("supersede: a halt does not wait for what a probe has to clean up either", async () => {
+  await withStage(async (stage) => {
+    await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
+    const { driver, clock, inside, operator } = stage;
+    driver.before = async ({ kind }) => {
+      if (kind === "prove-isolation") await clock.sleep(170_000);
+    };
+    const begun = driver.asked.length;
+    operator.deletePod(PERMIT, inside.pod(PERMIT, "research/l.maes").name);
+    await stage.until("it is proven", () => driver.asked.slice(begun).some(isProof));
+    await clock.sleep(100);
+    const sentMs = clock.now();
+    await stage.job((await stage.send("permit.halted")).jobId, "succeeded");
+    assert.ok(clock.now() - sentMs < 60_000, `${clock.now() - sentMs} ms`);
+    const cut = driver.asked.find(({ kind, atMs }) => kind === "cut-network" && atMs >= sentMs);
+    assert.ok(cut !== undefined && cut.atMs - sentMs < 1_000);
+    await clock.sleep(180_000);
+    assert.deepEqual(stage.truth().pods, [], "what was left behind did nothing");
+  });
+});
+
 Deno.test("supersede: an ordinary event lets a proof finish, and comes after it", async () => {
   await withStage(async (stage) => {
     let isAborted = false;

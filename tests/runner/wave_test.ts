@@ -24,6 +24,7 @@ const OBSERVED: Observed = {
 /** Nobody goes first. */
 const ALONE: Precedence = {
   heed: (work) => work(new AbortController().signal),
+  orLeave: (work) => work,
   stopping: new AbortController().signal,
   isOvertaken: () => false,
   goesOn: () => Promise.resolve(true),
