@@ -14,10 +14,13 @@ import { runningPods, type World } from "./world.ts";
 /** Violations kept: after so many of them nobody reads on. */
 const VIOLATIONS_MAX = 1_000;
 
-/** One invariant that did not hold at one instant; reported once per target. */
+/** One invariant that did not hold for one target, from an instant to another. */
 export interface Violation extends Breach {
   permitId: string;
+  /** When it began, in epoch milliseconds. */
   atMs: number;
+  /** When it was seen to hold again; null: not yet, or never, as with data that is lost. */
+  untilMs: number | null;
 }
 
 /** What a judge must be told. */
@@ -29,7 +32,8 @@ export interface JudgeOptions {
 /** Watches one cluster from its making until {@link LabJudge.close}. */
 export class LabJudge {
   readonly #violations: Violation[] = [];
-  readonly #reported = new Set<string>();
+  /** By permit: what does not hold now, by invariant and target. */
+  readonly #open = new Map<string, Map<string, Violation>>();
   readonly #mayDestroy: (permitId: string) => boolean;
   readonly #cluster: LabCluster;
   readonly #release: () => void;
@@ -43,10 +47,10 @@ export class LabJudge {
     cluster.read((world) => this.#look(world, null));
   }
 
-  /** All violations so far, oldest first. */
+  /** All violations so far, oldest first; one that came again after it had ended stands there again. */
   violations(): Violation[] {
     this.#cluster.advance();
-    return [...this.#violations];
+    return this.#violations.map((violation) => ({ ...violation }));
   }
 
   /** Stops watching. */
@@ -55,22 +59,36 @@ export class LabJudge {
   }
 
   #look(world: World, permitIds: ReadonlySet<string> | null): void {
+    const present = new Set<string>();
     for (const scope of Object.values(world.state.scopes)) {
+      present.add(scope.permitId);
       if (permitIds !== null && !permitIds.has(scope.permitId)) continue;
       const truths = runningPods(scope).map((pod) => truthOf(world, scope, pod));
       const instances = truths.map((truth) => guardedTruth(world, scope, truth));
       this.#judge(world, scope.permitId, { instances, lost: [] });
     }
+    for (const permitId of this.#open.keys()) {
+      if (!present.has(permitId)) this.#judge(world, permitId, { instances: [], lost: [] });
+    }
     this.#judgeBackings(world);
   }
 
-  #judge(world: World, permitId: string, state: GuardedState): void {
+  /** Opens what is new, and closes what holds again. */
+  #judge({ nowMs }: World, permitId: string, state: GuardedState): void {
+    const before = this.#open.get(permitId);
+    const now = new Map<string, Violation>();
     for (const breach of breachesOf(state)) {
-      const once = JSON.stringify([breach.invariant, permitId, breach.target]);
-      if (this.#reported.has(once) || this.#violations.length >= VIOLATIONS_MAX) continue;
-      this.#reported.add(once);
-      this.#violations.push({ ...breach, permitId, atMs: world.nowMs });
+      const key = JSON.stringify([breach.invariant, breach.target]);
+      now.set(key, before?.get(key) ?? this.#note({ ...breach, permitId, atMs: nowMs, untilMs: null }));
     }
+    for (const [key, violation] of before ?? []) if (!now.has(key)) violation.untilMs = nowMs;
+    if (now.size > 0) this.#open.set(permitId, now);
+    else this.#open.delete(permitId);
+  }
+
+  #note(violation: Violation): Violation {
+    if (this.#violations.length < VIOLATIONS_MAX) this.#violations.push(violation);
+    return violation;
   }
 
   #judgeBackings(world: World): void {
@@ -80,10 +98,10 @@ export class LabJudge {
       const lost = gone.id.volume === "uploads" ? withoutCopy(world, gone) : [gone.key];
       if (lost.length === 0) continue;
       const why = `was destroyed, and with it ${lost.slice(0, 3).join(", ")}`;
-      this.#judge(world, gone.permitId, {
-        instances: [],
-        lost: [{ volumeKey: `${gone.key} (${uid})`, why }],
-      });
+      const state = { instances: [], lost: [{ volumeKey: `${gone.key} (${uid})`, why }] };
+      for (const breach of breachesOf(state)) {
+        this.#note({ ...breach, permitId: gone.permitId, atMs: world.nowMs, untilMs: null });
+      }
     }
     this.#backings = present;
   }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { LabInside } from "../../../src/drivers/lab/inside.ts";
 import { LabJudge, type Violation } from "../../../src/drivers/lab/judge.ts";
 import { LabOperator } from "../../../src/drivers/lab/operator.ts";
+import { snapshotOf } from "../../../src/drivers/lab/snapshot.ts";
 import { sha256Hex } from "../../../src/core/sha256.ts";
 import { consolidation, mount, volume, workspace } from "../../conformance/fixtures.ts";
 import { findTask } from "../../conformance/observation.ts";
@@ -291,3 +292,30 @@ for (const { name, why, expected, plant } of CASES) {
     }
   });
 }
+
+Deno.test("LabJudge: a violation has an end, and stands there again when it comes again", async () => {
+  const backend = labBackend();
+  const judge = new LabJudge(backend.cluster);
+  try {
+    const trial = new Trial(backend, backend.permitId("judged"));
+    const operator = new LabOperator(backend.cluster);
+    await trial.scope();
+    await trial.volumes(PREPARED);
+    await trial.start(workspace("research/a", { mounts: [mount("prepared", "ro")], sensitive: true }));
+    for (const name of ["first", "second"]) {
+      operator.addForeignPolicy(trial.permitId, name);
+      await backend.clock.sleep(1_000);
+      operator.removePolicy(trial.permitId, name);
+      for (const { name } of snapshotOf(backend.cluster, trial.permitId).pods) {
+        operator.deletePod(trial.permitId, name);
+      }
+      await backend.clock.sleep(10_000);
+    }
+    const exposed = judge.violations().filter(({ invariant }) => invariant === 1);
+    assert.equal(exposed.length, 2, JSON.stringify(exposed));
+    for (const { atMs, untilMs } of exposed) assert.ok(untilMs !== null && untilMs > atMs);
+  } finally {
+    judge.close();
+    await backend.close();
+  }
+});
