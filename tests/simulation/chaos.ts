@@ -2,11 +2,12 @@
 import { volumeName, workspaceName } from "../../src/core/names.ts";
 import { LabInside } from "../../src/drivers/lab/inside.ts";
 import { LAB_TARGETS } from "../../src/drivers/lab/network.ts";
-import { type LabForeign, type LabStuck } from "../../src/drivers/lab/operator.ts";
+import { type LabForeign, type LabStuck, STUCK } from "../../src/drivers/lab/operator.ts";
 import { type PermitSnapshot, snapshotOf } from "../../src/drivers/lab/snapshot.ts";
 import type { FaultKind, Faults } from "./faults.ts";
 import type { Process } from "./process.ts";
 import type { SeededRandom } from "../seeded_random.ts";
+import { Sabotage } from "./sabotage.ts";
 import { UNENFORCED_MS, type World } from "./world.ts";
 
 /** Each kind gets a chance this often. */
@@ -22,9 +23,11 @@ const CLOCK_MAX_MS = 3_600_000;
 export class Chaos {
   readonly #inside: LabInside;
   readonly #stuck: [string, LabStuck][] = [];
-  readonly #foreign: [string, LabForeign][] = [];
-  readonly #policies: [string, string][] = [];
+  /** With what must not change of it. */
+  readonly #foreign: [string, LabForeign, string | null][] = [];
+  readonly #sabotage: Sabotage;
   readonly #lost: string[] = [];
+  #templates = 1;
   readonly #enforceMs: number;
   readonly #seconds: Process[] = [];
   /** What holders, staff and researchers wrote, by permit. */
@@ -39,6 +42,7 @@ export class Chaos {
     readonly permitIds: readonly string[],
   ) {
     this.#inside = new LabInside(world.cluster);
+    this.#sabotage = new Sabotage(world);
     this.#enforceMs = world.cluster.settings.enforceMs;
   }
 
@@ -59,6 +63,7 @@ export class Chaos {
     world.broker.comeUp();
     world.operator.silence([]);
     world.cluster.settings.enforceMs = this.#enforceMs;
+    world.cluster.settings.brokenKinds = [];
     for (const process of world.processes) {
       process.life.thaw();
       process.clock.offsetMs = 0;
@@ -67,7 +72,7 @@ export class Chaos {
     for (const [permitId, object] of this.#stuck) attempt(() => world.operator.unstick(permitId, object));
     for (const node of this.#lost) this.#restoreNode(node);
     for (const [permitId, object] of this.#foreign) this.#removeForeign(permitId, object);
-    for (const [permitId, name] of this.#policies) attempt(() => world.operator.removePolicy(permitId, name));
+    this.#sabotage.comeToAnEnd(this.permitIds, this.random);
   }
 
   /** What was written and is nowhere any more, although its permit was not deleted, or is in `held` all the same. */
@@ -98,10 +103,17 @@ export class Chaos {
     this.#strike("broker-down", (random) => this.#takeBrokerDown(random));
     this.#strike("canaries-silent", (random) => this.#silence(random));
     this.#strike("policy-never", (random) => this.#stopEnforcing(random));
+    this.#strike("bad-image", (random) => this.#breakImage(random));
+    this.#checkForeign();
     for (const permitId of this.permitIds) this.#trouble(permitId);
   }
 
   #trouble(permitId: string): void {
+    this.#strike("job-cancelled", (random) => {
+      const { world } = this;
+      void world.cancel(permitId);
+      world.timeline.at(random.between(TROUBLE_MIN_MS, TROUBLE_MAX_MS), () => void world.retry(permitId));
+    });
     const seen = snapshotOf(this.world.cluster, permitId);
     if (seen.scope !== "present") return;
     this.#upload(permitId, seen);
@@ -112,7 +124,9 @@ export class Chaos {
     this.#strike("stuck-volume", (random) => this.#stick(permitId, seen, "volume", random));
     this.#strike("node-lost", (random) => this.#loseNode(permitId, seen, random));
     this.#strike("foreign-object", (random) => this.#addForeign(permitId, random));
-    this.#strike("foreign-policy", (random) => this.#addPolicy(permitId, random));
+    this.#strike("foreign-policy", (random) => this.#sabotage.addPolicy(permitId, random));
+    this.#strike("guard-weakened", () => this.#sabotage.weakenGuard(permitId));
+    this.#strike("node-leaks", (random) => this.#sabotage.leak(permitId, random));
   }
 
   #strike(kind: FaultKind, act: (random: SeededRandom) => void): void {
@@ -151,7 +165,10 @@ export class Chaos {
   #freeze(random: SeededRandom): void {
     const process = this.world.serving;
     process?.life.freeze();
-    this.world.timeline.at(random.between(1, FREEZE_MAX_MS), () => process?.life.thaw());
+    this.world.timeline.at(random.between(1, FREEZE_MAX_MS), () => {
+      process?.life.thaw();
+      this.world.hindrance.until(this.world.timeline.now());
+    });
   }
 
   /** Beside a service that lives, or that is frozen and comes back. */
@@ -188,6 +205,16 @@ export class Chaos {
     const { settings } = this.world.cluster;
     settings.enforceMs = UNENFORCED_MS;
     this.#later(random, () => settings.enforceMs = this.#enforceMs);
+  }
+
+  /** A kind's image cannot be had; the operator mends it by another template, which pods that wait must not outlast. */
+  #breakImage(random: SeededRandom): void {
+    const { settings } = this.world.cluster;
+    settings.brokenKinds = [random.pick(["research", "preprocessing", "airlock", "setup-review"] as const)];
+    this.#later(random, () => {
+      settings.brokenKinds = [];
+      settings.template = `v${++this.#templates}`;
+    });
   }
 
   #takeBrokerDown(random: SeededRandom): void {
@@ -251,7 +278,7 @@ export class Chaos {
     );
     if (this.#isTaken(permitId, object)) return;
     this.world.operator.addForeign(permitId, object);
-    this.#foreign.push([permitId, object]);
+    this.#foreign.push([permitId, object, this.world.operator.foreign(permitId, object)]);
     this.#later(random, () => this.#removeForeign(permitId, object));
   }
 
@@ -264,6 +291,22 @@ export class Chaos {
     return object.kind === "volume" && scope?.claims[volumeName(object.key)] !== undefined;
   }
 
+  /** Invariant 8: what is not WPS's is left as it is. */
+  #checkForeign(): void {
+    const { operator, vigilance } = this.world;
+    for (const entry of this.#foreign) {
+      const [permitId, object, before] = entry;
+      const now = operator.foreign(permitId, object);
+      if (now === null || before === null || uidIn(now) !== uidIn(before)) continue;
+      // What holds it up is this simulation's doing, as is what this one is compared with.
+      if (unstuck(now) === unstuck(before)) continue;
+      vigilance.failures.push(
+        `invariant 8: ${permitId}: somebody's ${object.kind} was changed: ${before} is ${now}`,
+      );
+      entry[2] = now;
+    }
+  }
+
   /** By now WPS may have made its own in its place. */
   #removeForeign(permitId: string, object: LabForeign): void {
     attempt(() => {
@@ -271,21 +314,6 @@ export class Chaos {
         this.world.operator.removeForeign(permitId, object);
       }
     });
-  }
-
-  #addPolicy(permitId: string, random: SeededRandom): void {
-    const name = `somebodys-${this.#policies.length}`;
-    const { world } = this;
-    const remove = (): void => {
-      attempt(() => world.operator.removePolicy(permitId, name));
-      world.timeline.at(
-        random.between(TROUBLE_MIN_MS, TROUBLE_MAX_MS),
-        () => void world.resumeBreached(permitId),
-      );
-    };
-    const lastsMs = random.between(TROUBLE_MIN_MS, TROUBLE_MAX_MS);
-    world.sabotage(permitId, () => world.operator.addForeignPolicy(permitId, name), remove, lastsMs);
-    this.#policies.push([permitId, name]);
   }
 
   #later(random: SeededRandom, act: () => void): void {
@@ -300,4 +328,14 @@ function attempt(act: () => void): void {
   } catch {
     // Its object is gone.
   }
+}
+
+/** Of what LabOperator.foreign says of an object: another one of the same name may have come since. */
+function uidIn(text: string): unknown {
+  return JSON.parse(text)[0];
+}
+
+/** The same without what {@link Chaos} has put on it. */
+function unstuck(text: string): string {
+  return text.replaceAll(new RegExp(`"${STUCK}",?`, "g"), "");
 }

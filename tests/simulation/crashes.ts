@@ -111,9 +111,8 @@ export async function playCrash(spec: CrashSpec, surroundings: Surroundings): Pr
     failures.push(`the simulation broke off: ${thrown instanceof Error ? thrown.stack : thrown}`);
   }
   if (world.failure !== null) failures.push(`the service broke: ${world.failure}`);
-  for (const { invariant, target, message } of world.violations()) {
-    failures.push(`invariant ${invariant}, ${target} ${message}`);
-  }
+  for (const { invariant, text } of world.violations()) failures.push(`invariant ${invariant}, ${text}`);
+  failures.push(...world.vigilance.failures);
   for (const action of new Set(world.unrecorded)) failures.push(`invariant 6: no row, and yet ${action}`);
   return { ...spec, points: faults.points, died: faults.died, failures };
 }

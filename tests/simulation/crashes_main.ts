@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { linesOf } from "../../src/drivers/kubernetes/watch.ts";
 import { type CrashResult, playCrash, pointsOf, SITUATIONS, TURNS } from "./crashes.ts";
-import { within } from "./surroundings.ts";
+import { makeFolder, within } from "./surroundings.ts";
 
 /** With --every, each pair begins elsewhere: together they try all kinds of points. A prime, so that none repeats soon. */
 const SPREAD = 37;
@@ -17,6 +17,7 @@ const { values, positionals } = parseArgs({
     offset: { type: "string", default: "0" },
     workers: { type: "string", default: `${navigator.hardwareConcurrency}` },
     shard: { type: "string" },
+    folder: { type: "string" },
     crashes: { type: "boolean" },
   },
 });
@@ -30,7 +31,7 @@ const pairs = Object.keys(SITUATIONS).flatMap((from) => TURNS.map((to) => ({ fro
   .filter(({ from, to }) => (!situation || from === situation) && (!turn || to === turn));
 
 const play = (from: string, to: string, at: number | null): Promise<CrashResult> =>
-  within((surroundings) => playCrash({ situation: from, turn: to, at }, surroundings));
+  within((surroundings) => playCrash({ situation: from, turn: to, at }, surroundings), values.folder);
 
 /** This process's part of the pairs, a line of JSON for each run. */
 async function shard(index: number, of: number): Promise<void> {
@@ -45,6 +46,7 @@ async function shard(index: number, of: number): Promise<void> {
 }
 
 async function collect(index: number, told: (result: CrashResult) => void): Promise<boolean> {
+  const folder = await makeFolder();
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -54,12 +56,18 @@ async function collect(index: number, told: (result: CrashResult) => void): Prom
       ...Deno.args,
       "--shard",
       `${index}/${workers}`,
+      "--folder",
+      folder,
     ],
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
-  for await (const line of linesOf(child.stdout, () => {})) told(JSON.parse(line));
-  return (await child.status).success;
+  try {
+    for await (const line of linesOf(child.stdout, () => {})) told(JSON.parse(line));
+    return (await child.status).success;
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 }
 
 if (values.shard !== undefined) {

@@ -32,6 +32,8 @@ const RATE_MAX = {
   "stuck-pod": 0.2,
   "stuck-volume": 0.2,
   "node-lost": 0.2,
+  // An image that cannot be had, until another template comes.
+  "bad-image": 0.1,
   // Who sends data.
   "link-uploaded": 1,
   // People with rights in the cluster.
@@ -40,6 +42,11 @@ const RATE_MAX = {
   "claim-deleted": 0.3,
   "foreign-object": 0.2,
   "foreign-policy": 0.2,
+  "guard-weakened": 0.1,
+  // A node that forgets its rules: no object shows it.
+  "node-leaks": 0.05,
+  // People at the service itself: a job is cancelled, and later taken up again.
+  "job-cancelled": 0.2,
   // The broker and who publishes.
   "broker-down": 0.3,
   "channel-lost": 0.1,
@@ -74,6 +81,8 @@ export class Faults {
   readonly #rates = new Map<FaultKind, number>();
   readonly #draws = new Map<FaultKind, SeededRandom>();
   #isOver = false;
+  /** Told of each that strikes. */
+  told: (kind: FaultKind) => void = () => {};
 
   /** `allowed`: kinds that may take part at all. */
   constructor(random: SeededRandom, allowed: ReadonlySet<FaultKind>) {
@@ -96,6 +105,7 @@ export class Faults {
     const rate = this.#isOver ? undefined : this.#rates.get(kind);
     if (rate === undefined || !this.draw(kind).chance(rate)) return false;
     this.struck.set(kind, (this.struck.get(kind) ?? 0) + 1);
+    this.told(kind);
     return true;
   }
 

@@ -1,4 +1,5 @@
 // The simulation's command: plays many seeds, says what happened in them, and shrinks what failed.
+import { FAULT_KINDS } from "./faults.ts";
 import { type Options, readOptions, USAGE } from "./options.ts";
 import { playAll } from "./pool.ts";
 import { play, type RunSpec } from "./run.ts";
@@ -18,7 +19,9 @@ async function replay(spec: RunSpec): Promise<boolean> {
   const first = await once(spec);
   if (first.failures.length === 0) {
     console.log(first.history.map(lineOf).join("\n"));
+    const excused = (100 * first.excusedMs / Math.max(1, first.dataMs)).toFixed(1);
     console.log(`seed ${spec.seed}: all went well; faults: ${JSON.stringify(first.struck)}`);
+    console.log(`excused: ${excused} % of the time in which pods had data`);
     return true;
   }
   const { spec: least, result, runs } = await shrink(spec, first, once);
@@ -33,12 +36,11 @@ async function replay(spec: RunSpec): Promise<boolean> {
   return false;
 }
 
-function seedsOf({ seeds, fresh }: Options): string[] {
-  const numbers = crypto.getRandomValues(new Uint32Array(fresh));
-  return [
-    ...Array.from({ length: seeds }, (_, index) => `${index + 1}`),
-    ...[...numbers].map((number) => `fresh-${number}`),
-  ];
+/** What nobody chose is printed, so that each can be played again whatever becomes of this process. */
+function seedsOf({ seeds, fresh, json }: Options): string[] {
+  const drawn = [...crypto.getRandomValues(new Uint32Array(fresh))].map((number) => `fresh-${number}`);
+  if (drawn.length > 0 && !json) console.log(`fresh seeds: ${drawn.join(" ")}`);
+  return [...Array.from({ length: seeds }, (_, index) => `${index + 1}`), ...drawn];
 }
 
 async function playMany(options: Options, signal: AbortSignal): Promise<Tally> {
@@ -51,7 +53,12 @@ async function playMany(options: Options, signal: AbortSignal): Promise<Tally> {
   };
   await playAll({ workers: options.workers, root: ROOT, signal }, next, (result) => {
     tally.add(result);
-    if (result.failures.length > 0) console.error(`seed ${result.seed} fails: ${result.failures[0]}`);
+    if (result.failures.length === 0) return;
+    const faults = options.faults.length === FAULT_KINDS.length
+      ? ""
+      : ` --faults ${options.faults.join(",") || "none"}`;
+    console.error(`seed ${result.seed} fails: ${result.failures[0]}`);
+    console.error(`again: deno task sim --seed ${result.seed}${faults}`);
   });
   return tally;
 }
@@ -59,17 +66,15 @@ async function playMany(options: Options, signal: AbortSignal): Promise<Tally> {
 function report(tally: Tally, seconds: number, json: boolean): void {
   const days = tally.simulatedMs / DAY_MS;
   if (json) {
-    const { runs, permits, messages, failed, struck, transitions } = tally;
+    const { runs, permits, messages, dataMs, excusedMs, excusedMost, failed, struck, transitions } = tally;
     console.log(JSON.stringify({
-      ...{ runs, permits, messages, seconds, simulatedDays: days, failed },
+      ...{ runs, permits, messages, seconds, simulatedDays: days, failed, dataMs, excusedMs, excusedMost },
       struck: Object.fromEntries(struck),
       transitions: Object.fromEntries(transitions),
     }));
     return;
   }
-  for (const [kind, { times, runs }] of [...tally.struck].sort(([a], [b]) => a < b ? -1 : 1)) {
-    console.log(`${kind.padEnd(22)} ${String(times).padStart(8)} times in ${runs} runs`);
-  }
+  for (const line of tally.lines()) console.log(line);
   console.log(
     `${tally.runs} runs, ${tally.permits} permits, ${tally.messages} messages, ${
       days.toFixed(1)

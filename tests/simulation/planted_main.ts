@@ -7,20 +7,35 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 /** More than any of them needs. */
 const SEEDS_MAX = 150;
 
+const [count] = Deno.args.flatMap((arg) => arg.match(/^--workers=(\d+)$/)?.[1] ?? []);
 const wanted = Deno.args.filter((arg) => !arg.startsWith("--"));
 const bugs = PLANTED.filter(({ name }) => wanted.length === 0 || wanted.some((word) => name.includes(word)));
 const seeds = Array.from({ length: SEEDS_MAX }, (_, index) => `${index + 1}`);
-const workers = navigator.hardwareConcurrency;
+const workers = Number(count ?? navigator.hardwareConcurrency);
 const verdicts: Verdict[] = [];
+let errors = 0;
 for (const bug of bugs) {
-  const verdict = await hunt(bug, seeds, { root: ROOT, workers, faults: FAULT_KINDS });
+  let verdict: Verdict;
+  try {
+    verdict = await hunt(bug, seeds, { root: ROOT, workers, faults: FAULT_KINDS });
+  } catch (thrown) {
+    console.error(thrown instanceof Error ? thrown.message : thrown);
+    errors++;
+    continue;
+  }
   verdicts.push(verdict);
-  const { name, caught, seconds } = verdict;
-  const how = caught === null ? "NOT CAUGHT" : `seed ${caught.seed}: ${caught.failure.slice(0, 110)}`;
+  const { name, caught, seconds, otherwise } = verdict;
+  const how = caught !== null
+    ? `seed ${caught.seed}: ${caught.failure.slice(0, 110)}`
+    : `NOT CAUGHT${otherwise > 0 ? `, though ${otherwise} seeds failed in another way` : ""}`;
   console.log(
-    `${name.padEnd(58)} ${`${verdict.seeds}`.padStart(3)} seeds ${seconds.toFixed(0).padStart(3)} s  ${how}`,
+    `${name.padEnd(62)} ${`${verdict.seeds}`.padStart(3)} seeds ${seconds.toFixed(0).padStart(3)} s  ${how}`,
   );
 }
 const caught = verdicts.filter((verdict) => verdict.caught !== null);
-console.log(`${caught.length} of ${verdicts.length} planted bugs caught`);
-Deno.exit(caught.length === verdicts.length ? 0 : 1);
+console.log(
+  `${caught.length} of ${bugs.length} planted bugs caught${
+    errors > 0 ? `, ${errors} could not be hunted` : ""
+  }`,
+);
+Deno.exit(caught.length === bugs.length ? 0 : 1);

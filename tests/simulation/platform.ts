@@ -26,6 +26,14 @@ const RETRY_AFTER_MAX_MS = 5_000;
 /** Told of each action before it reaches the platform. */
 export type BeforeAction = (permitId: string, action: Action) => Promise<void>;
 
+/** Told of what a process is about to learn. */
+export interface Learning {
+  /** A permit's network is open where it must not be. */
+  sees(permitId: string, what: string, life: Life): Promise<void>;
+  /** Something that is not WPS's has changed. */
+  tells(permitId: string, life: Life): void;
+}
+
 /** What the platform of one process is made of. */
 export interface PlatformParts {
   cluster: LabCluster;
@@ -33,6 +41,7 @@ export interface PlatformParts {
   life: Life;
   faults: Faults;
   beforeAction: BeforeAction;
+  learning: Learning;
 }
 
 /** The driver of one process. Requests that were sent arrive, whatever becomes of their sender. */
@@ -52,7 +61,15 @@ export class SimulatedPlatform implements Driver {
 
   /** See {@link Driver}. */
   observe(permitId: string, signal: AbortSignal): Promise<Observed> {
-    return this.#ask(() => this.#lab.observe(permitId, signal));
+    const { learning, life } = this.#parts;
+    return this.#ask(async () => {
+      const observed = await this.#lab.observe(permitId, signal);
+      const open = observed.workspaces.find(({ network, instances }) =>
+        network.state === "breached" && instances.length > 0
+      );
+      if (open !== undefined && life.isAlive) await learning.sees(permitId, `a breach of ${open.key}`, life);
+      return observed;
+    });
   }
 
   /** See {@link Driver}. */
@@ -70,14 +87,23 @@ export class SimulatedPlatform implements Driver {
 
   /** See {@link Driver}. */
   probe(target: { workspaceKey: string; instanceUid: string }, context: ProbeContext): Promise<Probe> {
-    return this.#ask(() => this.#lab.probe(target, context));
+    const { learning, life } = this.#parts;
+    return this.#ask(async () => {
+      const probe = await this.#lab.probe(target, context);
+      if (probe.found === "breached" && life.isAlive) {
+        await learning.sees(context.permitId, `a way out of ${target.workspaceKey} by a probe`, life);
+      }
+      return probe;
+    });
   }
 
   /** See {@link Driver}. */
   watch(changed: (permitId: string, whose: Whose) => void, signal: AbortSignal): Promise<void> {
-    const { life, faults } = this.#parts;
+    const { life, faults, learning } = this.#parts;
     return this.#lab.watch((permitId, whose) => {
-      if (!faults.strikes("watch-gap")) life.reach(() => changed(permitId, whose));
+      if (faults.strikes("watch-gap")) return;
+      if (whose === "foreign") learning.tells(permitId, life);
+      life.reach(() => changed(permitId, whose));
     }, signal);
   }
 

@@ -1,5 +1,6 @@
 /** Runs side by side: a process per core, each playing one run after the other. */
 import { linesOf } from "../../src/drivers/kubernetes/watch.ts";
+import { makeFolder } from "./surroundings.ts";
 import type { WireResult, WireSpec } from "./wire.ts";
 
 /** No run takes longer than some seconds; what takes this long hangs. */
@@ -35,8 +36,10 @@ async function employ(
   told: (result: WireResult) => void,
   signal: AbortSignal,
 ): Promise<boolean> {
+  // A worker that is killed cannot tidy up: what it leaves lies in its parent's folder.
+  const folder = await makeFolder();
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", `${root}tests/simulation/worker.ts`],
+    args: ["run", "-A", "--no-check", `${root}tests/simulation/worker.ts`, folder],
     cwd: root,
     stdin: "piped",
     stdout: "piped",
@@ -61,6 +64,7 @@ async function employ(
     await input.close().catch(() => {});
     await lines.return(undefined);
     await child.status;
+    await Deno.remove(folder, { recursive: true });
   }
 }
 
@@ -93,5 +97,7 @@ function kill(child: Deno.ChildProcess): void {
 
 function failed({ seed }: WireSpec): WireResult {
   const failures = [`the simulation's process ended, or took longer than ${RUN_MAX_MS / 1000} s`];
-  return { seed, failures, struck: {}, transitions: {}, permits: 0, messages: 0, simulatedMs: 0 };
+  const nothing = { struck: {}, transitions: {}, permits: 0, messages: 0 };
+  const times = { dataMs: 0, excusedMs: 0, simulatedMs: 0 };
+  return { seed, completed: false, failures, ...nothing, ...times };
 }

@@ -8,6 +8,7 @@ import type { Config } from "../../src/config/schema.ts";
 import { siteOf } from "../../src/config/site.ts";
 import { signerFromSeed } from "../../src/store/site_key.ts";
 import type { Random } from "../../src/core/clock.ts";
+import { takesOnly } from "../../src/core/job.ts";
 import type { PhaseSet } from "../../src/core/phase.ts";
 import type { LabCluster } from "../../src/drivers/lab/cluster.ts";
 import type { Broker } from "../../src/intake/broker.ts";
@@ -15,13 +16,15 @@ import { createLog } from "../../src/log.ts";
 import { goOn } from "../../src/api/uploads.ts";
 import { type Db, openDb } from "../../src/store/db.ts";
 import { openStore, type Store } from "../../src/store/open.ts";
+import { cancelJob, retryNow } from "../../src/store/job_transitions.ts";
+import { latestWish, openJob } from "../../src/store/jobs.ts";
 import { getPermit } from "../../src/store/permits.ts";
 import { acceptRefused, refusedUploads } from "../../src/store/refused_uploads.ts";
 import type { Sealer } from "../../src/store/seal.ts";
 import { type Disk, SimulatedDb } from "./disk.ts";
 import type { Faults } from "./faults.ts";
 import { Life, ProcessClock } from "./life.ts";
-import { type BeforeAction, SimulatedPlatform } from "./platform.ts";
+import { type BeforeAction, type Learning, SimulatedPlatform } from "./platform.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** What a process finds when it starts. */
@@ -38,6 +41,7 @@ export interface ProcessParts {
   config: Config;
   phases: PhaseSet;
   beforeAction: BeforeAction;
+  learning: Learning;
   brokerFor(life: Life): Broker;
   write(line: string): void;
 }
@@ -49,6 +53,10 @@ export interface Process {
   readonly clock: ProcessClock;
   /** What `wps uploads accept` does, for each newest list that waits; the keys of the uploads. */
   acceptUploads(permitId: string): Promise<string[]>;
+  /** What `wps jobs cancel` does with the permit's open job, unless that only takes access away. */
+  cancel(permitId: string): Promise<void>;
+  /** What `wps jobs retry` does with the permit's last wish, if somebody cancelled it. */
+  retryCancelled(permitId: string): Promise<void>;
   /** SIGTERM, and wait. */
   stop(): Promise<void>;
   /** What a kernel does after SIGKILL: files are closed. */
@@ -64,7 +72,7 @@ export async function startProcess(parts: ProcessParts): Promise<Process> {
   const life = new Life();
   const clock = new ProcessClock(timeline, life);
   const store = await open(parts, clock.now());
-  const { beforeAction } = parts;
+  const { beforeAction, learning } = parts;
   const db = new SimulatedDb({ db: store.db, life, faults, disk });
   const log = createLog({
     level: "debug",
@@ -72,7 +80,7 @@ export async function startProcess(parts: ProcessParts): Promise<Process> {
     clock,
     write: (line) => life.isDead || parts.write(`${bootEpoch} ${line}`),
   });
-  const driver = new SimulatedPlatform({ cluster, timeline, life, faults, beforeAction });
+  const driver = new SimulatedPlatform({ cluster, timeline, life, faults, beforeAction, learning });
   const releases = new Releases(log);
   releases.add("store", () => store.close());
   let wake = (_permitId: string): void => {};
@@ -112,6 +120,8 @@ export async function startProcess(parts: ProcessParts): Promise<Process> {
     life,
     clock,
     acceptUploads: (permitId) => acceptUploads(store.db, permitId, clock.now(), wake),
+    cancel: (permitId) => cancel(db, permitId, clock.now(), wake),
+    retryCancelled: (permitId) => retryCancelled(db, permitId, clock.now(), wake),
     stop: () => releases.run(),
     release: () => store.close(),
   };
@@ -135,6 +145,33 @@ async function acceptUploads(
   });
   wake(permitId);
   return refused.map(({ key }) => key);
+}
+
+async function cancel(
+  db: Db,
+  permitId: string,
+  nowMs: number,
+  wake: (permitId: string) => void,
+): Promise<void> {
+  await db.write(async (tx) => {
+    const job = await openJob(tx, permitId);
+    if (job === null || job.kind === "halt" || job.kind === "delete" || takesOnly(job)) return;
+    await cancelJob(tx, job.id, nowMs);
+  });
+  wake(permitId);
+}
+
+async function retryCancelled(
+  db: Db,
+  permitId: string,
+  nowMs: number,
+  wake: (permitId: string) => void,
+): Promise<void> {
+  await db.write(async (tx) => {
+    const wish = await latestWish(tx, permitId);
+    if (wish?.state === "cancelled") await retryNow(tx, wish.id, nowMs);
+  });
+  wake(permitId);
 }
 
 /** Without patience for a rival's lock: SQLite would stop all of simulated time. */

@@ -23,9 +23,12 @@ export interface RunResult {
   failures: string[];
   struck: Record<string, number>;
   kinds: FaultKind[];
-  /** "WORKSPACE_SETUP_PENDING → ANALYSIS_ACTIVE" and how often; states of jobs, verdicts, steps. */
+  /** "phase WORKSPACE_SETUP_PENDING > ANALYSIS_ACTIVE" (accepted statuses in turn) and how often; jobs, verdicts, steps by how they ended. */
   transitions: Record<string, number>;
   history: Message[];
+  /** Milliseconds of pods with data, and of these with a way out that somebody opened behind the service's back. */
+  dataMs: number;
+  excusedMs: number;
   simulatedMs: number;
   log: string[];
 }
@@ -64,11 +67,10 @@ export async function play(spec: RunSpec, surroundings: Surroundings): Promise<R
       `the service broke: ${world.failure instanceof Error ? world.failure.stack : world.failure}`,
     );
   }
-  for (const { invariant, permitId, target, message, atMs } of world.violations()) {
-    failures.push(
-      `invariant ${invariant}, ${permitId}, ${target} ${message} (at ${new Date(atMs).toISOString()})`,
-    );
+  for (const { invariant, permitId, text, fromMs } of world.violations()) {
+    failures.push(`invariant ${invariant}, ${permitId}, ${text} (at ${new Date(fromMs).toISOString()})`);
   }
+  failures.push(...world.vigilance.failures);
   for (const action of new Set(world.unrecorded)) failures.push(`invariant 6: no row, and yet ${action}`);
   return {
     failures,
@@ -76,6 +78,8 @@ export async function play(spec: RunSpec, surroundings: Surroundings): Promise<R
     kinds: faults.kinds,
     transitions: world.transitions,
     history,
+    dataMs: world.witness.dataMs,
+    excusedMs: world.witness.excusedMs,
     simulatedMs: world.timeline.elapsedMs,
     log: world.log,
   };
@@ -141,6 +145,7 @@ async function settle(world: World, permitIds: string[]): Promise<string[]> {
     for (const permitId of permitIds) {
       await world.resumeBreached(permitId);
       await world.acceptUploads(permitId);
+      await world.retry(permitId);
     }
     if (wrong.length === 0 && world.broker.open === before) return wrong;
     await timeline.run(timeline.now() + pauseMs);

@@ -14,15 +14,24 @@ const IN_MEMORY = "/dev/shm";
 
 let phases: Promise<PhaseSet> | null = null;
 
-/** Gives a run its surroundings, and takes its folder away after it. */
-export async function within<T>(run: (surroundings: Surroundings) => Promise<T>): Promise<T> {
+/** Gives a run its surroundings in a folder (below `parent`, where one is given), and takes that away after it. */
+export async function within<T>(
+  run: (surroundings: Surroundings) => Promise<T>,
+  parent?: string,
+): Promise<T> {
   phases ??= builtInPhases();
-  const directory = await Deno.makeTempDir({ prefix: "wps-simulation-", ...await isThere(IN_MEMORY) });
+  const directory = await makeFolder(parent);
   try {
     return await run({ config: siteConfig(directory), phases: await phases });
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
+}
+
+/** A folder for databases; whoever asked for it takes it away. */
+export async function makeFolder(parent?: string): Promise<string> {
+  const dir = parent === undefined ? await isThere(IN_MEMORY) : { dir: parent };
+  return await Deno.makeTempDir({ prefix: "wps-simulation-", ...dir });
 }
 
 async function isThere(dir: string): Promise<{ dir?: string }> {

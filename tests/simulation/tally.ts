@@ -1,12 +1,15 @@
 /** What many runs showed together. */
 import { FAULT_KINDS } from "./faults.ts";
+import { STATUSES } from "./history.ts";
 import { JOB_KINDS, JOB_STATES } from "../../src/core/job.ts";
 import { VERDICTS } from "../../src/core/event.ts";
 import type { Action } from "../../src/core/step.ts";
 import type { WireResult } from "./wire.ts";
 
 /** After so many runs everything must have happened at least once. */
-export const RUNS_FOR_ALL = 150;
+export const RUNS_FOR_ALL = 130;
+
+type Status = typeof STATUSES[number];
 
 /** Sums over runs. */
 export class Tally {
@@ -14,6 +17,10 @@ export class Tally {
   permits = 0;
   messages = 0;
   simulatedMs = 0;
+  dataMs = 0;
+  excusedMs = 0;
+  /** The run in which most of the time of pods with data was excused, as a share. */
+  excusedMost = { seed: "", share: 0 };
   readonly failed: WireResult[] = [];
   /** By kind: how often it struck, and in how many runs. */
   readonly struck = new Map<string, { times: number; runs: number }>();
@@ -25,6 +32,10 @@ export class Tally {
     this.permits += result.permits;
     this.messages += result.messages;
     this.simulatedMs += result.simulatedMs;
+    this.dataMs += result.dataMs;
+    this.excusedMs += result.excusedMs;
+    const share = result.excusedMs / Math.max(1, result.dataMs);
+    if (share > this.excusedMost.share) this.excusedMost = { seed: result.seed, share };
     if (result.failures.length > 0) this.failed.push(result);
     for (const [kind, times] of Object.entries(result.struck)) {
       const known = this.struck.get(kind) ?? { times: 0, runs: 0 };
@@ -35,13 +46,39 @@ export class Tally {
     }
   }
 
+  /** What happened, a line each, for a person. */
+  lines(): string[] {
+    const byName = <T>([a]: [string, T], [b]: [string, T]): number => a < b ? -1 : 1;
+    const line = (what: string, times: number, more: string): string =>
+      `${what.padEnd(34)} ${`${times}`.padStart(8)} times${more}`;
+    const turns = [...this.transitions].filter(([what]) => what.startsWith("phase ")).sort(byName);
+    const others = [...this.transitions].filter(([what]) => !what.startsWith("phase ")).sort(byName);
+    const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+    return [
+      ...[...this.struck].sort(byName).map(([kind, { times, runs }]) =>
+        line(kind, times, ` in ${runs} runs`)
+      ),
+      ...others.map(([what, times]) => line(what, times, "")),
+      `phases, each turn from one to another with the runs that had it: ${turns.length} of ${
+        STATUSES.length ** 2
+      } turns`,
+      ...turns.map(([what, times]) => `  ${what.slice("phase ".length)}: ${times}`),
+      `excused, because somebody else had opened a way out: ${
+        percent(this.excusedMs / Math.max(1, this.dataMs))
+      } of the time in which pods had data; at most ${
+        percent(this.excusedMost.share)
+      } of it in one run (seed ${this.excusedMost.seed})`,
+    ];
+  }
+
   /** What should have happened in so many runs and did not: then the runs prove less than they seem to. */
   missing(): string[] {
     const wanted = [
       ...JOB_KINDS.flatMap((kind) => [`job ${kind} succeeded`, `job ${kind} superseded`]),
-      ...JOB_STATES.filter((state) => state !== "cancelled").map((state) => `job reconcile ${state}`),
+      ...JOB_STATES.map((state) => `job reconcile ${state}`),
       ...VERDICTS.map((verdict) => `verdict ${verdict}`),
       ...Object.keys(STEPS).map((kind) => `step ${kind} done`),
+      ...USUAL_TURNS.map(([from, to]) => `phase ${from} > ${to}`),
     ];
     return [
       ...FAULT_KINDS.filter((kind) => !this.struck.has(kind)).map((kind) => `the fault ${kind}`),
@@ -50,11 +87,23 @@ export class Tally {
   }
 }
 
-/**
- * Every action that a plan can have, so that one that is new to the core must be named here; but the replacement of a pod
- * of an outdated template, which no run has: images and templates do not change in them.
- */
-const STEPS: Record<Exclude<Action["kind"], "replace-instance">, true> = {
+/** The turns of DESIGN 4's way, and back to rework and out of it. */
+const USUAL_TURNS: readonly [Status, Status][] = [
+  ["AWAITING_INGRESS", "DATA_PREPARATION_PENDING"],
+  ["DATA_PREPARATION_PENDING", "DATA_PREPARATION_REVIEW_PENDING"],
+  ["DATA_PREPARATION_REVIEW_PENDING", "WORKSPACE_SETUP_PENDING"],
+  ["DATA_PREPARATION_REVIEW_PENDING", "DATA_PREPARATION_REWORK"],
+  ["WORKSPACE_SETUP_PENDING", "WORKSPACE_SETUP_REVIEW_PENDING"],
+  ["WORKSPACE_SETUP_REVIEW_PENDING", "WORKSPACE_SETUP_REWORK"],
+  ["WORKSPACE_SETUP_REVIEW_PENDING", "ANALYSIS_ACTIVE"],
+  ["ANALYSIS_ACTIVE", "WORKSPACE_SETUP_PENDING"],
+  ["WORKSPACE_SETUP_PENDING", "ANALYSIS_ACTIVE"],
+  ["ANALYSIS_ACTIVE", "ARCHIVED"],
+];
+
+/** Every action that a plan can have, so that one that is new to the core must be named here. */
+const STEPS: Record<Action["kind"], true> = {
+  "replace-instance": true,
   "cut-network": true,
   "stop": true,
   "remove-workspace": true,

@@ -25,6 +25,9 @@ const idRow = z.object({ id: z.number() });
 export async function complaints(world: World, permitIds: readonly string[]): Promise<string[]> {
   const found = [...await inboxComplaints(world), ...await rowComplaints(world)];
   for (const permitId of permitIds) {
+    for (const { name } of world.witness.exposed(permitId)) {
+      found.push(`${permitId}: pod ${name} has data and a way out, or a connection that was opened by one`);
+    }
     const events = await acceptedEvents(world, permitId);
     const seen = snapshotOf(world.cluster, permitId);
     const expected = expectedAfter(events, world.timeline.now());

@@ -12,11 +12,15 @@ export interface WireSpec {
 /** What the command needs of a run. */
 export interface WireResult {
   seed: string;
+  /** The run came to its end; false: its process died or hung, and what it shows is about the process alone. */
+  completed: boolean;
   failures: string[];
   struck: Record<string, number>;
   transitions: Record<string, number>;
   permits: number;
   messages: number;
+  dataMs: number;
+  excusedMs: number;
   simulatedMs: number;
 }
 
@@ -32,9 +36,19 @@ export function fromWire({ seed, faults, without }: WireSpec): RunSpec {
 
 /** A result as it travels. */
 export function resultToWire(seed: string, result: RunResult): WireResult {
-  const { failures, struck, transitions, history, simulatedMs } = result;
+  const { failures, struck, transitions, history, dataMs, excusedMs, simulatedMs } = result;
   const permits = new Set(history.map(({ permitId }) => permitId)).size;
-  return { seed, failures, struck, transitions, permits, messages: history.length, simulatedMs };
+  const times = { dataMs, excusedMs, simulatedMs };
+  return {
+    seed,
+    completed: true,
+    failures,
+    struck,
+    transitions,
+    permits,
+    messages: history.length,
+    ...times,
+  };
 }
 
 /** A message as reports show it. */

@@ -6,23 +6,25 @@ import { Fault } from "../../src/core/fault.ts";
 import type { PhaseSet } from "../../src/core/phase.ts";
 import type { Action } from "../../src/core/step.ts";
 import { LabCluster } from "../../src/drivers/lab/cluster.ts";
-import { LabJudge, type Violation } from "../../src/drivers/lab/judge.ts";
+import { LabJudge } from "../../src/drivers/lab/judge.ts";
 import { LabOperator } from "../../src/drivers/lab/operator.ts";
 import { DEFAULT_LAB_SETTINGS, type LabSettings } from "../../src/drivers/lab/settings.ts";
 import { type Db, openDb } from "../../src/store/db.ts";
 import { BrokerServer } from "./broker.ts";
 import type { Disk } from "./disk.ts";
 import type { Faults } from "./faults.ts";
+import { Hindrance } from "./hindrance.ts";
+import { Dead } from "./life.ts";
 import { type Process, startProcess } from "./process.ts";
 import type { SeededRandom } from "../seeded_random.ts";
 import { Timeline } from "./timeline.ts";
+import { Vigilance } from "./vigilance.ts";
+import { type Broken, Witness } from "./witness.ts";
 
 /** Serials of messages that no history has begin here. */
 const RESUMED_SERIALS = 1_000_000;
 /** Lines of the processes' logs that are kept for a report. */
 const LOG_MAX = 4_000;
-/** A pod that had a way out has its connections until it is gone. */
-const AFTER_SABOTAGE_MS = 120_000;
 /** How late policies are enforced while nobody does; longer than a gate tries. */
 export const UNENFORCED_MS = 90_000;
 /** systemd starts a service again after this long; a machine takes longer. */
@@ -47,6 +49,9 @@ export class World {
   readonly cluster: LabCluster;
   readonly operator: LabOperator;
   readonly judge: LabJudge;
+  readonly witness: Witness;
+  readonly hindrance = new Hindrance();
+  readonly vigilance: Vigilance;
   readonly broker: BrokerServer;
   readonly disk: Disk = { isFull: false };
   readonly parts: WorldParts;
@@ -60,9 +65,8 @@ export class World {
   readonly processes: Process[] = [];
   /** What went wrong with the simulation itself. */
   failure: unknown = null;
-  readonly #sabotages: { permitId: string; fromMs: number; untilMs: number }[] = [];
-  /** When the disk was full, in order. */
-  readonly #full: { fromMs: number; untilMs: number }[] = [];
+  /** Permits in which somebody keeps a way open: nobody resumes them meanwhile. */
+  readonly sabotaged = new Map<string, number>();
   #boots = 0;
   #resumed = 0;
   #isEnding = false;
@@ -79,6 +83,16 @@ export class World {
     });
     this.operator = new LabOperator(this.cluster);
     this.judge = new LabJudge(this.cluster, { mayDestroy: (permitId) => this.deleted.has(permitId) });
+    this.witness = new Witness(this.cluster, (permitId) => this.deleted.has(permitId));
+    this.vigilance = new Vigilance({
+      timeline: this.timeline,
+      cluster: this.cluster,
+      witness: this.witness,
+      hindrance: this.hindrance,
+      store: () => this.store,
+      isAble: () => this.serving?.life.isAlive === true && !this.disk.isFull,
+    });
+    parts.faults.told = (kind) => this.hindrance.struck(kind, this.timeline.now());
     this.broker = new BrokerServer(this.timeline, parts.faults);
   }
 
@@ -96,6 +110,7 @@ export class World {
   /** Starts the service, as often as it takes, and starts it again whenever it dies. */
   async start(): Promise<void> {
     while (!await this.#tryBoot()) await this.timeline.run(this.timeline.now() + RESTART_MIN_MS);
+    this.vigilance.begin();
   }
 
   /** One start. Throws a Fault where the service ends at once. */
@@ -113,11 +128,13 @@ export class World {
       config,
       phases,
       beforeAction: (permitId, action) => this.#assertRecorded(permitId, action),
+      learning: this.vigilance,
       brokerFor: (life) => this.broker.clientOf(life),
       write: (line) => this.#keep(line),
     });
     this.#reader ??= await openDb({ path: `${config.state.directory}/wps.db`, readOnly: true });
     this.processes.push(process);
+    this.hindrance.until(this.timeline.now());
     const again = (): void => void this.#restart(process, isSecond);
     if (process.life.isDead) again();
     else process.life.onDeath(again);
@@ -127,22 +144,9 @@ export class World {
   /** How often each transition was seen: of permits, jobs, verdicts and steps. */
   readonly transitions: Record<string, number> = {};
 
-  /**
-   * Somebody opens a way out behind the service's back: what runs now has it at once, and nobody can be faster. What
-   * the judge sees of that permit is theirs until the way is shut again and pods had time to go.
-   */
-  sabotage(permitId: string, act: () => void, undo: () => void, lastsMs: number): void {
-    const fromMs = this.timeline.now();
-    // Where nobody enforces policies for a while, what was taken back still stands on the node.
-    const isLazy = this.parts.faults.kinds.includes("policy-never");
-    const afterMs = AFTER_SABOTAGE_MS + (isLazy ? 2 * UNENFORCED_MS : 0);
-    this.#sabotages.push({ permitId, fromMs, untilMs: fromMs + lastsMs + afterMs });
-    act();
-    this.timeline.at(lastsMs, undo);
-  }
-
   /** An operator looks after a permit that the service itself has halted, and lets it go on. */
   async resumeBreached(permitId: string): Promise<void> {
+    if ((this.sabotaged.get(permitId) ?? 0) > 0) return;
     const [last] = await this.store.read(
       `select source from events where permit_id = ? and verdict = 'accepted'
        and type in ('permit.halted', 'permit.resumed') order by seq desc limit 1`,
@@ -164,38 +168,53 @@ export class World {
     for (const key of keys) this.accepted.add(`${permitId} ${key}`);
   }
 
-  /** What the judge saw and nobody else is to blame for. */
-  violations(): Violation[] {
-    return this.judge.violations().filter(({ permitId, atMs }) =>
-      !this.#sabotages.some((sabotage) =>
-        sabotage.permitId === permitId && atMs >= sabotage.fromMs && atMs <= this.#excusedUntilMs(sabotage)
-      )
-    );
+  /** What the witness saw and nobody else is to blame for, and what the lab's own judge alone saw. */
+  violations(): Pick<Broken, "invariant" | "permitId" | "text" | "fromMs">[] {
+    const alone = this.judge.violations().filter(({ invariant, target, atMs }) => {
+      const uid = target.match(/\(([^()]+)\)$/)?.[1] ?? "";
+      return !this.witness.saw(invariant, uid, atMs);
+    });
+    return [
+      ...this.witness.found.filter(({ isExcused }) => !isExcused),
+      ...alone.map(({ invariant, permitId, target, message, atMs }) => ({
+        invariant,
+        permitId,
+        text: `${target} ${message}`,
+        fromMs: atMs,
+      })),
+    ];
   }
 
-  /** Nothing is recorded on a full disk, and what is not recorded is not done (invariant 6): the halt comes with the space. */
-  #excusedUntilMs({ fromMs, untilMs }: { fromMs: number; untilMs: number }): number {
-    return this.#full.reduce(
-      (end, full) =>
-        full.fromMs <= end && full.untilMs >= fromMs ? Math.max(end, full.untilMs + AFTER_SABOTAGE_MS) : end,
-      untilMs,
-    );
+  /** An operator cancels what is being done for a permit, where that is a person's to cancel. */
+  async cancel(permitId: string): Promise<void> {
+    await this.serving?.cancel(permitId).catch(ignoreFault);
+  }
+
+  /** An operator takes up again what was cancelled, if it is still the permit's last wish. */
+  async retry(permitId: string): Promise<void> {
+    await this.serving?.retryCancelled(permitId).catch(ignoreFault);
   }
 
   /** No byte is left for so long. */
   fillDisk(lastsMs: number): void {
-    const fromMs = this.timeline.now();
     this.disk.isFull = true;
-    this.#full.push({ fromMs, untilMs: fromMs + lastsMs });
-    this.timeline.at(lastsMs, () => this.disk.isFull = false);
+    this.timeline.at(lastsMs, () => {
+      this.disk.isFull = false;
+      this.hindrance.until(this.timeline.now());
+    });
   }
 
-  /** Counts the jobs, verdicts and steps that there are. */
+  /** Counts the jobs, verdicts, steps and turns from one status to another that there are. */
   async note(): Promise<void> {
     const rows = await this.store.read(
       `select 'job ' || kind || ' ' || state as what, count(*) as count from jobs group by 1
        union all select 'verdict ' || verdict, count(*) from events group by 1
-       union all select 'step ' || kind || ' ' || outcome, count(*) from steps group by 1`,
+       union all select 'step ' || kind || ' ' || outcome, count(*) from steps group by 1
+       union all select 'phase ' || earlier || ' > ' || status, 1 from (
+         select status, lag(status) over (partition by permit_id order by seq) as earlier from (
+           select permit_id, seq, coalesce(body ->> '$.data.status', body ->> '$.status') as status from (
+             select permit_id, seq, cast(body as text) as body from events where verdict = 'accepted'))
+         where status is not null) where earlier is not null group by 1`,
       [],
       countRow,
     );
@@ -213,6 +232,7 @@ export class World {
     });
     await this.timeline.run(this.timeline.now() + STOP_MAX_MS, () => isStopped);
     if (!isStopped) this.failure ??= new Error("the service did not stop");
+    this.vigilance.end();
     this.judge.close();
     await this.#reader?.close();
   }
@@ -263,6 +283,11 @@ export class World {
     );
     if (rows.length === 0) this.unrecorded.push(`${action.kind} of ${permitId}`);
   }
+}
+
+/** The operator is told, and may try again. */
+function ignoreFault(thrown: unknown): void {
+  if (!(thrown instanceof Fault) && !(thrown instanceof Dead)) throw thrown;
 }
 
 /** A service that is asked to stop does so within this time. */

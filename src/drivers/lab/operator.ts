@@ -13,7 +13,7 @@ import { addScope } from "./scopes.ts";
 import type { World } from "./world.ts";
 
 /** A finalizer that nothing removes by itself. */
-const STUCK = "example.org/stuck";
+export const STUCK = "example.org/stuck";
 
 /**
  * Somebody else's object, never with WPS's mark: of WPS's name for a permit, workspace or volume, a claim of any name, or
