@@ -5,7 +5,7 @@ import { runChecks } from "./run/checks.ts";
 import { type DenoTest, runDenoTest } from "./run/suite.ts";
 import { describeAllLeftOut, Equipment } from "./run/equipment.ts";
 import { type Options, readOptions, type Tier, USAGE } from "./run/options.ts";
-import { mayRunBeside, testFiles } from "./run/sources.ts";
+import { type RealTurn, realTurn, testFiles } from "./run/sources.ts";
 import { type Count, sum } from "./run/tally.ts";
 
 /** The slowest tier, the real one, takes 19 minutes on 2 cores: what takes so much longer hangs. */
@@ -31,19 +31,26 @@ async function attempt<T>(counts: Count[], work: () => Promise<T>): Promise<T | 
   }
 }
 
+/** Files that run in one call, and whether they need the cluster. */
+type Turn = Pick<DenoTest, "files" | "jobs" | "together"> & { onCluster: boolean };
+
 /** The files of a tier in the turns in which they run. */
-function turnsOf(tier: Tier): Pick<DenoTest, "files" | "jobs" | "together">[] {
+function turnsOf(tier: Tier): Turn[] {
   const files = testFiles(tier);
+  const alike = { together: false, onCluster: tier === "real" };
   switch (tier) {
     case "ok":
-      return [{ files, jobs: OK_JOBS_PER_CORE * navigator.hardwareConcurrency, together: true }];
+      return [{ ...alike, files, jobs: OK_JOBS_PER_CORE * navigator.hardwareConcurrency, together: true }];
     case "service":
-      return [{ files, jobs: 1, together: false }];
-    case "real":
+      return [{ ...alike, files, jobs: 1 }];
+    case "real": {
+      const of = (turn: RealTurn): string[] => files.filter((path) => realTurn(path) === turn);
       return [
-        { files: files.filter(mayRunBeside), jobs: REAL_JOBS, together: false },
-        { files: files.filter((path) => !mayRunBeside(path)), jobs: 1, together: false },
+        { ...alike, files: of("without the cluster"), jobs: REAL_JOBS, onCluster: false },
+        { ...alike, files: of("beside others"), jobs: REAL_JOBS },
+        { ...alike, files: of("alone"), jobs: 1 },
       ];
+    }
   }
 }
 
@@ -53,11 +60,13 @@ async function runTier(tier: Tier, options: Options, leftOut: string): Promise<C
     const checked = await attempt(counts, runChecks);
     if (checked !== undefined) counts.push(checked);
   }
-  const prepared = tier === "real" ? await attempt(counts, () => equipment.start()) : {};
-  const env = { [LEFT_OUT_FILE]: leftOut, ...prepared };
   const { filter, seed } = options;
   const unit = tier === "ok";
-  for (const turn of turnsOf(tier)) {
+  let cluster: Record<string, string> | undefined;
+  for (const { onCluster, ...turn } of turnsOf(tier)) {
+    if (interrupted.signal.aborted) break;
+    if (onCluster) cluster ??= await attempt(counts, () => equipment.start()) ?? {};
+    const env = { [LEFT_OUT_FILE]: leftOut, ...cluster };
     counts.push(
       await runDenoTest({
         ...turn,

@@ -85,7 +85,8 @@ export async function withService(
   options: ServiceOptions = {},
 ): Promise<void> {
   const directory = options.directory ?? await Deno.makeTempDir({ prefix: "wps-api-" });
-  const store = await openStore({ directory, nowMs: 1_000, durable: false });
+  // The lock may be held a moment longer: by a process that another test forks, until it is another program.
+  const store = await openStore({ directory, nowMs: 1_000, durable: false, clock: MACHINE_CLOCK });
   const stopping = new AbortController();
   try {
     await test(await serviceOn(store.db, options, stopping.signal));

@@ -16,6 +16,10 @@ export function allSources(): string[] {
   return [...programSources(), ...rest.sort()];
 }
 
+/** Files of the real tier that stand on no cluster: they run while it is still being built. */
+const WITHOUT_CLUSTER =
+  /^tests\/real\/(amqp|idempotency|kubernetes_(consolidate|gate_script|tls)|listen|store)_/;
+
 /** Files of the real tier that change the machine or the cluster for everybody, or whose figures others would spoil. */
 const ALONE = new Set([
   "tests/real/equipment_test.ts", // cordons the node
@@ -23,9 +27,13 @@ const ALONE = new Set([
   "tests/real/kubernetes_load_test.ts", // counts requests and memory
 ]);
 
-/** Whether a test file may run beside others. */
-export function mayRunBeside(path: string): boolean {
-  return !ALONE.has(path);
+/** Where a file of the real tier has its place. */
+export type RealTurn = "without the cluster" | "beside others" | "alone";
+
+/** The turn in which a file of the real tier runs. */
+export function realTurn(path: string): RealTurn {
+  if (WITHOUT_CLUSTER.test(path)) return "without the cluster";
+  return ALONE.has(path) ? "alone" : "beside others";
 }
 
 /** The test files of a tier: `tests/service` and `tests/real` have their own, all others are the unit tests. */

@@ -2,13 +2,15 @@ import assert from "node:assert/strict";
 import { lockState } from "../../src/store/lock.ts";
 import { openStoppedStore, openStore } from "../../src/store/open.ts";
 import { getPermit } from "../../src/store/permits.ts";
+import { MACHINE_CLOCK } from "../../src/machine.ts";
 import { addPermit, withDirectory } from "./fixture.ts";
 
 Deno.test("openStore: makes the directory for the owner only, and closes so that it can be opened again", async () => {
   await withDirectory(async (parent) => {
     const directory = `${parent}/deep/state`;
     for (const from of [0, 1]) {
-      const store = await openStore({ directory, nowMs: 1 });
+      // a process that another test forks has the lock until it is another program
+      const store = await openStore({ directory, nowMs: 1, clock: MACHINE_CLOCK });
       assert.equal(store.migrated.from > 0, from > 0);
       await addPermit(store.db, `p${from}`);
       assert.equal((await getPermit(store.db, "p0"))?.permitId, "p0");
