@@ -487,6 +487,9 @@ Deno.test("consolidate.sh: goes on with whole files of an interrupted run and do
   const other = await put("other.csv", large("7"));
   await put("stray/x", "not of the uploads");
   await Deno.symlink("/etc/passwd", `${partial}/link`);
+  // held open, so that no other file is given their numbers once they are removed
+  using _open = await Deno.open(`${partial}/not closed.csv`);
+  using _other = await Deno.open(`${partial}/other.csv`);
   const { code, report } = await consolidate(given);
   assert.equal(code, 0, report);
   const batch = `${given.raw}/${FOLDER}`;
