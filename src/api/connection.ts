@@ -141,7 +141,7 @@ function hindranceOf(snapshot: Snapshot, pair: WorkspacePair | null): Hindrance 
     return { reason: "members-missing", advice };
   }
   if (pair === null) return { reason: "no-workspace", advice: "This phase has no workspace" };
-  if (pair?.wanted?.power === "stopped") {
+  if (pair.wanted?.power === "stopped") {
     const advice = permit.stopRequested
       ? "It was stopped; it returns with permit.workspace.start_requested"
       : "This phase keeps it stopped";

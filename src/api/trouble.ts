@@ -3,6 +3,7 @@ import { toInstant } from "../core/clock.ts";
 import type { TroubleView, VolumeView } from "./schemas/permits.ts";
 import type { HaltView } from "./schemas/halts.ts";
 import type { WorkspaceView } from "./schemas/workspaces.ts";
+import { withoutChoices } from "../core/event.ts";
 import { describeBreach } from "../core/invariants.ts";
 import type { BreachRow } from "../store/breaches.ts";
 import type { EventRow } from "../store/events.ts";
@@ -215,8 +216,7 @@ function fromRefusal(
   if (verdict !== "rejected" && verdict !== "conflict") return [];
   const isConflict = verdict === "conflict";
   const what = update?.status ?? type ?? "of no known type";
-  // All that a site knows would fill the screen.
-  const [message = ""] = first?.message.split("; known: ") ?? [];
+  const message = withoutChoices(first?.message ?? "");
   const path = first === undefined || first.path === "" ? "" : `${first.path}: `;
   const when = toInstant(answered.receivedAtMs);
   const stands = accepted === null

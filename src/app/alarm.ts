@@ -13,7 +13,7 @@ const RETRY_MS = 1_000;
 
 /** A way out that was seen. */
 interface Seen {
-  workspaceKey: string;
+  what: string;
   why: string;
 }
 
@@ -56,20 +56,20 @@ export function createAlarm(
   };
 
   return {
-    alarm: async (permitId, workspaceKey, why) => {
+    alarm: async (permitId, what, why) => {
       log.error("a way out was found where none may be; the permit is halted", {
         permit: permitId,
-        workspace: workspaceKey,
+        target: what,
         why,
       });
       try {
-        await record(permitId, { workspaceKey, why });
+        await record(permitId, { what, why });
       } catch (thrown) {
         log.error("the permit could not be halted yet; it is tried again until it is", {
           permit: permitId,
           error: toFault(thrown).message,
         });
-        unrecorded.set(permitId, { workspaceKey, why });
+        unrecorded.set(permitId, { what, why });
         if (!stopping.signal.aborted) retrying ??= retry();
       }
     },
@@ -84,7 +84,7 @@ export function createAlarm(
 /** The halt as a delivery of WPS's own, with the reason in the audit of the same transaction. */
 function haltDelivery(
   { permitId, id, bootEpoch, clock }: { permitId: string; id: string; bootEpoch: string; clock: Clock },
-  { workspaceKey, why }: Seen,
+  { what, why }: Seen,
 ): Parameters<AcceptDelivery>[0] {
   const actor = { kind: "service", id: bootEpoch } as const;
   // Without a time: the order of the Permit Manager's own events must not depend on this service's clock.
@@ -111,7 +111,7 @@ function haltDelivery(
         jobId: null,
         actor,
         action: ISOLATION_BREACHED,
-        target: workspaceKey,
+        target: what,
         outcome: "failed",
         reason: why,
         requestId: null,

@@ -64,16 +64,17 @@ async function brokenText(db: Reader): Promise<string> {
 
 async function uncutText(db: Reader): Promise<string> {
   const uncut = await listUncut(db, SHOWN_MAX + 1).catch((): Uncut[] => []);
-  const running = uncut.filter(({ stands }) => stands === "running");
-  const open = uncut.filter(({ stands }) => stands !== "running");
-  return namesText("NOT CUT", open) + namesText("NOT STOPPED", running);
+  const shown = uncut.slice(0, SHOWN_MAX);
+  const running = shown.filter(({ stands }) => stands === "running");
+  const open = shown.filter(({ stands }) => stands !== "running");
+  const more = uncut.length > SHOWN_MAX ? "; and more of them" : "";
+  return namesText("NOT CUT", open) + namesText("NOT STOPPED", running) + more;
 }
 
 function namesText(what: string, uncut: Uncut[]): string {
   if (uncut.length === 0) return "";
-  const more = uncut.length > SHOWN_MAX ? " and more" : "";
-  const names = uncut.slice(0, SHOWN_MAX).map(({ permitId, key }) => `${key} of ${permitId}`).join(", ");
-  return `; ${what} although access must go: ${names}${more}`;
+  const names = uncut.map(({ permitId, key }) => `${key} of ${permitId}`).join(", ");
+  return `; ${what} although access must go: ${names}`;
 }
 
 async function runnerHealth({ runner, drift, probing, db }: HealthParts): Promise<PartHealth> {

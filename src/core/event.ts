@@ -53,6 +53,19 @@ export interface FieldError {
   message: string;
 }
 
+/** What separates a reason from all the words that would have been right. */
+const CHOICES = "; known: ";
+
+/** A reason with the words that would have been right. */
+export function withChoices(reason: string, known: Iterable<string>): string {
+  return `${reason}${CHOICES}${[...known].join(", ")}`;
+}
+
+/** A reason without them: all that a site knows would fill a screen. */
+export function withoutChoices(message: string): string {
+  return message.split(CHOICES)[0] ?? "";
+}
+
 /** Members of an event that WPS does not know and passed over: the first by path, and how many there are. */
 export interface UnknownFields {
   paths: string[];

@@ -1,5 +1,5 @@
 /** What WPS says of a well-formed event: a pure decision over what the store knows (DESIGN 3). */
-import type { FieldError, PermitEvent, SiteWords } from "./event.ts";
+import { type FieldError, type PermitEvent, type SiteWords, withChoices } from "./event.ts";
 import { JOB_PRIORITY, type JobKind } from "./job.ts";
 import { applyUpdate, compareInstants, effectOf, mergeMembers } from "./merge.ts";
 import { newPermit, type Permit } from "./permit.ts";
@@ -111,11 +111,11 @@ export function unknownWords(
 ): FieldError[] {
   const errors: FieldError[] = [];
   if (status !== undefined && !phases.statuses.has(status)) {
-    const known = [...phases.statuses.keys()].join(", ");
-    errors.push({ path: "data.status", message: `no phase is named ${status}; known: ${known}` });
+    const message = withChoices(`no phase is named ${status}`, phases.statuses.keys());
+    errors.push({ path: "data.status", message });
   }
   if (tier !== undefined && !tiers.has(tier)) {
-    errors.push({ path: "data.tier", message: `no tier is named ${tier}; known: ${[...tiers].join(", ")}` });
+    errors.push({ path: "data.tier", message: withChoices(`no tier is named ${tier}`, tiers) });
   }
   return errors;
 }

@@ -1,4 +1,5 @@
 /** SSH public keys as a data holder's account may have them (RFC 4253 section 6.6, RFC 5656, RFC 8709, OpenSSH PROTOCOL.u2f). */
+import { withChoices } from "../core/event.ts";
 
 /** Longest line: a 16384-bit RSA key takes 2,800 characters, its comment the rest. */
 const LINE_MAX = 4096;
@@ -79,7 +80,7 @@ export function parseSshKey(line: string): { key: string } | { error: string } {
   const [type = "", base64 = "", ...comment] = line.trim().split(/ +/);
   const check = TYPES.get(type);
   if (check === undefined) {
-    return { error: `does not begin with a key type; known: ${[...TYPES.keys()].join(", ")}` };
+    return { error: withChoices("does not begin with a key type", TYPES.keys()) };
   }
   const bytes = decodeBase64(base64);
   if (bytes === null) return { error: "its second word is not base64" };

@@ -1,7 +1,8 @@
 /**
  * The drift pass: compares observed with desired for every permit without an open job, records what differs and
- * queues a repair (DESIGN 6); beside an open job it only looks for a way out. Also how a failed job is tried again, at a slow pace. A change that the platform tells
- * of is looked at within seconds: an evicted pod must be proven anew or stopped (DESIGN 8).
+ * queues a repair (DESIGN 6); beside an open job it only looks for a way out. Also how a failed job is tried again, at a
+ * slow pace. A change that the platform tells of is looked at within seconds: an evicted pod must be proven anew or
+ * stopped (DESIGN 8).
  *
  * Two kinds of repair. Access that must not stand is cut at once, by an urgent job that gives nothing. Everything
  * else queues behind all users' jobs, and not at all while the permit's last wish stands cancelled by a person: what

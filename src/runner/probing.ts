@@ -43,8 +43,8 @@ const PARALLEL = 2;
 const LOOK_MS = 10_000;
 /** What could not be shown is tried again after this. */
 const UNKNOWN_MS = 60_000;
-/** A probe that takes longer shows nothing: its gate's own deadline, two control pods and their start. */
-const PROBE_MAX_MS = 180_000;
+/** A probe that takes longer shows nothing: its pod may take two minutes, and the control pods around it one each. */
+const PROBE_MAX_MS = 240_000;
 
 /** Starts probing; the first probe of a workspace comes one interval after it was last shown isolated. */
 export function startProbing(deps: ProbingDeps): Probing {

@@ -110,7 +110,8 @@ const NOTED_MAX = 8;
 
 /** What is tried every few seconds for as long as the platform is away must not fill the audit; its job's row says more. */
 function isNoted(job: Job): boolean {
-  return !isEndless(job) || job.attempt <= NOTED_MAX || Number.isInteger(Math.log2(job.attempt));
+  const isDoubled = (job.attempt & (job.attempt - 1)) === 0;
+  return !isEndless(job) || job.attempt <= NOTED_MAX || isDoubled;
 }
 
 /**

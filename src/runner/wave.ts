@@ -30,16 +30,16 @@ export interface StepResult extends BegunStep {
 /** Calls in flight at once for one permit; the driver's connections and the API server's fairness queues share the rest. */
 const PARALLEL_MAX = 16;
 
+const TAKING = ["cut-network", "stop", "remove-task"] as const satisfies readonly StepKind[];
+
 /** Whether a step only takes access away: of people, or of a consolidation. */
 export function isTaking({ kind }: Pick<ApplyStep, "kind">): boolean {
-  return kind === "cut-network" || kind === "stop" || kind === "remove-task";
+  return TAKING.some((taking) => taking === kind);
 }
 
 /** Are let finish once they have begun: a few short calls each, and what they take away nobody wants back. */
 const FINISHED: ReadonlySet<StepKind> = new Set<StepKind>([
-  "cut-network",
-  "stop",
-  "remove-task",
+  ...TAKING,
   "remove-workspace",
   "replace-instance",
   "destroy-volume",

@@ -33,6 +33,7 @@ const FENCED = "id = ? and fence = ? and state = 'running'";
 
 const retriedRow = z.object({ state: z.enum(["queued", "superseded"]) });
 const wantedRow = z.object({ cancel: z.number(), newer: z.number() });
+const overtakenRow = z.object({ overtaken: flag });
 const versionRow = z.object({ version: z.number() });
 
 async function applied(tx: Tx, sql: string, args: (string | number | null)[]): Promise<boolean> {
@@ -177,7 +178,7 @@ export async function isOvertaken(reader: Reader, claim: JobClaim): Promise<bool
          and newer.kind in ('halt', 'delete') and newer.id > job.id) as overtaken
      from jobs as job where ${FENCED}`,
     [claim.jobId, claim.fence],
-    z.object({ overtaken: flag }),
+    overtakenRow,
   );
   return rows[0]?.overtaken ?? false;
 }

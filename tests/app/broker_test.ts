@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { type BrokerParts, startBroker } from "../../src/app/broker.ts";
 import type { Config } from "../../src/config/schema.ts";
-import type { Db } from "../../src/store/db.ts";
 import { minimal, RULES } from "../intake/fixture.ts";
 import { PaperBroker } from "../intake/paper_broker.ts";
 import { keptLog } from "../kept_log.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { SeededRandom } from "../seeded_random.ts";
 import { until } from "../services/until.ts";
+import { alteredDb } from "../store/altered_db.ts";
 import { withStore } from "../store/fixture.ts";
 
 /** What the parts of the broker read of the configuration. */
@@ -20,18 +20,12 @@ const CONFIG = {
 Deno.test("startBroker: a message that cannot be recorded turns health to degraded, until it is recorded", async () => {
   await withStore(async (real) => {
     let isBroken = true;
-    const db: Db = {
-      path: real.path,
-      read: (sql, args, row) => real.read(sql, args, row),
-      change: (sql, args, row) => real.change(sql, args, row),
-      close: () => real.close(),
-      write: (work) =>
-        real.write(async (tx) => {
-          const result = await work(tx);
-          if (isBroken) throw new RangeError("a defect");
-          return result;
-        }),
-    };
+    const db = alteredDb(real, (work) =>
+      real.write(async (tx) => {
+        const result = await work(tx);
+        if (isBroken) throw new RangeError("a defect");
+        return result;
+      }));
     const messages = new PaperBroker();
     const clock = new FakeClock({ auto: true, turns: 20 });
     const parts: BrokerParts = {

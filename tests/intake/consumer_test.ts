@@ -8,6 +8,7 @@ import type { Db } from "../../src/store/db.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { type KeptLog, keptLog } from "../kept_log.ts";
 import { until } from "../services/until.ts";
+import { alteredDb, refusingDb } from "../store/altered_db.ts";
 import { withStore } from "../store/fixture.ts";
 import { allEvents, minimal, RULES } from "./fixture.ts";
 import { PaperBroker } from "./paper_broker.ts";
@@ -210,14 +211,11 @@ Deno.test("Consumer: while the store is away nothing is acknowledged, and the or
   for (let revision = 1; revision <= 300; revision++) {
     broker.publish({ ...minimal("p", "ARCHIVED", `e-${revision}`), revision });
   }
-  const through = (db: Db): Db => ({
-    path: db.path,
-    read: (sql, args, row) => db.read(sql, args, row),
-    change: (sql, args, row) => db.change(sql, args, row),
-    close: () => db.close(),
-    write: (work) =>
-      away ? Promise.reject(new Fault("retry", "unavailable", "the disk is full")) : db.write(work),
-  });
+  const through = (db: Db): Db =>
+    alteredDb(
+      db,
+      (work) => away ? Promise.reject(new Fault("retry", "unavailable", "the disk is full")) : db.write(work),
+    );
   await withStation(async (station) => {
     const start = station.clock.now();
     await until("it tried for a while", () => station.clock.now() - start > 20_000);
@@ -229,23 +227,6 @@ Deno.test("Consumer: while the store is away nothing is acknowledged, and the or
       "any other order has stale ones",
     );
   }, { broker, through });
-});
-
-/** A store that refuses rows with a value that `refuses` says. */
-const refusing = (refuses: (value: unknown) => boolean) => (db: Db): Db => ({
-  path: db.path,
-  read: (sql, args, row) => db.read(sql, args, row),
-  change: (sql, args, row) => db.change(sql, args, row),
-  close: () => db.close(),
-  write: (work) =>
-    db.write((tx) =>
-      work({
-        read: (sql, args, row) => tx.read(sql, args, row),
-        script: (sql) => tx.script(sql),
-        run: (sql, args) =>
-          args.some(refuses) ? Promise.reject(new RangeError("a defect")) : tx.run(sql, args),
-      })
-    ),
 });
 
 const UNRECORDED = "A message cannot be recorded; it goes back to the queue";
@@ -263,7 +244,7 @@ Deno.test("Consumer: a message that alone cannot be recorded goes back to the qu
     await givenBack(broker, 3);
     assert.deepEqual((await allEvents(db)).map(({ id }) => id), ["a", "b"]);
     assert.equal(broker.opened, 1);
-  }, { broker, through: refusing((value) => value === "poison") });
+  }, { broker, through: (db) => refusingDb(db, (value) => value === "poison") });
 });
 
 Deno.test("Consumer: such a message is told once at error, without its body, and health names it until it is recorded", async () => {
@@ -291,7 +272,7 @@ Deno.test("Consumer: such a message is told once at error, without its body, and
     await until("both are recorded", async () => (await allEvents(db)).length === 2);
     await until("health is well again", () => consumer.health().unrecorded === null);
     assert.equal(kept.saying("A message that could not be recorded is recorded").length, 2);
-  }, { broker, through: refusing((value) => isBroken && value === "p-secret") });
+  }, { broker, through: (db) => refusingDb(db, (value) => isBroken && value === "p-secret") });
 });
 
 Deno.test("Consumer: what the broker itself dead-lettered is named for a while", async () => {
@@ -305,7 +286,7 @@ Deno.test("Consumer: what the broker itself dead-lettered is named for a while",
     assert.match(consumer.health().unrecorded?.message ?? "", /m-1/);
     await clock.advance(REMEMBERED_MS + 1_000);
     assert.equal(consumer.health().unrecorded, null);
-  }, { broker, through: refusing((value) => value === "poison") });
+  }, { broker, through: (db) => refusingDb(db, (value) => value === "poison") });
 });
 
 Deno.test("Consumer: a defect that every message meets is told so often and no more", async () => {
@@ -317,7 +298,7 @@ Deno.test("Consumer: a defect that every message meets is told so often and no m
     assert.equal(kept.saying(UNRECORDED).length, TOLD_MAX);
     assert.equal(kept.saying("More messages cannot be recorded; they are not told one by one").length, 1);
     assert.match(consumer.health().unrecorded?.message ?? "", /^200 or more messages could not/);
-  }, { broker, through: refusing((value) => value === "poison") });
+  }, { broker, through: (db) => refusingDb(db, (value) => value === "poison") });
 });
 
 Deno.test("Consumer: rows without an id are noted as acknowledged, older ones once a session has lasted", async () => {
@@ -373,12 +354,8 @@ Deno.test("Consumer: stop settles what was delivered, takes no more, and can be 
 Deno.test("Consumer: stop does not wait for a store or a broker that is away", async () => {
   const broker = new PaperBroker();
   broker.publish(minimal("p", "ARCHIVED", "a"));
-  const through = (db: Db): Db => ({
-    ...db,
-    path: db.path,
-    read: (sql, args, row) => db.read(sql, args, row),
-    write: () => Promise.reject(new Fault("retry", "unavailable", "the disk is full")),
-  });
+  const through = (db: Db): Db =>
+    alteredDb(db, () => Promise.reject(new Fault("retry", "unavailable", "the disk is full")));
   await withStation(async ({ consumer }) => {
     await until("delivered", () => (broker.session?.unsettled.size ?? 0) > 0);
     await consumer.stop();

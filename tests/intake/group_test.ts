@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { type Disposition, Fault, type Reason } from "../../src/core/fault.ts";
 import { createIntake, type Intake, isStoreFault } from "../../src/intake/group.ts";
-import type { Db, Tx } from "../../src/store/db.ts";
+import type { Db } from "../../src/store/db.ts";
 import { type KeptLog, keptLog } from "../kept_log.ts";
+import { alteredDb } from "../store/altered_db.ts";
 import { withStore } from "../store/fixture.ts";
 import { allEvents, CLOCK, delivery, minimal, receiptOf, RULES } from "./fixture.ts";
 
@@ -17,22 +18,16 @@ function watch(real: Db): Watched {
   const watched: Watched = {
     commits: 0,
     fault: null,
-    db: {
-      path: real.path,
-      read: (sql, args, row) => real.read(sql, args, row),
-      change: (sql, args, row) => real.change(sql, args, row),
-      close: () => real.close(),
-      write: async <Result>(work: (tx: Tx) => Promise<Result>): Promise<Result> => {
-        const result = await real.write(async (tx) => {
-          const done = await work(tx);
-          const fault = watched.fault?.() ?? null;
-          if (fault !== null) throw fault;
-          return done;
-        });
-        watched.commits++;
-        return result;
-      },
-    },
+    db: alteredDb(real, async (work) => {
+      const result = await real.write(async (tx) => {
+        const done = await work(tx);
+        const fault = watched.fault?.() ?? null;
+        if (fault !== null) throw fault;
+        return done;
+      });
+      watched.commits++;
+      return result;
+    }),
   };
   return watched;
 }

@@ -4,6 +4,7 @@
  */
 import type { Broker } from "../../src/intake/broker.ts";
 import type { Db } from "../../src/store/db.ts";
+import { alteredDb } from "../store/altered_db.ts";
 import { type Names, startStation } from "./amqp_station.ts";
 
 const [url = "", names = "{}", directory = "", hold = "nowhere"] = Deno.args;
@@ -17,18 +18,13 @@ const never = new Promise<never>(() => {});
 setInterval(() => {}, 1_000);
 
 /** Deliveries are received, and nothing of them is written. */
-const beforeCommit = (real: Db): Db => ({
-  path: real.path,
-  read: (sql, args, row) => real.read(sql, args, row),
-  change: (sql, args, row) => real.change(sql, args, row),
-  close: () => real.close(),
-  write: (work) =>
+const beforeCommit = (real: Db): Db =>
+  alteredDb(real, (work) =>
     real.write(async (tx) => {
       await work(tx);
       say("held");
       return await never;
-    }),
-});
+    }));
 
 /** Everything is committed, and the acknowledgement does not leave. */
 const beforeAck = (real: Broker): Broker => ({

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import type { Broker, Session } from "../../src/intake/broker.ts";
-import type { Db, Tx } from "../../src/store/db.ts";
+import type { Db } from "../../src/store/db.ts";
 import { type EventRow, getEventBody } from "../../src/store/events.ts";
 import { getPermit } from "../../src/store/permits.ts";
 import { requireOrReport } from "../cluster/availability.ts";
 import { RabbitMq } from "../services/rabbitmq.ts";
 import { until } from "../services/until.ts";
+import { alteredDb } from "../store/altered_db.ts";
 import { withDirectory } from "../store/fixture.ts";
 import {
   freshNames,
@@ -241,18 +242,13 @@ function gate(): { db(real: Db): Db; shut(): void; open(): void; waiting(): numb
     shut: () => ({ promise, resolve } = Promise.withResolvers<void>()),
     open: () => resolve(),
     waiting: () => waiting,
-    db: (real) => ({
-      path: real.path,
-      read: (sql, args, row) => real.read(sql, args, row),
-      change: (sql, args, row) => real.change(sql, args, row),
-      close: () => real.close(),
-      async write<Result>(work: (tx: Tx) => Promise<Result>): Promise<Result> {
+    db: (real) =>
+      alteredDb(real, async (work) => {
         waiting++;
         await promise;
         waiting--;
         return await real.write(work);
-      },
-    }),
+      }),
   };
 }
 

@@ -5,6 +5,7 @@ import { requireOrReport } from "../cluster/availability.ts";
 import { RabbitMq } from "../services/rabbitmq.ts";
 import { builtInPhases } from "../core/plan_fixture.ts";
 import { until } from "../services/until.ts";
+import { refusingDb } from "../store/altered_db.ts";
 import { withDirectory } from "../store/fixture.ts";
 import { openTlsDoor } from "./tls_door.ts";
 import { freshNames, type Names, Publisher, startStation, type Station } from "./amqp_station.ts";
@@ -154,21 +155,7 @@ Deno.test("RabbitMQ: headers as large as a frame allows do not keep a message fr
 Deno.test("RabbitMQ: a message that never can be recorded ends with the dead letters, and holds nobody up", {
   ignore,
 }, async () => {
-  const db = (real: Db): Db => ({
-    path: real.path,
-    read: (sql, args, row) => real.read(sql, args, row),
-    change: (sql, args, row) => real.change(sql, args, row),
-    close: () => real.close(),
-    write: (work) =>
-      real.write((tx) =>
-        work({
-          read: (sql, args, row) => tx.read(sql, args, row),
-          script: (sql) => tx.script(sql),
-          run: (sql, args) =>
-            args.includes("poison") ? Promise.reject(new RangeError("a defect")) : tx.run(sql, args),
-        })
-      ),
-  });
+  const db = (real: Db): Db => refusingDb(real, (value) => value === "poison");
   await withStation(async ({ station, publisher, names }) => {
     await publisher.publish(
       names.exchange,

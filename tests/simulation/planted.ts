@@ -290,9 +290,8 @@ export const PLANTED: readonly Planted[] = [
     name: "the alarm halts nobody",
     expects: /^no halt/,
     file: "src/app/alarm.ts",
-    find: "      try {\n        await record(permitId, { workspaceKey, why });",
-    replace:
-      "      if (why.length > 0) return;\n      try {\n        await record(permitId, { workspaceKey, why });",
+    find: "      try {\n        await record(permitId, { what, why });",
+    replace: "      if (why.length > 0) return;\n      try {\n        await record(permitId, { what, why });",
   },
   {
     name: "a breach that is seen is told to nobody",

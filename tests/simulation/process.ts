@@ -8,13 +8,13 @@ import type { Config } from "../../src/config/schema.ts";
 import { siteOf } from "../../src/config/site.ts";
 import { signerFromSeed } from "../../src/store/site_key.ts";
 import type { Random } from "../../src/core/clock.ts";
-import { takesOnly } from "../../src/core/job.ts";
+import { isEndless } from "../../src/core/retry.ts";
 import type { PhaseSet } from "../../src/core/phase.ts";
 import type { LabCluster } from "../../src/drivers/lab/cluster.ts";
 import type { Broker } from "../../src/intake/broker.ts";
 import { createLog } from "../../src/log.ts";
 import { goOn } from "../../src/api/uploads.ts";
-import { type Db, openDb } from "../../src/store/db.ts";
+import { type Db, openDb, type Tx } from "../../src/store/db.ts";
 import { openStore, type Store } from "../../src/store/open.ts";
 import { cancelJob, retryNow } from "../../src/store/job_transitions.ts";
 import { latestWish, openJob } from "../../src/store/jobs.ts";
@@ -115,13 +115,17 @@ export async function startProcess(parts: ProcessParts): Promise<Process> {
     await store.close();
     throw thrown;
   }
+  const ordered = async (permitId: string, order: (tx: Tx) => Promise<void>): Promise<void> => {
+    await db.write(order);
+    wake(permitId);
+  };
   return {
     bootEpoch,
     life,
     clock,
     acceptUploads: (permitId) => acceptUploads(store.db, permitId, clock.now(), wake),
-    cancel: (permitId) => cancel(db, permitId, clock.now(), wake),
-    retryCancelled: (permitId) => retryCancelled(db, permitId, clock.now(), wake),
+    cancel: (permitId) => ordered(permitId, (tx) => cancel(tx, permitId, clock.now())),
+    retryCancelled: (permitId) => ordered(permitId, (tx) => retryCancelled(tx, permitId, clock.now())),
     stop: () => releases.run(),
     release: () => store.close(),
   };
@@ -147,31 +151,14 @@ async function acceptUploads(
   return refused.map(({ key }) => key);
 }
 
-async function cancel(
-  db: Db,
-  permitId: string,
-  nowMs: number,
-  wake: (permitId: string) => void,
-): Promise<void> {
-  await db.write(async (tx) => {
-    const job = await openJob(tx, permitId);
-    if (job === null || job.kind === "halt" || job.kind === "delete" || takesOnly(job)) return;
-    await cancelJob(tx, job.id, nowMs);
-  });
-  wake(permitId);
+async function cancel(tx: Tx, permitId: string, nowMs: number): Promise<void> {
+  const job = await openJob(tx, permitId);
+  if (job !== null && !isEndless(job)) await cancelJob(tx, job.id, nowMs);
 }
 
-async function retryCancelled(
-  db: Db,
-  permitId: string,
-  nowMs: number,
-  wake: (permitId: string) => void,
-): Promise<void> {
-  await db.write(async (tx) => {
-    const wish = await latestWish(tx, permitId);
-    if (wish?.state === "cancelled") await retryNow(tx, wish.id, nowMs);
-  });
-  wake(permitId);
+async function retryCancelled(tx: Tx, permitId: string, nowMs: number): Promise<void> {
+  const wish = await latestWish(tx, permitId);
+  if (wish?.state === "cancelled") await retryNow(tx, wish.id, nowMs);
 }
 
 /** Without patience for a rival's lock: SQLite would stop all of simulated time. */

@@ -1,5 +1,6 @@
 /** Why an event was not accepted, on one line and in words. Paths are for whoever mends it: `wps events show`. */
 import type { EventView } from "../../api/schemas/events.ts";
+import { withoutChoices } from "../../core/event.ts";
 
 /** What the members of an event are called; of a list also one of its entries. */
 const WORDS: Readonly<Record<string, string | readonly [one: string, many: string]>> = {
@@ -34,8 +35,7 @@ export function reasonText({ reasons }: Pick<EventView, "reasons">): string {
   const [first, ...others] = reasons;
   if (first === undefined) return "";
   const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
-  // All that a site knows would fill the screen.
-  const [message = ""] = first.message.split("; known: ");
+  const message = withoutChoices(first.message);
   const field = fieldWords(first.path);
   if (field === "") return `${message}${more}`;
   const verb = message.startsWith("is ") ? " " : ": ";
@@ -49,9 +49,18 @@ function fieldWords(path: string): string {
 }
 
 function partWords(part: string): string {
-  const [, name = part, index] = /^(.*)\[(\d+)\]$/.exec(part) ?? [];
-  const word = Object.hasOwn(WORDS, name) ? WORDS[name] : undefined;
-  if (word === undefined) return part;
-  if (typeof word === "string") return index === undefined ? word : part;
-  return index === undefined ? word[1] : `${word[0]} ${Number(index) + 1}`;
+  const [, name = "", index] = /^(.*)\[(\d+)\]$/.exec(part) ?? [];
+  if (index === undefined) return memberWord(part);
+  const word = wordOf(name);
+  return word === undefined || typeof word === "string" ? part : `${word[0]} ${Number(index) + 1}`;
+}
+
+/** What a member of an event is called, a list as a whole; what has no word stays as it is. */
+export function memberWord(name: string): string {
+  const word = wordOf(name) ?? name;
+  return typeof word === "string" ? word : word[1];
+}
+
+function wordOf(name: string): string | readonly [one: string, many: string] | undefined {
+  return Object.hasOwn(WORDS, name) ? WORDS[name] : undefined;
 }

@@ -1,15 +1,8 @@
 /** What an event says of the permit, on one line. */
 import type { EventView } from "../../api/schemas/events.ts";
 import { instantText } from "../time.ts";
+import { memberWord } from "./reason.ts";
 import { NOTHING } from "./words.ts";
-
-const PEOPLE: Record<NonNullable<EventView["update"]>["people"][number], string> = {
-  dataHolders: "data holders",
-  preprocessor: "preprocessor",
-  reviewer: "reviewer",
-  setupReviewer: "setup reviewer",
-  researchers: "researchers",
-};
 
 /** More of them would push the next column off the screen. */
 const NAMED_MAX = 2;
@@ -24,7 +17,7 @@ export function updateText(event: Pick<EventView, "update">): string {
 
 /** "ANALYSIS_ACTIVE, ends 2027-06-30 00:00:00Z, reviewer, setup reviewer, researchers". */
 export function fullUpdateText(event: Pick<EventView, "update">): string {
-  return text(event, event.update?.people.map((field) => PEOPLE[field]) ?? []);
+  return text(event, event.update?.people.map(memberWord) ?? []);
 }
 
 function text({ update }: Pick<EventView, "update">, people: string[]): string {
