@@ -54,7 +54,7 @@ const NOT_RUNNING: TroubleView = {
 
 function breaches(workspaces: WorkspaceView[]): TroubleView[] {
   return workspaces.filter(({ network }) => network === "breached").map(({ key, detail }) => ({
-    reason: "isolation-unproven",
+    reason: "isolation-breached",
     target: key,
     message: detail ?? `Something that is not WPS's opens the network of ${key}`,
     advice: "Remove that policy; WPS keeps the workspace stopped meanwhile",

@@ -17,7 +17,7 @@ const STEPS: Record<Exclude<DriftUrgency, "other">, readonly StepKind[]> = {
 };
 /** What is not WPS's may open what WPS shuts, so it is access until somebody has looked. */
 const OBSTACLES: Record<Exclude<DriftUrgency, "other">, readonly Reason[]> = {
-  access: ["isolation-unproven", "invariant", "foreign-object"],
+  access: ["isolation-breached", "isolation-unproven", "invariant", "foreign-object"],
   data: ["volume-lost"],
 };
 

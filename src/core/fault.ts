@@ -25,6 +25,7 @@ export const REASONS = [
   "internal",
   "invalid",
   "invariant",
+  "isolation-breached",
   "isolation-unproven",
   "lease-lost",
   "members-missing",

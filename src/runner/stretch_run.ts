@@ -6,6 +6,7 @@ import type { Job } from "../core/job.ts";
 import type { Observed } from "../core/observed.ts";
 import { type ApplyStep, trialOf } from "../core/step.ts";
 import type { Wanted } from "../store/job_transitions.ts";
+import { type Alarm, tellReached } from "./breach.ts";
 import type { Guard } from "./guard.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Precedence } from "./precedence.ts";
@@ -28,6 +29,7 @@ export interface StretchDeps {
   uncut: Set<string>;
   guard: Guard;
   precedence: Precedence;
+  alarm: Alarm;
 }
 
 /** How a stretch ended: all of it acknowledged, broken off at a boundary, or with the fault that needs most. */
@@ -63,6 +65,7 @@ export async function applyStretch(
       if (action.kind === "consolidate") deps.tried.add(trialOf(action.consolidation));
     }
     ended = await applyWave(deps, job, turn.steps, observed);
+    await tellReached(deps, job.permitId, ended);
     tally.applied(ended.filter(({ fault }) => fault === null).map(({ step }) => step.id));
     noteCuts(ended, deps.uncut);
     failures.push(...ended.filter(({ fault }) => fault !== null));

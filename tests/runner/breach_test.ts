@@ -1,7 +1,8 @@
 /** A way out beside data, wherever it shows: the permit is halted, and what read the data is ended. */
 import assert from "node:assert/strict";
+import { Fault } from "../../src/core/fault.ts";
 import type { TaskPod } from "../../src/core/observed.ts";
-import { tellBreach } from "../../src/runner/breach.ts";
+import { tellBreach, tellReached } from "../../src/runner/breach.ts";
 import { neverSeen } from "../conformance/fixtures.ts";
 import { PERMIT, type Stage, withStage } from "./stage.ts";
 
@@ -70,4 +71,43 @@ Deno.test("tellBreach: names what has a pod and a way out, once, and not of a ha
   assert.deepEqual(told, [
     "p: consolidation of uploads/hospital-a: NetworkPolicy let-me-out opens its network",
   ]);
+});
+
+Deno.test("tellReached: a proof that finds a way out halts the permit, and nothing of it runs", async () => {
+  await withStage(async (stage) => {
+    let isOpen = true;
+    stage.driver.before = ({ kind }) => {
+      if (kind !== "prove-isolation" || !isOpen) return;
+      throw new Fault(
+        "stalled",
+        "isolation-breached",
+        "Cannot show that it is isolated: a probe reached tcp 192.0.2.1:443",
+      );
+    };
+    await stage.status("ANALYSIS_ACTIVE");
+    await stage.until("the permit is halted", async () => (await stage.permit()).halted, 60_000);
+    await stage.until("nothing of it runs", () => stage.truth().pods.length === 0, 60_000);
+    isOpen = false;
+    await stage.job((await stage.send("permit.resumed")).jobId, "succeeded");
+    assert.equal((await stage.snapshot()).status, "RUNNING");
+  }, { withoutDrift: true });
+});
+
+Deno.test("tellReached: what could not be proven is no way out", async () => {
+  const told: string[] = [];
+  const alarm = (...seen: string[]): Promise<void> => {
+    told.push(seen.join(": "));
+    return Promise.resolve();
+  };
+  const step = { target: "research/a" };
+  const unproven = new Fault("stalled", "isolation-unproven", "Cannot show it");
+  const breached = new Fault(
+    "stalled",
+    "isolation-breached",
+    "Cannot show it: a probe reached tcp 192.0.2.1:443",
+  );
+  await tellReached({ alarm }, "p", [{ step, fault: null }, { step, fault: unproven }]);
+  assert.deepEqual(told, []);
+  await tellReached({ alarm }, "p", [{ step, fault: unproven }, { step, fault: breached }]);
+  assert.deepEqual(told, ["p: research/a: Cannot show it: a probe reached tcp 192.0.2.1:443"]);
 });

@@ -46,10 +46,14 @@ export async function proveIsolation(
     ].filter((text) => text !== null);
     if (missing.length > 0 || before === null || after === null) {
       const message = `Cannot show that ${workspace.key} is isolated: ${missing.join("; ")}`;
-      throw new Fault("retry", "isolation-unproven", message, {
-        advice: "Remove what opens its network, then run wps jobs retry",
-        target: `pod ${pod.name}`,
-      });
+      const target = `pod ${pod.name}`;
+      // Behind its gate the pod runs: what it reaches now is a way out beside data.
+      if (gate.passed && reached.length > 0) {
+        const advice = "Find out what lets it out and remove it, then run wps resume";
+        throw new Fault("stalled", "isolation-breached", message, { advice, target });
+      }
+      const advice = "Remove what opens its network, then run wps jobs retry";
+      throw new Fault("retry", "isolation-unproven", message, { advice, target });
     }
     if (!pod.proven) {
       pod.proven = true;

@@ -100,8 +100,8 @@ export const BREACH_CASES: readonly DriverCase[] = [
     },
   },
   {
-    name: "prove-isolation proves nothing of a breached network",
-    why: "invariant 6: fail closed",
+    name: "prove-isolation proves nothing of a breached network, and says that it is one",
+    why: "invariant 6: fail closed; DESIGN 8: a breach halts the permit, what is only unproven does not",
     run: async (trial) => {
       const research = await sensitive(trial);
       const { uid: instanceUid } = await trial.start(research);
@@ -114,7 +114,8 @@ export const BREACH_CASES: readonly DriverCase[] = [
       );
       await packets(trial, research.key, ["internet", "proxy", "dns"], []);
       await trial.refused({ kind: "prove-isolation", workspace: research, instanceUid }, {
-        reason: "isolation-unproven",
+        reason: "isolation-breached",
+        disposition: "stalled",
       });
     },
   },

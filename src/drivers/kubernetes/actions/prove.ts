@@ -26,7 +26,8 @@ export interface ProveParts {
 }
 
 /**
- * Judges one pod. The evidence says what was tried; a Fault `isolation-unproven` says what is missing. A pod that came
+ * Judges one pod. The evidence says what was tried; a Fault `isolation-unproven` says what is missing, and
+ * `isolation-breached` what got out beside a pod that runs: its permit is to be halted (DESIGN 8). A pod that came
  * of itself long after its workspace was started, whose gate is of another version of WPS, or whose canaries have gone
  * since, is proven by a probe.
  */
@@ -89,7 +90,7 @@ async function proveByProbe(
         evidence: found.evidence,
       };
     case "breached":
-      throw unproven("stalled", workspaceKey, `a probe beside it reached ${found.reached.join(", ")}`);
+      throw unproven("breached", workspaceKey, `a probe beside it reached ${found.reached.join(", ")}`);
     case "unknown":
       throw unproven("retry", workspaceKey, found.why);
   }
@@ -100,14 +101,21 @@ function refuseAltered(key: string, { state, by, altered }: PolicyReading): void
     ...altered,
     ...(state === "shut" ? [] : [state === "breached" ? `${by} opens it` : "its own policy is open"]),
   ];
-  if (missing.length > 0) throw unproven("stalled", key, missing.join("; "));
+  if (missing.length === 0) return;
+  throw unproven(state === "breached" ? "breached" : "stalled", key, missing.join("; "));
 }
 
-function unproven(disposition: "retry" | "stalled", key: string, why: string): Fault {
-  return new Fault(disposition, "isolation-unproven", `Cannot show that ${key} is isolated: ${why}`, {
+function unproven(how: "retry" | "stalled" | "breached", key: string, why: string): Fault {
+  const disposition = how === "breached" ? "stalled" : how;
+  const reason = how === "breached" ? "isolation-breached" : "isolation-unproven";
+  return new Fault(disposition, reason, `Cannot show that ${key} is isolated: ${why}`, {
     target: key,
-    advice: disposition === "stalled"
-      ? "Remove what opens it, then run wps jobs retry; its network stays shut until then"
-      : "None needed while the canaries are alive: WPS asks them again; its network stays shut until then",
+    advice: ADVICE[how],
   });
 }
+
+const ADVICE = {
+  breached: "Find out what lets it out and remove it, then run wps resume; the permit is halted until then",
+  stalled: "Remove what opens it, then run wps jobs retry; its network stays shut until then",
+  retry: "None needed while the canaries are alive: WPS asks them again; its network stays shut until then",
+};
