@@ -115,6 +115,9 @@ export class Chaos {
       world.timeline.at(random.between(TROUBLE_MIN_MS, TROUBLE_MAX_MS), () => void world.retry(permitId));
     });
     const seen = snapshotOf(this.world.cluster, permitId);
+    if (seen.scope === "absent" && this.world.deleted.has(permitId)) {
+      this.#strike("namespace-restored", () => this.world.operator.restoreScope(permitId));
+    }
     if (seen.scope !== "present") return;
     this.#upload(permitId, seen);
     this.#strike("pod-deleted", (random) => this.#deletePod(permitId, seen, random));

@@ -43,6 +43,8 @@ const RATE_MAX = {
   "foreign-object": 0.2,
   "foreign-policy": 0.2,
   "guard-weakened": 0.1,
+  // Out of a backup, or by a request that was very long under way.
+  "namespace-restored": 0.3,
   // A node that forgets its rules: no object shows it.
   "node-leaks": 0.05,
   // People at the service itself: a job is cancelled, and later taken up again.

@@ -82,14 +82,30 @@ function drawPermit(permitId: string, random: SeededRandom, faults: Faults): Mes
   const messages: Message[] = [];
   let at = random.chance(0.5) ? 0 : random.between(0, WAY.length - 3);
   let atMs = random.between(0, SHORT_MS);
-  for (let index = 0; index < count; index++) {
-    const move = index === 0 ? firstMove(random) : nextMove(random, at);
+  const end = drawEnd(random);
+  for (let index = 0; index < count + end.length; index++) {
+    const move = index === 0 ? firstMove(random) : end[index - count] ?? nextMove(random, at);
     at = WAY.indexOf(move) >= 0 ? WAY.indexOf(move) + 1 : at;
     const message = compose(permitId, move, index, atMs, style, index === 0, random);
     messages.push(...withTrouble(message, random, faults));
-    atMs += random.chance(0.7) ? random.between(10, SHORT_MS) : random.between(SHORT_MS, LONG_MS);
+    atMs += pauseMs(random);
   }
   return messages;
+}
+
+function pauseMs(random: SeededRandom): number {
+  return random.chance(0.7) ? random.between(10, SHORT_MS) : random.between(SHORT_MS, LONG_MS);
+}
+
+/** Most permits outlive their history; the others end by their deletion, of which some are halted, and few resumed. */
+function drawEnd(random: SeededRandom): Move[] {
+  if (!random.chance(0.3)) return [];
+  const isHalted = random.chance(0.4);
+  return [
+    ...(isHalted ? ["permit.halted" as const] : []),
+    "permit.deleted",
+    ...(isHalted && random.chance(0.3) ? ["permit.resumed" as const] : []),
+  ];
 }
 
 /** The first event names everybody, so it is a status: a flag carries no people. */

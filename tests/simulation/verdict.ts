@@ -19,11 +19,21 @@ const jobRow = z.object({
 });
 const expiryRow = z.object({ expiresAt: z.string(), expired: z.number(), told: z.number() });
 const certificateRow = z.object({ serial: z.number(), complete: z.number(), open: z.number() });
+const strangerRow = z.object({
+  id: z.number(),
+  state: z.string(),
+  endedBy: z.string(),
+  claimedBy: z.string(),
+});
 const idRow = z.object({ id: z.number() });
 
 /** What is wrong; empty: nothing. */
 export async function complaints(world: World, permitIds: readonly string[]): Promise<string[]> {
-  const found = [...await inboxComplaints(world), ...await rowComplaints(world)];
+  const found = [
+    ...await inboxComplaints(world),
+    ...await rowComplaints(world),
+    ...await claimComplaints(world),
+  ];
   for (const permitId of permitIds) {
     for (const { name } of world.witness.exposed(permitId)) {
       found.push(`${permitId}: pod ${name} has data and a way out, or a connection that was opened by one`);
@@ -106,6 +116,21 @@ async function jobComplaints({ store }: World, permitId: string, expected: Expec
     `${permitId}: job ${job.id} (${job.kind}) is ${job.state}: ${
       job.message ?? job.waitingFor ?? "no reason"
     }`
+  );
+}
+
+/** Whoever claimed a job last ends it: a process that lost its claim to another one has no say any more. */
+async function claimComplaints({ store }: World): Promise<string[]> {
+  const rows = await store.read(
+    `select jobs.id, jobs.state, jobs.boot_epoch as claimedBy, ended.actor_id as endedBy
+     from jobs join audit as ended on ended.seq = (select max(seq) from audit
+       where job_id = jobs.id and action in ('job.succeeded', 'job.failed') and actor_kind = 'service')
+     where jobs.state in ('succeeded', 'failed') and ended.actor_id <> jobs.boot_epoch`,
+    [],
+    strangerRow,
+  );
+  return rows.map(({ id, state, endedBy, claimedBy }) =>
+    `job ${id} is ${state}: ${endedBy} said so, and ${claimedBy} had claimed it`
   );
 }
 

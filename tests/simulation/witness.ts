@@ -171,15 +171,18 @@ export class Witness {
       (selects === null || selects === own) && (onlyPod === null || onlyPod === pod.uid)
     );
     const isForeign = (name: string | null): boolean => this.#sabotaged.has(`${scope.permitId} ${name}`);
+    // Canaries that were silent just while its gate tried them, and answered before and after: nobody can tell then that
+    // nothing is enforced. The next probe must, which is vigilance's matter.
+    const isUnenforced = isForeign(null) || pod.gate.blind;
     if (selecting.length === 0) {
-      for (const end of OUTSIDE) note(`to ${end}`, !isForeign(null));
+      for (const end of OUTSIDE) note(`to ${end}`, !isUnenforced);
     }
     for (const [name, { egress }] of selecting) {
       const ends = egress === "any" ? OUTSIDE : egress === "proxy" ? ["proxy"] : [];
       for (const end of ends) note(`to ${end}`, !isForeign(name));
     }
     const inward = selecting.filter(([, { ingress }]) => ingress !== null);
-    if (inward.length === 0) note("from anybody", !isForeign(null));
+    if (inward.length === 0) note("from anybody", !isUnenforced);
     for (const [name, { ingress }] of inward) {
       if (ingress === "any") note("from anybody", !isForeign(name));
       if (Array.isArray(ingress)) { for (const range of ingress) note(`from ${range}`, !isForeign(name)); }

@@ -31,6 +31,8 @@ export function gateTimer(world: World, scope: LabScope, timer: LabTimer): void 
   const reached = reachedBy(world, scope, pod);
   gate.rounds++;
   gate.cleanRounds = reached.length === 0 ? gate.cleanRounds + 1 : 0;
+  const isBlind = LAB_TARGETS.some((target) => letsOut(scope, pod, target));
+  gate.blind = gate.cleanRounds > 0 && (isBlind || (gate.blind && gate.cleanRounds > 1));
   gate.passed = gate.cleanRounds >= CLEAN_ROUNDS;
   if (!gate.passed && gate.rounds >= ROUNDS_MAX) {
     gate.failed = `gate reached ${reached.join(", ")}`;

@@ -112,6 +112,11 @@ const pod = z.strictObject({
     rounds: z.int(),
     cleanRounds: z.int(),
     passed: z.boolean(),
+    /**
+     * Truth that nobody can see: of the rounds that let it pass, one reached nothing only because what it tried was silent,
+     * not because anything held it back.
+     */
+    blind: z.boolean().default(false),
     /** Why it gave up last; it is started again all the same. */
     failed: z.string().nullable(),
     begunAtMs: z.number(),

@@ -72,6 +72,18 @@ export class LabOperator {
     });
   }
 
+  /**
+   * The namespace of a permit that has none, with WPS's mark: out of a backup, or by a request that was very long under
+   * way.
+   */
+  restoreScope(permitId: string): void {
+    const name = permitName(permitId);
+    this.cluster.write(name, (world) => {
+      if (world.state.scopes[name] !== undefined) throw new Error(`namespace ${name} is there`);
+      addScope(world, name, permitId, true);
+    });
+  }
+
   /** From now on these canaries answer nobody, and all others do. */
   silence(targets: LabTarget[]): void {
     this.cluster.write(null, (world) => {

@@ -91,6 +91,7 @@ export function addPod(
       rounds: 0,
       cleanRounds: 0,
       passed: false,
+      blind: false,
       failed: null,
       begunAtMs: world.nowMs,
       endedAtMs: null,

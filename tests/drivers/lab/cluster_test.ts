@@ -4,6 +4,8 @@ import { Fault } from "../../../src/core/fault.ts";
 import { LabCluster } from "../../../src/drivers/lab/cluster.ts";
 import { LabDriver } from "../../../src/drivers/lab/driver.ts";
 import { LabInside } from "../../../src/drivers/lab/inside.ts";
+import { LAB_TARGETS } from "../../../src/drivers/lab/network.ts";
+import { LabOperator } from "../../../src/drivers/lab/operator.ts";
 import type { Interference } from "../../../src/drivers/lab/request.ts";
 import { DEFAULT_LAB_SETTINGS, labSection, labSettings } from "../../../src/drivers/lab/settings.ts";
 import { FS_GROUP, mount, volume, workspace } from "../../conformance/fixtures.ts";
@@ -87,6 +89,33 @@ Deno.test("settleNetwork: a policy is enforced only a moment after its acknowled
   await backend.clock.sleep(600);
   assert.equal(inside.canReach("p", research.key, "proxy"), false);
   await backend.close();
+});
+
+Deno.test("gate: what passes only because the canaries were silent is known to the truth, and to nobody else", async () => {
+  const cases = [
+    { why: "policies are enforced", enforceMs: 10, silent: false, isBlind: false },
+    { why: "policies are enforced, so silence hides nothing", enforceMs: 10, silent: true, isBlind: false },
+    {
+      why: "nothing holds it back, and nobody was there to show it",
+      enforceMs: 1e9,
+      silent: true,
+      isBlind: true,
+    },
+  ];
+  for (const { why, enforceMs, silent, isBlind } of cases) {
+    const backend = labBackend({ enforceMs });
+    const trial = new Trial(backend, "p");
+    const research = workspace("research/a", { sensitive: true });
+    await trial.scope();
+    await trial.canaries();
+    if (silent) new LabOperator(backend.cluster).silence([...LAB_TARGETS]);
+    await trial.apply({ kind: "ensure-identity", workspace: research, rotate: true });
+    await trial.apply({ kind: "start", workspace: research, seen: null });
+    await trial.until("it is ready", ({ workspaces }) => workspaces[0]?.instances[0]?.ready === true);
+    const { gate } = new LabInside(backend.cluster).pod("p", research.key);
+    assert.deepEqual([gate.passed, gate.blind], [true, isBlind], why);
+    await backend.close();
+  }
 });
 
 Deno.test("LabDriver: interference fails a call before or after its effect, or delays it", async () => {
