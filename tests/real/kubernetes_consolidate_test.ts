@@ -510,6 +510,9 @@ Deno.test("consolidate.sh: goes on with whole files of an interrupted run and do
   assert.deepEqual((await filesBelow(given.raw)).filter((path) => path.includes("partial")), []);
 });
 
+/** Of 2^31 zero bytes and one 7, by another program. */
+const SPARSE_SHA256 = "ac5c096114f5c7cac51b76e3e8674dbfa6dba69beec9a308aea9f9fb99b85498";
+
 Deno.test(
   "consolidate.sh: files of mode 0600, empty, sparse and beyond 2 GiB arrive whole",
   { ignore },
@@ -529,7 +532,13 @@ Deno.test(
     const { files, bytes } = JSON.parse(report);
     assert.deepEqual([files, bytes], [3, sizeBytes + 4]);
     const batch = `${given.raw}/${FOLDER}`;
-    assert.equal((await Deno.stat(`${batch}/sparse.bin`)).size, sizeBytes);
+    using sparse = await Deno.open(`${batch}/sparse.bin`);
+    await sparse.seek(-1, Deno.SeekMode.End);
+    const last = new Uint8Array(1);
+    await sparse.read(last);
+    assert.deepEqual([(await sparse.stat()).size, ...last], [sizeBytes, 7]);
+    const manifest = await Deno.readTextFile(`${batch}.sha256`);
+    assert.ok(manifest.includes(`${SPARSE_SHA256}  ./sparse.bin\n`), manifest);
     for (const path of ["closed.csv", "empty"]) {
       const { uid, gid, mode } = await Deno.stat(`${batch}/${path}`);
       assert.deepEqual([uid, gid, (mode ?? 0) & 0o777], [HOLDER, GROUP, 0o640], path);
