@@ -32,7 +32,7 @@ export const TAKING_PAUSE_MAX_MS = 5_000;
  */
 export function backoffMs(
   attempt: number,
-  limits: RetryLimits,
+  limits: Omit<RetryLimits, "attemptMax">,
   chance: number,
   retryAfterMs: number | null,
 ): number {
@@ -86,11 +86,7 @@ const REPAIR_MAX_MS = 86_400_000;
  * intervals of the drift pass after the first, doubling, up to a day. `chance` is in [0, 1).
  */
 export function repairPauseMs(failures: number, intervalMs: number, chance: number): number {
-  const limits = {
-    attemptMax: 1,
-    backoffMs: 2 * intervalMs,
-    backoffMaxMs: Math.max(intervalMs, REPAIR_MAX_MS),
-  };
+  const limits = { backoffMs: 2 * intervalMs, backoffMaxMs: Math.max(intervalMs, REPAIR_MAX_MS) };
   return backoffMs(failures, limits, chance, null);
 }
 

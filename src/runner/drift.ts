@@ -15,7 +15,8 @@ import { jitteredMs } from "../core/retry.ts";
 import type { Plan } from "../core/step.ts";
 import type { Db } from "../store/db.ts";
 import { listPermits } from "../store/permits.ts";
-import { destroyAgain, differs, type LookDeps, lookForDrift, type Occasion } from "./drift_look.ts";
+import { destroyAgain, differs, type LookDeps, lookForDrift } from "./drift_look.ts";
+import { startNotices } from "./notices.ts";
 
 /** What the pass works with. */
 export type DriftDeps = LookDeps;
@@ -43,18 +44,17 @@ export interface DriftHealth {
 const PAGE = 100;
 /** Names of orphans kept for health; the log has them all. */
 const ORPHANS_MAX = 50;
-/** From a change to the look: changes come in bursts, and a job that is about to end looks by itself. */
-const NOTICE_MS = 2_000;
-/** Between two looks at one permit because of changes: what somebody undoes again and again is not repaired faster. */
-const NOTICE_SPACING_MS = 30_000;
-/** Noticed permits remembered; beyond that the pass finds what changed. */
-const NOTICED_MAX = 10_000;
 
 /** Starts both; the first pass begins after one interval, because a start resumes open jobs first. */
 export function startDrift(deps: DriftDeps): Drift {
   const stopping = new AbortController();
-  const passing = startPasses(deps, stopping.signal);
-  const noticing = startNotices(deps, stopping.signal);
+  const { signal } = stopping;
+  const passing = startPasses(deps, signal);
+  const noticing = startNotices(
+    deps,
+    (permitId, occasion) => lookForDrift(deps, permitId, occasion, signal),
+    signal,
+  );
   return {
     notice: (permitId, whose = "ours") => noticing.notice(permitId, whose === "ours" ? "calmly" : "at once"),
     followUp: (permitId) => noticing.notice(permitId, "soon"),
@@ -67,14 +67,9 @@ export function startDrift(deps: DriftDeps): Drift {
 }
 
 /** Null: it could not be looked at, which is told in the log. */
-async function lookSafely(
-  deps: DriftDeps,
-  permitId: string,
-  occasion: Occasion,
-  signal: AbortSignal,
-): Promise<Plan | null> {
+async function lookSafely(deps: DriftDeps, permitId: string, signal: AbortSignal): Promise<Plan | null> {
   try {
-    return await lookForDrift(deps, permitId, occasion, signal);
+    return await lookForDrift(deps, permitId, "pass", signal);
   } catch (thrown) {
     if (!signal.aborted) {
       deps.log.warn("cannot look for drift", { permit: permitId, error: toFault(thrown).message });
@@ -96,7 +91,7 @@ function startPasses(deps: DriftDeps, signal: AbortSignal): { done: Promise<void
     for (const { permitId } of permits) {
       await clock.sleep(pauseMs, signal);
       if (signal.aborted) return;
-      const plan = await lookSafely(deps, permitId, "pass", signal);
+      const plan = await lookSafely(deps, permitId, signal);
       if (plan !== null && differs(plan)) differing++;
     }
     await clock.sleep(pauseMs, signal);
@@ -146,75 +141,3 @@ async function knownPermits(db: Db): Promise<Permit[]> {
     cursor = page.next;
   }
 }
-
-/** `at once`: what is not WPS's may open a network. `soon`: after a burst. `calmly`: no oftener than its spacing. */
-type Hurry = "at once" | "soon" | "calmly";
-
-function startNotices(
-  deps: DriftDeps,
-  signal: AbortSignal,
-): { done: Promise<void>; notice(permitId: string, how: Hurry): void } {
-  const { clock } = deps;
-  const dueAtMs = new Map<string, number>();
-  const lookedAtMs = new Map<string, number>();
-  /** Beside whose objects something foreign changed; they go first. */
-  const foreign = new Set<string>();
-  let alarm = new AbortController();
-
-  function notice(permitId: string, how: Hurry): void {
-    const known = dueAtMs.get(permitId);
-    if (known === undefined && dueAtMs.size >= NOTICED_MAX) return;
-    const spacedMs = (lookedAtMs.get(permitId) ?? -Infinity) + NOTICE_SPACING_MS;
-    const soonMs = clock.now() + NOTICE_MS;
-    const atMs = how === "at once" ? clock.now() : how === "soon" ? soonMs : Math.max(soonMs, spacedMs);
-    if (how === "at once") foreign.add(permitId);
-    if (known !== undefined && known <= atMs) return;
-    dueAtMs.set(permitId, atMs);
-    alarm.abort();
-  }
-
-  async function lookNow(permitId: string): Promise<void> {
-    const occasion = foreign.delete(permitId) ? "foreign" : "notice";
-    dueAtMs.delete(permitId);
-    lookedAtMs.set(permitId, clock.now());
-    await lookSafely(deps, permitId, occasion, signal);
-  }
-
-  async function lookAtForeign(): Promise<void> {
-    for (const permitId of [...foreign]) if (!signal.aborted) await lookNow(permitId);
-  }
-
-  async function lookAtDue(): Promise<void> {
-    await lookAtForeign();
-    for (const [permitId, atMs] of dueAtMs) {
-      if (atMs > clock.now() || signal.aborted) continue;
-      await lookNow(permitId);
-      await lookAtForeign();
-    }
-    for (const [permitId, atMs] of lookedAtMs) {
-      if (atMs + NOTICE_SPACING_MS <= clock.now()) lookedAtMs.delete(permitId);
-    }
-  }
-
-  async function loop(): Promise<void> {
-    const stop = (): void => alarm.abort();
-    signal.addEventListener("abort", stop, { once: true });
-    while (!signal.aborted) {
-      await lookAtDue();
-      alarm = new AbortController();
-      if (signal.aborted) return;
-      const nextMs = Math.min(
-        ...dueAtMs.values(),
-        ...[...lookedAtMs.values()].map((at) => at + NOTICE_SPACING_MS),
-      );
-      // Math.min of nothing: nobody is noticed, and a notice sounds the alarm.
-      if (nextMs > clock.now()) await clock.sleep(Math.min(nextMs - clock.now(), IDLE_MS), alarm.signal);
-    }
-    signal.removeEventListener("abort", stop);
-  }
-
-  return { done: loop(), notice };
-}
-
-/** A day; nothing depends on it. */
-const IDLE_MS = 86_400_000;
