@@ -78,6 +78,7 @@ async function rounds(walk: Walk): Promise<AttemptEnd> {
       continue;
     }
     await tellBreach(walk.deps, view.permit, observed);
+    await walk.deps.noteBroken(view, observed);
     const made = makePlan(view, observed, {
       insist: stretches === 0,
       uncut: trials.uncut,

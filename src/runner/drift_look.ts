@@ -75,7 +75,7 @@ export async function lookForDrift(
   const proven = await provenInstances(db, permitId);
   const context = { phases, records, proven, isDeleted: permit.deletion !== "none" };
   try {
-    // A job at work records what it sees itself.
+    // A job at work notes what its own looks break, and this look may be older than its last one.
     if (open?.state !== "running") {
       await noteBroken(deps, observed, context, (tx) => isAsBefore(tx, permit, before));
     }

@@ -5,7 +5,7 @@ import { type Breach, breachesOf, describeBreach } from "../core/invariants.ts";
 import type { Observed } from "../core/observed.ts";
 import type { Log } from "../log.ts";
 import { appendAudit } from "../store/audit.ts";
-import { keepBreaches, listBreaches } from "../store/breaches.ts";
+import { isNews, keepBreaches } from "../store/breaches.ts";
 import type { Db, Tx } from "../store/db.ts";
 
 /** What it works with. */
@@ -20,8 +20,9 @@ export interface InvariantLookDeps {
 const AUDITED_MAX = 20;
 
 /**
- * Keeps what the observation breaks in the place of what the look before found, and tells what is new. `isStill` judges in
- * the same transaction whether the observation still speaks for the permit; false: nothing is kept.
+ * Keeps what the observation breaks in the place of what the look before found, and tells what is new; where that is the
+ * same, nothing is written. `isStill` judges in the same transaction whether the observation still speaks for the permit;
+ * false: nothing is kept. Errors of the store leave as Fault.
  */
 export async function noteBroken(
   { db, clock, log, bootEpoch }: InvariantLookDeps,
@@ -31,7 +32,7 @@ export async function noteBroken(
 ): Promise<void> {
   const { permitId } = observed;
   const broken = breachesOf(guardedOf(observed, context));
-  if (broken.length === 0 && (await listBreaches(db, permitId)).length === 0) return;
+  if (!await isNews(db, permitId, broken)) return;
   const fresh = await db.write(async (tx) => {
     if (!await isStill(tx)) return [];
     const nowMs = clock.now();

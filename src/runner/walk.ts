@@ -37,6 +37,8 @@ export interface AttemptDeps {
   sight(permit: Permit, records: VolumeRecord[], observed: Observed): Seeing;
   vault: Vault;
   guard: Guard;
+  /** Keeps and tells what an observation breaks; what could not be kept now is kept by the next look. Never throws. */
+  noteBroken(view: Pick<PlanInput, "permit" | "records" | "proven">, observed: Observed): Promise<void>;
   alarm: Alarm;
   /** Without a change from the platform the wait looks again after this long, in milliseconds. */
   rereadMs: number;

@@ -12,14 +12,15 @@ import type { RetryLimits } from "../core/retry.ts";
 import type { Site } from "../core/site.ts";
 import type { Slot, Slots } from "../core/slots.ts";
 import type { Log } from "../log.ts";
-import type { Db } from "../store/db.ts";
+import type { Db, Tx } from "../store/db.ts";
 import type { SiteSigner } from "../store/site_key.ts";
-import type { Wanted } from "../store/job_transitions.ts";
+import { isWanted, type Wanted } from "../store/job_transitions.ts";
 import { type Uncut, uncutOf } from "../store/uncut.ts";
 import { runAttempt } from "./attempt.ts";
 import type { Alarm } from "./breach.ts";
 import type { Bell } from "./bell.ts";
 import { createGuard } from "./guard.ts";
+import { noteBroken } from "./invariant_look.ts";
 import { planOfJob } from "./job_plan.ts";
 import { type Ledger, openLedger, type Seeing } from "./ledger.ts";
 import type { AttemptDeps, AttemptEnd } from "./walk.ts";
@@ -68,7 +69,7 @@ const REFUSALS_MAX = 3;
 export async function work(deps: WorkDeps, job: Job, slot: Slot, signal: AbortSignal): Promise<void> {
   const log = deps.log.child({ permit: job.permitId, job: job.id, attempt: job.attempt });
   const ledger = openLedger({ ...deps, log }, job);
-  const attempt = attemptDeps(deps, job, ledger);
+  const attempt = attemptDeps({ ...deps, log }, job, ledger);
   log.info("attempt begins", { kind: job.kind });
   let end = await runAttempt(attempt, job, slot, signal);
   if (isFinal(deps, job, end) && end.kind === "fault") {
@@ -105,11 +106,28 @@ function attemptDeps(deps: WorkDeps, job: Job, ledger: Ledger): AttemptDeps {
     ...deps,
     ledger,
     guard: createGuard(deps),
+    noteBroken: (view, observed) => noteSafely(deps, job, view, observed),
     rereadMs: deps.limits.rereadMs,
     makePlan: (looked, observed, soFar) =>
       planOfJob(job, looked, observed, soFar, { phases, site, nowMs: clock.now() }),
     sight: (permit, records, observed) => seeing(deps, permit, records, observed),
   };
+}
+
+/** What is broken is no reason to leave off cutting, and neither is a store that does not take it. */
+async function noteSafely(
+  deps: WorkDeps,
+  { id, fence }: Job,
+  { permit, records, proven }: Parameters<AttemptDeps["noteBroken"]>[0],
+  observed: Observed,
+): Promise<void> {
+  const context = { phases: deps.phases, records, proven, isDeleted: permit.deletion !== "none" };
+  const isOurs = async (tx: Tx): Promise<boolean> => await isWanted(tx, { jobId: id, fence }) !== "lost";
+  try {
+    await noteBroken(deps, observed, context, isOurs);
+  } catch (thrown) {
+    deps.log.warn("cannot record which invariants are broken", { error: toFault(thrown).message });
+  }
 }
 
 function seeing(

@@ -30,6 +30,14 @@ export function listBreaches(reader: Reader, permitId: string): Promise<BreachRo
   );
 }
 
+/** Whether keeping what a look found would change anything. */
+export async function isNews(reader: Reader, permitId: string, found: readonly Breach[]): Promise<boolean> {
+  const known = await listBreaches(reader, permitId);
+  const kept = found.slice(0, BREACHES_MAX);
+  return kept.some((breach) => !known.some((row) => isSame(row, breach))) ||
+    known.some((row) => !kept.some((breach) => isSame(row, breach)));
+}
+
 /** Keeps what a look found in the place of what the look before found. Returns those that are new. */
 export async function keepBreaches(
   tx: Tx,

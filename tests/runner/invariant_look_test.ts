@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { Fault } from "../../src/core/fault.ts";
+import { permitName } from "../../src/core/names.ts";
 import { listAudit } from "../../src/store/audit.ts";
 import { listBreaches } from "../../src/store/breaches.ts";
+import type { Db, Tx } from "../../src/store/db.ts";
+import { MEMBERS } from "../core/plan_fixture.ts";
 import { PERMIT, type Stage, withStage } from "./stage.ts";
 
 const MINUTE_MS = 60_000;
@@ -53,4 +57,94 @@ Deno.test("drift: lost data is told until it is back, and again when it is lost 
     assert.equal((await audited(stage)).length, 1, "many looks, one row");
     stage.forgive();
   });
+});
+
+/** Airlocks that serve, while the permit's job waits for somebody to be named: for days, and its looks are minutes apart. */
+async function whileItWaits(stage: Stage): Promise<void> {
+  const { reviewer: _nobody, ...members } = MEMBERS;
+  await stage.send("permit.status.updated", { status: "AWAITING_INGRESS", ...members });
+  await stage.send("permit.ingress.initiated");
+  await stage.until("airlocks run", () => stage.truth().pods.length === 2);
+  await stage.send("permit.ingress.initiated", { status: "DATA_PREPARATION_REVIEW_PENDING" });
+  await stage.until("it waits", async () => (await stage.latest("running")).waitingFor !== null);
+  await stage.clock.sleep(30 * MINUTE_MS);
+}
+
+/** As if somebody had altered the gate of all that runs. */
+function setGates(stage: Stage, gated: boolean): void {
+  const scope = permitName(PERMIT);
+  stage.cluster.write(scope, (world) => {
+    for (const { template } of Object.values(world.state.scopes[scope]?.pods ?? {})) template.gated = gated;
+    world.moved();
+  });
+}
+
+/** A database that tells of each statement within a transaction; a Fault thrown is its answer. */
+function overheard(db: Db, hear: (sql: string) => void): Db {
+  const heard = (tx: Tx): Tx => ({
+    async read(sql, args, row) {
+      hear(sql);
+      return await tx.read(sql, args, row);
+    },
+    async run(sql, args) {
+      hear(sql);
+      return await tx.run(sql, args);
+    },
+    script: (sql) => tx.script(sql),
+  });
+  return {
+    path: db.path,
+    read: (sql, args, row) => db.read(sql, args, row),
+    change: (sql, args, row) => db.change(sql, args, row),
+    close: () => db.close(),
+    write: (work) => db.write((tx) => work(heard(tx))),
+  };
+}
+
+Deno.test("attempt: what is broken while a job waits for a person is on record, told once, and until it is over", async () => {
+  let writes = 0;
+  const wrap = (db: Db): Db => overheard(db, (sql) => void (sql.includes(" breaches ") && writes++));
+  await withStage(async (stage) => {
+    await whileItWaits(stage);
+    await stage.clock.sleep(60 * MINUTE_MS);
+    assert.equal(writes, 0, "where nothing is broken nothing is written");
+    const lines = stage.log.length;
+    setGates(stage, false);
+    await stage.until("it is on record", async () => (await listBreaches(stage.db, PERMIT)).length === 2);
+    assert.deepEqual((await listBreaches(stage.db, PERMIT)).map(({ invariant }) => invariant), [6, 6]);
+    const told = (): number =>
+      stage.log.slice(lines).filter((line) => /invariant is broken/.test(line)).length;
+    assert.equal(told(), 2);
+    const once = writes;
+    await stage.clock.sleep(120 * MINUTE_MS);
+    assert.equal((await audited(stage)).length, 2, "many looks, one row each");
+    assert.equal(told(), 2);
+    assert.equal(writes, once, "what is known is not written again");
+    assert.equal((await stage.latest("running")).attempt, 1);
+    setGates(stage, true);
+    await stage.until("it is over", async () => (await listBreaches(stage.db, PERMIT)).length === 0);
+    assert.equal((await audited(stage)).length, 2);
+    stage.forgive();
+  }, { wrap });
+});
+
+Deno.test("attempt: a store that does not take what is broken ends no attempt before its cuts", async () => {
+  let refused = 0;
+  const wrap = (db: Db): Db =>
+    overheard(db, (sql) => {
+      if (!sql.includes("into breaches")) return;
+      refused++;
+      throw new Fault("retry", "unavailable", "Cannot use database: disk I/O error");
+    });
+  await withStage(async (stage) => {
+    await inAnalysis(stage);
+    setGates(stage, false);
+    const { jobId } = await stage.status("ARCHIVED");
+    const { attempt } = await stage.job(jobId, "succeeded");
+    assert.ok(refused > 0, "it was tried");
+    assert.equal(attempt, 1);
+    assert.equal(stage.truth().pods.length, 0);
+    assert.ok(stage.log.some((line) => /cannot record which invariants are broken/.test(line)));
+    stage.forgive();
+  }, { wrap, withoutDrift: true });
 });
