@@ -3,6 +3,7 @@ import { OpenAPIHono, z } from "@hono/zod-openapi";
 import { toInstant } from "../core/clock.ts";
 import { listBreaches } from "../store/breaches.ts";
 import { type EventRow, listEvents, newestAccepted, newestAnswer } from "../store/events.ts";
+import { isExpiring } from "../store/expiry.ts";
 import { listPermits } from "../store/permits.ts";
 import { json, problems } from "./answers.ts";
 import { route } from "./auth.ts";
@@ -88,6 +89,8 @@ async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDe
   const events = await shownEvents(deps, permit.permitId);
   const accepted = events.find(({ verdict }) => verdict === "accepted") ?? null;
   const answered = await newestAnswer(deps.db, permit.permitId);
+  const ending = await isExpiring(deps.db, permit.permitId);
+  const told = { workspaces, volumes, halt, broken, answered, isExpiring: ending, accepted, isLive };
   return {
     ...permitView(snapshot),
     source: isLive ? "service" : "file",
@@ -99,9 +102,9 @@ async function permitDetail(deps: ApiDeps, snapshot: Snapshot): Promise<PermitDe
     events: events.map(eventView),
     halt,
     troubles: [
-      ...troublesOf(snapshot, { workspaces, volumes, halt, broken, answered, accepted, isLive }).filter((
-        { reason },
-      ) => reason !== "consolidation-refused" || refused.length === 0),
+      ...troublesOf(snapshot, told).filter(({ reason }) =>
+        reason !== "consolidation-refused" || refused.length === 0
+      ),
       ...refused,
     ],
     observedAt: observedAt(snapshot),

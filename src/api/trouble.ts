@@ -19,6 +19,8 @@ export interface Told {
   broken: readonly BreachRow[];
   /** The newest event of the Permit Manager that was taken or refused. */
   answered: EventRow | null;
+  /** Its end is near and was warned of. */
+  isExpiring: boolean;
   /** What made the permit as it is. */
   accepted: EventRow | null;
   /** The service runs; else nothing is carried out. */
@@ -28,7 +30,7 @@ export interface Told {
 /** Everything wrong with a permit, the gravest first; empty: all is as it should be. */
 export function troublesOf(
   snapshot: Snapshot,
-  { workspaces, volumes, halt, broken, answered, accepted, isLive }: Told,
+  { workspaces, volumes, halt, broken, answered, isExpiring, accepted, isLive }: Told,
 ): TroubleView[] {
   return [
     ...(isLive ? [] : [NOT_RUNNING]),
@@ -41,6 +43,7 @@ export function troublesOf(
     ...fromHalt(snapshot, halt),
     ...fromPermit(snapshot, workspaces),
     ...fromRefusal(snapshot, answered, accepted),
+    ...(isExpiring && !snapshot.expired ? [endingSoon(snapshot)] : []),
   ];
 }
 
@@ -203,6 +206,17 @@ function fromPermit({ permit, status, expired }: Snapshot, workspaces: Workspace
     });
   }
   return troubles;
+}
+
+/** Nothing is wrong yet, but whoever can prolong it must hear of it in time. */
+function endingSoon({ permit: { expiresAt } }: Snapshot): TroubleView {
+  return {
+    reason: "expiring",
+    target: "permit",
+    message: `The permit expires at ${expiresAt}: its network is cut then and its workspaces are stopped`,
+    advice:
+      "If it is to go on, an event must bring a later expiresAt, or null for no end; the volumes are kept",
+  };
 }
 
 /** What was sent last does not count, and nothing else here would show it. */

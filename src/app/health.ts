@@ -7,6 +7,7 @@ import type { Probing } from "../runner/probing.ts";
 import type { Runner } from "../runner/runner.ts";
 import { permitsInBreach } from "../store/breaches.ts";
 import type { Reader } from "../store/db.ts";
+import { listExpiring } from "../store/expiry.ts";
 import { listUncut, type Uncut } from "../store/uncut.ts";
 import { type SelfCheck, worstOf } from "./self_check.ts";
 
@@ -62,6 +63,15 @@ async function brokenText(db: Reader): Promise<string> {
   return `; an invariant is broken in ${broken.slice(0, SHOWN_MAX).join(", ")}${more}`;
 }
 
+/** Nothing is wrong with these, so the state stays as it is. */
+async function expiringText(db: Reader): Promise<string> {
+  const { total, first } = await listExpiring(db, SHOWN_MAX).catch(() => ({ total: 0, first: [] }));
+  if (total === 0) return "";
+  const names = first.map(({ permitId, expiresAt }) => `${permitId} at ${expiresAt}`).join(", ");
+  const more = total > first.length ? " and more" : "";
+  return `; ${permits(total)} ${total === 1 ? "ends" : "end"} soon: ${names}${more}`;
+}
+
 async function uncutText(db: Reader): Promise<string> {
   const uncut = await listUncut(db, SHOWN_MAX + 1).catch((): Uncut[] => []);
   const shown = uncut.slice(0, SHOWN_MAX);
@@ -88,10 +98,10 @@ async function runnerHealth({ runner, drift, probing, db }: HealthParts): Promis
   const unshown = unknown.length === 0
     ? ""
     : `; isolation could not be shown again: ${unknown.slice(0, SHOWN_MAX).join("; ")}`;
-  const [broken, uncut] = await Promise.all([brokenText(db), uncutText(db)]);
+  const [broken, uncut, expiring] = await Promise.all([brokenText(db), uncutText(db), expiringText(db)]);
   const detail = `${permits(working)} worked on, ${
     open - working
-  } waiting; ${pass}${strays}${unshown}${broken}${uncut}`;
+  } waiting; ${pass}${strays}${unshown}${broken}${uncut}${expiring}`;
   const isWell = orphans.length + unknown.length === 0 && broken === "" && uncut === "";
   if (state === "failing") return { state: "down", detail: lastError ?? detail, since: null };
   if (state === "stopped") return { state: "down", detail: "stopping", since: null };

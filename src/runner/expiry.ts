@@ -111,13 +111,17 @@ export async function startExpiry(deps: ExpiryDeps): Promise<Expiry> {
 async function endDue(deps: ExpiryDeps): Promise<void> {
   const { db, clock, bell, log } = deps;
   const nowMs = clock.now();
-  const ended = await db.write(async (tx) => {
-    const ended: string[] = [];
+  const followed = await db.write(async (tx) => {
+    const followed: Followed[] = [];
     for (const permitId of await dueExpiries(tx, nowMs, BATCH)) {
-      if (await followDate(tx, deps, permitId, nowMs)) ended.push(permitId);
+      followed.push(...await followDate(tx, deps, permitId, nowMs));
     }
-    return ended;
+    return followed;
   });
+  for (const { permitId, expiresAt, days } of followed) {
+    if (days !== null) log.warn("the permit's time ends soon", { permit: permitId, expiresAt, days });
+  }
+  const ended = followed.filter(({ days }) => days === null).map(({ permitId }) => permitId);
   for (const permitId of ended) {
     log.warn("the permit's time is over: its access ends", { permit: permitId });
     bell.ring(permitId);
@@ -126,33 +130,47 @@ async function endDue(deps: ExpiryDeps): Promise<void> {
   if (ended.length > 0) bell.ring(CLAIM_LOOP);
 }
 
-/** Warns, or ends the permit: true. */
-async function followDate(tx: Tx, deps: ExpiryDeps, permitId: string, nowMs: number): Promise<boolean> {
-  const permit = await getPermit(tx, permitId);
-  if (permit === null) return false;
-  const { expires, warnings, nextAtMs } = expiryStep(permit, deps.warnDays, nowMs);
-  await keepExpiry(tx, permitId, { expired: expires, dueAtMs: nextAtMs }, nowMs);
-  if (expires) await end(tx, deps, permit, nowMs);
-  else await warn(tx, deps, permit, warnings, nowMs);
-  return expires;
+/** A permit that was warned of, so many days before its end, or ended: null. */
+interface Followed {
+  permitId: string;
+  expiresAt: string | null;
+  days: number | null;
 }
 
-/** One message for the nearest of the days that have come; those before it are passed over for good. */
+/** Warns, or ends the permit; empty: neither was due. */
+async function followDate(tx: Tx, deps: ExpiryDeps, permitId: string, nowMs: number): Promise<Followed[]> {
+  const permit = await getPermit(tx, permitId);
+  if (permit === null) return [];
+  const { expires, warnings, nextAtMs } = expiryStep(permit, deps.warnDays, nowMs);
+  await keepExpiry(tx, permitId, { expired: expires, dueAtMs: nextAtMs }, nowMs);
+  const { expiresAt } = permit;
+  if (expires) {
+    await end(tx, deps, permit, nowMs);
+    return [{ permitId, expiresAt, days: null }];
+  }
+  const days = await warn(tx, deps, permit, warnings, nowMs);
+  return days === null ? [] : [{ permitId, expiresAt, days }];
+}
+
+/** One message for the nearest of the days that have come, which is returned; those before it are passed over for good. */
 async function warn(
   tx: Tx,
   deps: ExpiryDeps,
   permit: Permit,
   warnings: readonly number[],
   nowMs: number,
-): Promise<void> {
+): Promise<number | null> {
   const { permitId, expiresAt } = permit;
-  if (expiresAt === null) return;
+  if (expiresAt === null) return null;
   const [nearest] = warnings;
+  let told: number | null = null;
   for (const days of warnings) {
     const isNew = await noteWarning(tx, { permitId, expiresAt, days }, nowMs);
     if (!isNew || days !== nearest) continue;
     await tell(tx, deps, permit, "permit.expiring", { days }, nowMs);
+    told = days;
   }
+  return told;
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Reader, Tx } from "./db.ts";
 import { getMeta, setMeta } from "./meta.ts";
 
 const permitRow = z.object({ permitId: z.string() });
+const expiringRow = z.object({ permitId: z.string(), expiresAt: z.string(), total: z.number() });
 const dueRow = z.object({ atMs: z.number() });
 
 /** Permits of which something is due at `nowMs` (epoch milliseconds), the earliest first. */
@@ -53,6 +54,34 @@ export async function noteWarning(
     [permitId, expiresAt, days, nowMs],
   );
   return changes > 0;
+}
+
+/** Warned of for its present date, which has not passed. */
+const EXPIRING =
+  `permits.deletion = 'none' and permits.expired = 0 and exists (select 1 from expiry_warnings as given
+  where given.permit_id = permits.permit_id and given.expires_at = permits.expires_at)`;
+
+/** Whether a warning was given for the date that the permit has, and its end is not on record. */
+export async function isExpiring(reader: Reader, permitId: string): Promise<boolean> {
+  const sql = `select permit_id as permitId from permits where permit_id = ? and ${EXPIRING}`;
+  return (await reader.read(sql, [permitId], permitRow)).length > 0;
+}
+
+/** How many such permits there are, and the first of them with their dates, the earliest first. */
+export async function listExpiring(
+  reader: Reader,
+  limit: number,
+): Promise<{ total: number; first: { permitId: string; expiresAt: string }[] }> {
+  const rows = await reader.read(
+    `select permit_id as permitId, expires_at as expiresAt, count(*) over () as total from permits where ${EXPIRING}
+     order by julianday(expires_at), permit_id limit ?`,
+    [limit],
+    expiringRow,
+  );
+  return {
+    total: rows[0]?.total ?? 0,
+    first: rows.map(({ permitId, expiresAt }) => ({ permitId, expiresAt })),
+  };
 }
 
 /**

@@ -79,6 +79,14 @@ Deno.test("expiry: each warning goes out once for a date, the nearest where seve
     await active(stage, iso(endMs));
     await rest(stage, stage.clock.now() + HOUR_MS);
     assert.equal((await told(stage)).length, 2, "back to a date that was warned of");
+    const lines = stage.log.filter((line) => line.includes("the permit's time ends soon"));
+    assert.equal(lines.length, 2, "each is in the log, once");
+    for (const [index, atMs, days] of [[0, endMs, 30], [1, soonMs, 7]] as const) {
+      assert.match(
+        lines[index] ?? "",
+        new RegExp(`warn.*permit=${PERMIT} expiresAt=.?${iso(atMs)}.? days=${days}$`, "im"),
+      );
+    }
     const payloads = await stage.db.read(
       "select payload from outbox where key = 'permit.expiring' and topic = 'workspace.events' order by id limit 1",
       [],
