@@ -5,6 +5,7 @@ import { listAudit } from "../../src/store/audit.ts";
 import { listBreaches } from "../../src/store/breaches.ts";
 import type { Db, Tx } from "../../src/store/db.ts";
 import { MEMBERS } from "../core/plan_fixture.ts";
+import { alteredDb } from "../store/altered_db.ts";
 import { PERMIT, type Stage, withStage } from "./stage.ts";
 
 const MINUTE_MS = 60_000;
@@ -82,23 +83,17 @@ function setGates(stage: Stage, gated: boolean): void {
 /** A database that tells of each statement within a transaction; a Fault thrown is its answer. */
 function overheard(db: Db, hear: (sql: string) => void): Db {
   const heard = (tx: Tx): Tx => ({
-    async read(sql, args, row) {
+    read: (sql, args, row) => {
       hear(sql);
-      return await tx.read(sql, args, row);
+      return tx.read(sql, args, row);
     },
-    async run(sql, args) {
+    run: (sql, args) => {
       hear(sql);
-      return await tx.run(sql, args);
+      return tx.run(sql, args);
     },
     script: (sql) => tx.script(sql),
   });
-  return {
-    path: db.path,
-    read: (sql, args, row) => db.read(sql, args, row),
-    change: (sql, args, row) => db.change(sql, args, row),
-    close: () => db.close(),
-    write: (work) => db.write((tx) => work(heard(tx))),
-  };
+  return alteredDb(db, (work) => db.write((tx) => work(heard(tx))));
 }
 
 Deno.test("attempt: what is broken while a job waits for a person is on record, told once, and until it is over", async () => {
