@@ -1,7 +1,9 @@
 /** A way out beside data, wherever it shows: the permit is halted, and what read the data is ended. */
 import assert from "node:assert/strict";
 import { Fault } from "../../src/core/fault.ts";
+import { permitName } from "../../src/core/names.ts";
 import type { TaskPod } from "../../src/core/observed.ts";
+import { DEFAULT_DENY } from "../../src/drivers/lab/network.ts";
 import { tellBreach, tellReached } from "../../src/runner/breach.ts";
 import { neverSeen } from "../conformance/fixtures.ts";
 import { PERMIT, type Stage, withStage } from "./stage.ts";
@@ -43,6 +45,51 @@ for (const { how, open, close } of OPENINGS) {
     }, { settings: { taskMs: TASK_MS } });
   });
 }
+
+/** A researcher's pod was evicted while nothing of the service ran; its successor is ready, and `meanwhile` happens. */
+async function withSuccessor(stage: Stage, meanwhile: () => void): Promise<string> {
+  await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
+  const [first] = stage.truth().pods.filter(({ of }) => of.startsWith("research/"));
+  assert.ok(first !== undefined);
+  const successor = () =>
+    stage.truth().pods.find(({ of, uid, ready }) => of === first.of && uid !== first.uid && ready);
+  await stage.halted(async () => {
+    stage.operator.deletePod(PERMIT, first.name);
+    await stage.until("its successor is ready", successor, 60_000);
+    meanwhile();
+    await stage.clock.sleep(5_000);
+  });
+  return successor()?.uid ?? assert.fail("it has gone");
+}
+
+Deno.test("tellBreach: a pod that nothing selects, because the default-deny is gone, is halted and ended", async () => {
+  await withStage(async (stage) => {
+    const uid = await withSuccessor(stage, () => stage.operator.removePolicy(PERMIT, DEFAULT_DENY));
+    await stage.until("the permit is halted", async () => (await stage.permit()).halted, 60_000);
+    await stage.until("nothing of it runs", () => stage.truth().pods.length === 0, 60_000);
+    const broken = new Set(stage.violations().map(({ invariant }) => invariant));
+    assert.deepEqual([...broken], [1, 2], "it was out before the service came back");
+    stage.forgive();
+    await stage.job((await stage.send("permit.resumed")).jobId, "succeeded");
+    assert.equal((await stage.snapshot()).status, "RUNNING");
+    assert.ok(stage.truth().pods.every((pod) => pod.uid !== uid && pod.leaves.length === 0));
+  });
+});
+
+Deno.test("tellBreach: a default-deny that somebody removed is mended, and ends nobody whom his own policy holds", async () => {
+  await withStage(async (stage) => {
+    await stage.job((await stage.status("ANALYSIS_ACTIVE")).jobId, "succeeded");
+    const uids = (): string[] => stage.truth().pods.map(({ uid }) => uid);
+    const before = uids();
+    stage.operator.removePolicy(PERMIT, DEFAULT_DENY);
+    const isMended = (): boolean =>
+      stage.cluster.read(({ state }) =>
+        state.scopes[permitName(PERMIT)]?.policies[DEFAULT_DENY] !== undefined
+      );
+    await stage.until("it is mended", isMended);
+    assert.deepEqual([uids(), (await stage.permit()).halted], [before, false]);
+  });
+});
 
 Deno.test("tellBreach: names what has a pod and a way out, once, and not of a halted permit", async () => {
   const told: string[] = [];
