@@ -2,10 +2,13 @@
 import assert from "node:assert/strict";
 import { Fault } from "../../src/core/fault.ts";
 import { permitName } from "../../src/core/names.ts";
-import type { TaskPod } from "../../src/core/observed.ts";
+import type { Instance, ObservedVolume, TaskPod } from "../../src/core/observed.ts";
+import type { Posture } from "../../src/core/phase.ts";
+import { parseVolumeKey } from "../../src/core/volume.ts";
+import type { Mount } from "../../src/core/workspace.ts";
 import { DEFAULT_DENY } from "../../src/drivers/lab/network.ts";
 import { tellBreach, tellReached } from "../../src/runner/breach.ts";
-import { neverSeen } from "../conformance/fixtures.ts";
+import { mount, neverSeen } from "../conformance/fixtures.ts";
 import { PERMIT, type Stage, withStage } from "./stage.ts";
 
 /** Long enough to be found in the middle. */
@@ -44,6 +47,34 @@ for (const { how, open, close } of OPENINGS) {
       assert.deepEqual(stage.truth().tasks, [], "begun anew, and done");
     }, { settings: { taskMs: TASK_MS } });
   });
+}
+
+const SOMEBODY: Instance = {
+  uid: "uid-1",
+  name: "pod-0",
+  state: "running",
+  ready: true,
+  specHash: "",
+  mounts: [],
+  gated: true,
+  node: null,
+  reason: null,
+};
+
+function bound(key: string): ObservedVolume {
+  const size = "1Gi";
+  const id = parseVolumeKey(key);
+  return {
+    id,
+    key,
+    name: key,
+    state: "bound",
+    retained: true,
+    tainted: false,
+    size,
+    detail: null,
+    seen: null,
+  };
 }
 
 /** A researcher's pod was evicted while nothing of the service ran; its successor is ready, and `meanwhile` happens. */
@@ -110,15 +141,121 @@ Deno.test("tellBreach: names what has a pod and a way out, once, and not of a ha
     seen: null,
   });
   const workspaces = [{ ...neverSeen("research/a"), network: breached }];
-  await tellBreach({ alarm }, { permitId: "p", halted: false }, { workspaces, tasks: [task([])] });
+  await tellBreach({ alarm }, { permitId: "p", halted: false }, {
+    workspaces,
+    tasks: [task([])],
+    volumes: [],
+  });
   assert.deepEqual(told, [], "nothing of them runs");
-  await tellBreach({ alarm }, { permitId: "p", halted: true }, { workspaces, tasks: [task([pod])] });
+  await tellBreach({ alarm }, { permitId: "p", halted: true }, {
+    workspaces,
+    tasks: [task([pod])],
+    volumes: [],
+  });
   assert.deepEqual(told, [], "it is halted");
-  await tellBreach({ alarm }, { permitId: "p", halted: false }, { workspaces, tasks: [task([pod])] });
+  await tellBreach({ alarm }, { permitId: "p", halted: false }, {
+    workspaces,
+    tasks: [task([pod])],
+    volumes: [],
+  });
   assert.deepEqual(told, [
     "p: consolidation of uploads/hospital-a: NetworkPolicy let-me-out opens its network",
   ]);
 });
+
+/** What a policy of WPS's exact form opens for a pod, and what that pod mounts. */
+const OPENED: {
+  why: string;
+  key: string;
+  posture: Posture;
+  openedFor?: string;
+  mounts: Mount[];
+  told: boolean;
+}[] = [
+  {
+    why: "the internet beside data",
+    key: "research/a",
+    posture: "open",
+    mounts: [mount("prepared", "ro")],
+    told: true,
+  },
+  {
+    why: "the proxy beside data",
+    key: "research/a",
+    posture: "proxied",
+    mounts: [mount("prepared", "ro")],
+    told: true,
+  },
+  {
+    why: "strangers' addresses beside data",
+    key: "research/a",
+    posture: "inbound-allowlist",
+    mounts: [mount("prepared", "ro")],
+    told: true,
+  },
+  {
+    why: "nobody but the gateway",
+    key: "research/a",
+    posture: "isolated",
+    mounts: [mount("prepared", "ro")],
+    told: false,
+  },
+  {
+    why: "the proxy beside nothing",
+    key: "research/a",
+    posture: "proxied",
+    mounts: [mount("project", "rw")],
+    told: false,
+  },
+  {
+    why: "the proxy for another pod than the one beside data",
+    key: "research/a",
+    posture: "proxied",
+    openedFor: "gone",
+    mounts: [mount("prepared", "ro")],
+    told: false,
+  },
+  {
+    why: "a holder's addresses beside its own uploads",
+    key: "airlock/hospital-a",
+    posture: "inbound-allowlist",
+    mounts: [mount("uploads/hospital-a", "wo")],
+    told: false,
+  },
+  {
+    why: "a holder's addresses beside another's uploads",
+    key: "airlock/hospital-a",
+    posture: "inbound-allowlist",
+    mounts: [mount("uploads/hospital-b", "wo")],
+    told: true,
+  },
+];
+
+for (const { why, key, posture, openedFor = "uid-1", mounts, told } of OPENED) {
+  Deno.test(`tellBreach: ${told ? "halts" : "does not halt"} for a policy of its own that lets in or out ${why}`, async () => {
+    const said: string[] = [];
+    const alarm = (...seen: string[]): Promise<void> => {
+      said.push(seen.join(": "));
+      return Promise.resolve();
+    };
+    const network = { state: "open", posture, hash: "", openedFor, seen: null } as const;
+    const instances = [{ ...SOMEBODY, mounts }];
+    const volumes = ["prepared", "uploads/hospital-a", "uploads/hospital-b"].map((name) => ({
+      ...bound(name),
+      tainted: true,
+    }));
+    await tellBreach({ alarm }, { permitId: "p", halted: false }, {
+      workspaces: [{ ...neverSeen(key), network, instances }],
+      tasks: [],
+      volumes: [...volumes, bound("project")],
+    });
+    const [text = ""] = said;
+    assert.equal(said.length, told ? 1 : 0, text);
+    if (told) {
+      assert.ok(text.startsWith(`p: ${key}: its own policy is ${posture}, and its pod mounts `), text);
+    }
+  });
+}
 
 Deno.test("tellReached: a proof that finds a way out halts the permit, and nothing of it runs", async () => {
   await withStage(async (stage) => {
