@@ -159,8 +159,12 @@ function reasonToTake(
       stop: true,
     };
   }
-  if (workspace.network.state !== "open") return null;
   const live = liveInstance(workspace);
+  // Shut by its own policy now, and by what before? Its gate is older than that, and an open connection outlives both.
+  if (!isGuarded && live !== null && isGated(wanted) && !proven.has(live.uid)) {
+    return { text: "a guard was missing before its isolation was shown", stop: true };
+  }
+  if (workspace.network.state !== "open") return null;
   if (live !== null && workspace.network.openedFor === live.uid) {
     if (!isGated(wanted) || proven.has(live.uid)) return null;
     return { text: "there is no evidence of its isolation", stop: false };

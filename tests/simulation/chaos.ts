@@ -72,7 +72,7 @@ export class Chaos {
     for (const [permitId, object] of this.#stuck) attempt(() => world.operator.unstick(permitId, object));
     for (const node of this.#lost) this.#restoreNode(node);
     for (const [permitId, object] of this.#foreign) this.#removeForeign(permitId, object);
-    this.#sabotage.comeToAnEnd(this.permitIds, this.random);
+    this.#sabotage.comeToAnEnd();
   }
 
   /** What was written and is nowhere any more, although its permit was not deleted, or is in `held` all the same. */
@@ -129,6 +129,7 @@ export class Chaos {
     this.#strike("foreign-object", (random) => this.#addForeign(permitId, random));
     this.#strike("foreign-policy", (random) => this.#sabotage.addPolicy(permitId, random));
     this.#strike("guard-weakened", () => this.#sabotage.weakenGuard(permitId));
+    this.#strike("guard-removed", () => this.#sabotage.removeGuard(permitId));
     this.#strike("node-leaks", (random) => this.#sabotage.leak(permitId, random));
   }
 
@@ -229,7 +230,7 @@ export class Chaos {
     this.world.operator.deletePod(permitId, random.pick(pods).name);
   }
 
-  /** Any of WPS's own policies but the default-deny, whose loss nobody could outrun. */
+  /** Any of WPS's own policies but the default-deny: see {@link Sabotage.removeGuard}. */
   #removePolicy(permitId: string, random: SeededRandom): void {
     const names = this.world.cluster.read(({ state }) =>
       Object.values(state.scopes).find((scope) => scope.permitId === permitId)?.policies ?? {}

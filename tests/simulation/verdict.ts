@@ -35,8 +35,8 @@ export async function complaints(world: World, permitIds: readonly string[]): Pr
     ...await claimComplaints(world),
   ];
   for (const permitId of permitIds) {
-    for (const { name } of world.witness.exposed(permitId)) {
-      found.push(`${permitId}: pod ${name} has data and a way out, or a connection that was opened by one`);
+    for (const name of world.witness.leaking(permitId)) {
+      found.push(`${permitId}: pod ${name} has data and a way out`);
     }
     const events = await acceptedEvents(world, permitId);
     const seen = snapshotOf(world.cluster, permitId);
