@@ -163,11 +163,15 @@ export function waysOutOf(posture: DesiredWorkspace["posture"]): WayOut[] {
 }
 
 /**
- * Invariant 1 on a wish: the sensitive mounts that a running workspace with a way out would have. Empty: it may run.
+ * Invariant 1 on a workspace as it is wished or seen: the sensitive mounts that it has beside a way out while it runs.
+ * Empty: it may run.
  * `isSensitive` judges a volume key with taint taken into account.
  */
 export function dataBesideWayOut(
-  { key, owner, power, posture, mounts }: DesiredWorkspace,
+  { key, owner, power, posture, mounts }: Pick<
+    DesiredWorkspace,
+    "key" | "owner" | "power" | "posture" | "mounts"
+  >,
   isSensitive: (volumeKey: string) => boolean,
 ): Mount[] {
   if (power !== "running") return [];

@@ -36,8 +36,9 @@ export function takingsOf(
   wish: Wish,
   { closing, proven }: { closing: boolean; proven: ReadonlySet<string> },
 ): Taking[] {
+  const isGuarded = observed.scope.state === "intact";
   return observed.workspaces.flatMap((workspace) => {
-    const why = reasonToTake(workspace, wish, closing, proven);
+    const why = reasonToTake(workspace, wish, { closing, proven, isGuarded });
     return why === null ? [] : [{ workspace, why }];
   });
 }
@@ -128,12 +129,14 @@ function awaitCut(target: string, takings: Taking[]): StepDraft[] {
   return [awaitStep("cut", target, why, [{ is: "network-shut", workspaces: keysOf(takings) }])];
 }
 
-/** Why access of an existing workspace must be taken away now, and whether its pod must go; null: it stays as it is. */
+/**
+ * Why access of an existing workspace must be taken away now, and whether its pod must go; null: it stays as it is.
+ * `isGuarded`: what denies all pods of the permit stands.
+ */
 function reasonToTake(
   workspace: ObservedWorkspace,
   desired: Wish,
-  closing: boolean,
-  proven: ReadonlySet<string>,
+  { closing, proven, isGuarded }: { closing: boolean; proven: ReadonlySet<string>; isGuarded: boolean },
 ): Taking["why"] | null {
   const { power, network } = workspace;
   if (power !== "running" && !mayHaveInstances(workspace) && network.state !== "open") return null;
@@ -156,13 +159,18 @@ function reasonToTake(
       stop: true,
     };
   }
-  if (workspace.network.state !== "open") return null;
   const live = liveInstance(workspace);
+  // Shut by its own policy now, and by what before? Its gate is older than that, and an open connection outlives both.
+  if (!isGuarded && live !== null && isGated(wanted) && !proven.has(live.uid)) {
+    return { text: "a guard was missing before its isolation was shown", stop: true };
+  }
+  if (workspace.network.state !== "open") return null;
   if (live !== null && workspace.network.openedFor === live.uid) {
     if (!isGated(wanted) || proven.has(live.uid)) return null;
     return { text: "there is no evidence of its isolation", stop: false };
   }
-  return { text: "its network was opened for a pod that is no longer there", stop: false };
+  // Rules for another pod hold this one back from nothing: only the guard did, and what it let out meanwhile stays connected.
+  return { text: "its network was opened for a pod that is no longer there", stop: !isGuarded };
 }
 
 /**

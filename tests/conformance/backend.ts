@@ -83,6 +83,8 @@ export interface Outside {
   removeForeign(permitId: string, object: ForeignSpec): Promise<void>;
   /** Changes the default-deny so that it no longer denies everything. */
   weakenDefaultDeny(permitId: string): Promise<void>;
+  /** Takes the default-deny away. */
+  removeDefaultDeny(permitId: string): Promise<void>;
   touch(permitId: string, object: TouchSpec): Promise<void>;
   /** Asks for so many pods of a workspace, at most two, as `kubectl scale` does. */
   scale(permitId: string, workspaceKey: string, replicas: number): Promise<void>;

@@ -217,6 +217,24 @@ Deno.test("plan: a network opened for a pod that is gone is shut before the new 
   assertReached(trip, permit, "rescheduled");
 });
 
+Deno.test("plan: a pod whose rules were for another one ends, unless what denies all pods stands", () => {
+  const trip = journey(phases);
+  const permit = permitOf({ status: "ANALYSIS_ACTIVE" });
+  trip.reach(permit);
+  const [instance] = trip.platform.state.workspaces.get("research/l.maes")?.instances ?? [];
+  assert.ok(instance !== undefined);
+  instance.uid = "rescheduled";
+  Object.assign(trip.platform.state.scope, {
+    state: "incomplete",
+    detail: "NetworkPolicy wps-default-deny is missing",
+  });
+  const ids = trip.planFor(permit).steps.map(({ id }) => id);
+  assert.ok(ids.includes("stop research/l.maes"), ids.join(", "));
+  assert.ok(!ids.includes("stop research/j.virtanen"), "its own rules hold it");
+  trip.reach(permit);
+  assertReached(trip, permit, "begun anew");
+});
+
 Deno.test("plan: an old pod that still ends is waited for by all who share a volume, whatever its power says", () => {
   for (const power of ["stopped", "running"] as const) {
     const trip = journey(phases);

@@ -9,6 +9,12 @@ import { rootFolder } from "../run/sources.ts";
 /** Seeds in which everything happens that can happen, and seeds that nobody chose: those find what these did not. */
 const SEEDS = 130, FRESH = 30;
 
+/**
+ * Of the time in which pods had data, the share in which somebody else's way out is excused: 14 % in seeds 1 to 60. One
+ * run alone may be far above, where a connection was opened between two looks at a permit's only pod.
+ */
+const EXCUSED_MAX_PERCENT = 25;
+
 /** Of all points at which the service can die, so many are left out between two that are tried here. */
 const EVERY = 101;
 /** Bugs that are found within a few seeds; `deno task sim --planted` looks for all. */
@@ -29,7 +35,9 @@ async function sim(...args: string[]): Promise<string> {
 Deno.test("simulation: every permit comes right whatever happened, and no instant breaks an invariant", async () => {
   const text = await sim("--seeds", `${SEEDS}`, "--fresh", `${FRESH}`);
   assert.match(text, /^fresh seeds: (fresh-\d+ ?){30}$/m);
-  assert.match(text, /^excused, .* % of the time in which pods had data/m);
+  const [, percent] = text.match(/^excused, [^:]*: (\d+\.\d) % of the time in which pods had data/m) ??
+    assert.fail("the share that is excused");
+  assert.ok(Number(percent) <= EXCUSED_MAX_PERCENT, `${percent} % is excused`);
 });
 
 Deno.test("simulation: a death of the service at any point of a turn changes nothing of its end", async () => {

@@ -28,6 +28,7 @@ export class Chaos {
   readonly #sabotage: Sabotage;
   readonly #lost: string[] = [];
   #templates = 1;
+  #isOver = false;
   readonly #enforceMs: number;
   readonly #seconds: Process[] = [];
   /** What holders, staff and researchers wrote, by permit. */
@@ -59,6 +60,7 @@ export class Chaos {
   /** Takes back whatever would stand in the way for ever. */
   heal(): void {
     const { world } = this;
+    this.#isOver = true;
     world.disk.isFull = false;
     world.broker.comeUp();
     world.operator.silence([]);
@@ -72,7 +74,7 @@ export class Chaos {
     for (const [permitId, object] of this.#stuck) attempt(() => world.operator.unstick(permitId, object));
     for (const node of this.#lost) this.#restoreNode(node);
     for (const [permitId, object] of this.#foreign) this.#removeForeign(permitId, object);
-    this.#sabotage.comeToAnEnd(this.permitIds, this.random);
+    this.#sabotage.comeToAnEnd();
   }
 
   /** What was written and is nowhere any more, although its permit was not deleted, or is in `held` all the same. */
@@ -129,6 +131,7 @@ export class Chaos {
     this.#strike("foreign-object", (random) => this.#addForeign(permitId, random));
     this.#strike("foreign-policy", (random) => this.#sabotage.addPolicy(permitId, random));
     this.#strike("guard-weakened", () => this.#sabotage.weakenGuard(permitId));
+    this.#strike("guard-removed", (random) => this.#removeGuard(permitId, seen, random));
     this.#strike("node-leaks", (random) => this.#sabotage.leak(permitId, random));
   }
 
@@ -229,13 +232,43 @@ export class Chaos {
     this.world.operator.deletePod(permitId, random.pick(pods).name);
   }
 
-  /** Any of WPS's own policies but the default-deny, whose loss nobody could outrun. */
+  /** Any of WPS's own policies but the default-deny: see {@link Sabotage.removeGuard}. */
   #removePolicy(permitId: string, random: SeededRandom): void {
     const names = this.world.cluster.read(({ state }) =>
       Object.values(state.scopes).find((scope) => scope.permitId === permitId)?.policies ?? {}
     );
     const own = Object.values(names).filter(({ owned, rules }) => owned && rules.selects !== null);
     this.world.operator.removePolicy(permitId, random.pick(own).name);
+  }
+
+  /**
+   * At once; or while the service stands still, and a pod that came by itself is ready behind its gate: nothing selects it
+   * then, because its workspace's policy was opened for the one before.
+   */
+  #removeGuard(permitId: string, { pods }: PermitSnapshot, random: SeededRandom): void {
+    const { world } = this;
+    const { timeline, serving } = world;
+    const ready = pods.filter((pod) => pod.kind === "workspace" && pod.ready);
+    if (serving === undefined || ready.length === 0 || random.chance(0.5)) {
+      return this.#sabotage.removeGuard(permitId);
+    }
+    const { of, uid, name } = random.pick(ready);
+    serving.life.freeze();
+    world.operator.deletePod(permitId, name);
+    const endMs = timeline.now() + FREEZE_MAX_MS;
+    const look = (): void => {
+      if (this.#isOver) return;
+      const isBack = snapshotOf(world.cluster, permitId).pods.some((pod) =>
+        pod.of === of && pod.uid !== uid && pod.ready
+      );
+      if (!isBack && timeline.now() < endMs) return void timeline.at(TROUBLE_MIN_MS, look);
+      attempt(() => this.#sabotage.removeGuard(permitId));
+      timeline.at(random.between(TROUBLE_MIN_MS, 5 * TROUBLE_MIN_MS), () => {
+        serving.life.thaw();
+        world.hindrance.until(timeline.now());
+      });
+    };
+    timeline.at(TROUBLE_MIN_MS, look);
   }
 
   /** One whose data WPS retains and which no pod mounts: while one does, the claim stays and only a person can help. */

@@ -43,6 +43,7 @@ const RATE_MAX = {
   "foreign-object": 0.2,
   "foreign-policy": 0.2,
   "guard-weakened": 0.1,
+  "guard-removed": 0.1,
   // Out of a backup, or by a request that was very long under way.
   "namespace-restored": 0.3,
   // A node that forgets its rules: no object shows it.

@@ -30,6 +30,8 @@ export type BeforeAction = (permitId: string, action: Action) => Promise<void>;
 export interface Learning {
   /** A permit's network is open where it must not be. */
   sees(permitId: string, what: string, life: Life): Promise<void>;
+  /** A permit's objects as they were then, whatever the driver made of them. */
+  shows(permitId: string, atMs: number, life: Life): Promise<void>;
   /** Something that is not WPS's has changed. */
   tells(permitId: string, life: Life): void;
 }
@@ -68,6 +70,7 @@ export class SimulatedPlatform implements Driver {
         network.state === "breached" && instances.length > 0
       );
       if (open !== undefined && life.isAlive) await learning.sees(permitId, `a breach of ${open.key}`, life);
+      else await learning.shows(permitId, observed.atMs, life);
       return observed;
     });
   }

@@ -15,36 +15,36 @@ const NOTICED_LOOK_MS = 15_000, NOTICED_MAX_MS = 2 * 3_600_000;
 /** The sabotage of one run. Throws an Error when what is meant is not there. */
 export class Sabotage {
   readonly #policies: [string, string][] = [];
-  #isEnding = false;
 
   constructor(readonly world: World) {}
 
-  /**
-   * What stands in nobody's way is taken back at once. What came and went unnoticed comes once more, and stays until it
-   * is noticed: in the end no connection out of data is left.
-   */
-  comeToAnEnd(permitIds: readonly string[], random: SeededRandom): void {
+  /** What stands in nobody's way is taken back at once; all else when it is noticed, or when its time is over. */
+  comeToAnEnd(): void {
     const { operator, witness } = this.world;
     for (const [permitId, name] of this.#policies) {
       if (witness.exposed(permitId).length === 0) attempt(() => operator.removePolicy(permitId, name));
     }
-    this.#isEnding = true;
-    for (const permitId of permitIds) this.#again(permitId, random);
   }
 
   /** A policy without WPS's mark that lets every pod of the permit reach everything. */
-  addPolicy(permitId: string, random: SeededRandom, isStaying = false): void {
+  addPolicy(permitId: string, random: SeededRandom): void {
     const name = `somebodys-${this.#policies.length}`;
     const { operator, witness } = this.world;
     operator.addForeignPolicy(permitId, name);
     witness.blame(permitId, name);
     this.#policies.push([permitId, name]);
-    this.#undo(permitId, random, () => operator.removePolicy(permitId, name), isStaying);
+    this.#undo(permitId, random, () => operator.removePolicy(permitId, name));
   }
 
   /** WPS's own guard lets everything out; the service mends it by itself. */
   weakenGuard(permitId: string): void {
     this.world.operator.weakenDefaultDeny(permitId);
+    this.world.witness.blame(permitId, GUARD);
+  }
+
+  /** WPS's own guard is gone: whatever no other policy selects is open. The service mends it by itself. */
+  removeGuard(permitId: string): void {
+    this.world.operator.removePolicy(permitId, GUARD);
     this.world.witness.blame(permitId, GUARD);
   }
 
@@ -64,14 +64,14 @@ export class Sabotage {
       });
     witness.blame(permitId, null);
     change(NOTICED_MAX_MS);
-    this.#undo(permitId, random, () => change(0), false);
+    this.#undo(permitId, random, () => change(0));
   }
 
   /** After a while, or when no pod with data is left behind it; then a person lets the permit go on. */
-  #undo(permitId: string, random: SeededRandom, act: () => void, isStaying: boolean): void {
+  #undo(permitId: string, random: SeededRandom, act: () => void): void {
     const { world } = this;
     const { timeline, sabotaged, witness } = world;
-    const isHasty = !isStaying && random.chance(UNNOTICED);
+    const isHasty = random.chance(UNNOTICED);
     const endMs = timeline.now() + NOTICED_MAX_MS;
     sabotaged.set(permitId, (sabotaged.get(permitId) ?? 0) + 1);
     const undo = (): void => {
@@ -82,16 +82,8 @@ export class Sabotage {
       sabotaged.set(permitId, (sabotaged.get(permitId) ?? 1) - 1);
       const resumeMs = random.between(LASTS_MIN_MS, LASTS_MAX_MS);
       timeline.at(resumeMs, () => void world.resumeBreached(permitId));
-      if (this.#isEnding) this.#again(permitId, random);
     };
     timeline.at(random.between(LASTS_MIN_MS, LASTS_MAX_MS), undo);
-  }
-
-  /** Where a connection is left and nobody keeps a way open any more. */
-  #again(permitId: string, random: SeededRandom): void {
-    const { witness, sabotaged } = this.world;
-    if (witness.exposed(permitId).length === 0 || (sabotaged.get(permitId) ?? 0) > 0) return;
-    attempt(() => this.addPolicy(permitId, random, true));
   }
 }
 

@@ -9,7 +9,7 @@ import type { Db } from "../../src/store/db.ts";
 import type { Bound, Hindrance } from "./hindrance.ts";
 import type { Life } from "./life.ts";
 import type { Timeline } from "./timeline.ts";
-import { GUARD, type Witness } from "./witness.ts";
+import type { Witness } from "./witness.ts";
 
 /** How often it is looked at. */
 const CHECK_MS = 5_000;
@@ -98,6 +98,15 @@ export class Vigilance {
     this.#seen.push({ permitId, seq: row.haltSeq, sinceMs, what, life });
   }
 
+  /** The objects as a process that lives was given them let data out: the driver had to tell, too. */
+  async shows(permitId: string, atMs: number, life: Life): Promise<void> {
+    const { timeline, witness } = this.#parts;
+    // What changed since then was not in the answer.
+    if (!life.isAlive || atMs !== timeline.now()) return;
+    const [name] = witness.letOut(permitId);
+    if (name !== undefined) await this.sees(permitId, `that no policy holds back pod ${name}`, life);
+  }
+
   /** The platform's watch told a process of something that is not WPS's. */
   tells(permitId: string, life: Life): void {
     if (life.isAlive) this.#told.set(permitId, { atMs: this.#parts.timeline.now(), life });
@@ -112,7 +121,7 @@ export class Vigilance {
     const scopes = cluster.read(({ state }) => Object.values(state.scopes));
     for (const row of rows) {
       const scope = scopes.find(({ permitId }) => permitId === row.permitId);
-      this.#checkStanding(row, scope, nowMs);
+      this.#checkStanding(row, nowMs);
       this.#checkLeak(row, scope, nowMs);
       this.#checkHalted(row, scope, nowMs);
     }
@@ -130,11 +139,13 @@ export class Vigilance {
     }
   }
 
-  /** A policy stands that lets data out. */
-  #checkStanding(row: PermitRow, scope: LabScope | undefined, nowMs: number): void {
+  /** A policy stands that lets data out, or what shut it in is gone. */
+  #checkStanding(row: PermitRow, nowMs: number): void {
     const { permitId } = row;
-    const exposed = this.#parts.witness.exposed(permitId);
-    const owes = exposed.length > 0 && scope !== undefined && isWidened(scope) && !isHeld(row);
+    const { witness } = this.#parts;
+    const open = new Set(witness.letOut(permitId));
+    const exposed = witness.exposed(permitId).filter(({ name }) => open.has(name));
+    const owes = exposed.length > 0 && !isHeld(row);
     const debt = this.#owe(this.#standing, permitId, owes, nowMs);
     if (debt === null) return;
     const told = this.#told.get(permitId);
@@ -217,11 +228,4 @@ export class Vigilance {
 /** Nothing more is owed: it is halted already, or its deletion takes everything. */
 function isHeld({ halted, deletion }: PermitRow): boolean {
   return halted === 1 || deletion !== "none";
-}
-
-/** Whether a policy of the namespace lets more out than WPS ever wrote, or the one that shuts everything is gone. */
-function isWidened({ policies }: LabScope): boolean {
-  const guard = policies[GUARD];
-  return guard === undefined || guard.rules.egress !== "none" ||
-    Object.values(policies).some(({ owned, rules }) => !owned && rules.egress !== "none");
 }

@@ -4,7 +4,7 @@
  * a mistake in those must not blind whoever looks for mistakes.
  */
 import type { LabCluster } from "../../src/drivers/lab/cluster.ts";
-import type { LabBacking, LabPod, LabScope } from "../../src/drivers/lab/objects.ts";
+import type { LabBacking, LabPod, LabRules, LabScope } from "../../src/drivers/lab/objects.ts";
 import type { World as LabWorld } from "../../src/drivers/lab/world.ts";
 
 /** DESIGN 4: sensitive whatever happened to them. */
@@ -42,8 +42,17 @@ type Ways = Map<string, { byService: boolean }>;
 interface Use {
   pod: LabPod;
   ways: Ways;
-  mounts: { key: string; volume: string; owner: string; writes: boolean; data: boolean; marked: boolean }[];
+  mounts: UsedMount[];
   hasData: boolean;
+}
+
+interface UsedMount {
+  key: string;
+  volume: string;
+  owner: string;
+  writes: boolean;
+  data: boolean;
+  marked: boolean;
 }
 
 /** Watches one cluster from its making. */
@@ -60,10 +69,12 @@ export class Witness {
   /** Policies that somebody else made or altered, and namespaces whose rules a node has forgotten, as "permit name". */
   readonly #sabotaged = new Set<string>();
   #backings = new Map<string, LabBacking>();
+  readonly #cluster: LabCluster;
   readonly #mayDestroy: (permitId: string) => boolean;
 
   /** `mayDestroy`: the permit was deleted. */
   constructor(cluster: LabCluster, mayDestroy: (permitId: string) => boolean) {
+    this.#cluster = cluster;
     this.#mayDestroy = mayDestroy;
     cluster.onChange((world, permitIds) => this.#look(world, permitIds));
   }
@@ -76,6 +87,37 @@ export class Witness {
   /** Pods of a permit that have data and a way out now, whoever opened it. */
   exposed(permitId: string): readonly Exposed[] {
     return this.#exposed.get(permitId) ?? [];
+  }
+
+  /** Names of running pods with data whom the policies let out as the API has them, whatever is enforced by now. */
+  letOut(permitId: string): string[] {
+    return this.#cluster.read((world) => {
+      const scope = Object.values(world.state.scopes).find((each) =>
+        each.owned && each.permitId === permitId
+      );
+      return Object.values(scope?.pods ?? {}).filter((pod) => {
+        if (scope === undefined || pod.phase !== "running") return false;
+        const rules = selecting(
+          Object.entries(scope.policies).map(([name, { rules }]) => [name, rules]),
+          pod,
+        );
+        return (rules.length === 0 || rules.some(([, { egress }]) => egress !== "none")) &&
+          mountsOf(world, scope, pod).some(({ data }) => data);
+      }).map(({ name }) => name);
+    });
+  }
+
+  /** Pods of a permit that have data and get out at this instant, not only by what was connected once. */
+  leaking(permitId: string): string[] {
+    return this.#cluster.read(({ state }) => {
+      const scope = Object.values(state.scopes).find((each) => each.owned && each.permitId === permitId);
+      return this.exposed(permitId).filter(({ uid }) => {
+        const pod = Object.values(scope?.pods ?? {}).find((each) => each.uid === uid);
+        if (scope === undefined || pod === undefined) return false;
+        const rules = selecting(Object.entries(scope.enforced), pod);
+        return rules.length === 0 || rules.some(([, { egress }]) => egress !== "none");
+      }).map(({ name }) => name);
+    });
   }
 
   /** Whether it saw that invariant broken by that pod at that instant, excused or not. */
@@ -143,19 +185,7 @@ export class Witness {
   }
 
   #useOf(world: LabWorld, scope: LabScope, pod: LabPod): Use {
-    const mounts = pod.template.mounts.map(({ volumeKey, volume: { volume, owner }, mode }) => {
-      const claim = Object.values(scope.claims).find(({ key }) => key === volumeKey);
-      const backing = world.state.backings[claim?.backing ?? ""];
-      const always = ALWAYS_SENSITIVE.includes(volume);
-      return {
-        key: volumeKey,
-        volume,
-        owner: owner ?? "",
-        writes: mode !== "ro",
-        data: always || backing?.touched === true,
-        marked: always || claim?.tainted === true,
-      };
-    });
+    const mounts = mountsOf(world, scope, pod);
     return { pod, mounts, ways: this.#waysOf(scope, pod), hasData: mounts.some(({ data }) => data) };
   }
 
@@ -166,23 +196,22 @@ export class Witness {
     const note = (end: string, byService: boolean): void => {
       if (byService || !ways.has(end)) ways.set(end, { byService });
     };
-    const own = pod.belongs.to === "workspace" ? pod.belongs.key : null;
-    const selecting = Object.entries(scope.enforced).filter(([, { selects, onlyPod }]) =>
-      (selects === null || selects === own) && (onlyPod === null || onlyPod === pod.uid)
-    );
+    const rules = selecting(Object.entries(scope.enforced), pod);
     const isForeign = (name: string | null): boolean => this.#sabotaged.has(`${scope.permitId} ${name}`);
     // Canaries that were silent just while its gate tried them, and answered before and after: nobody can tell then that
     // nothing is enforced. The next probe must, which is vigilance's matter.
     const isUnenforced = isForeign(null) || pod.gate.blind;
-    if (selecting.length === 0) {
-      for (const end of OUTSIDE) note(`to ${end}`, !isUnenforced);
+    // What nothing selects, the guard would have.
+    const isNobodys = isUnenforced || isForeign(GUARD);
+    if (rules.length === 0) {
+      for (const end of OUTSIDE) note(`to ${end}`, !isNobodys);
     }
-    for (const [name, { egress }] of selecting) {
+    for (const [name, { egress }] of rules) {
       const ends = egress === "any" ? OUTSIDE : egress === "proxy" ? ["proxy"] : [];
       for (const end of ends) note(`to ${end}`, !isForeign(name));
     }
-    const inward = selecting.filter(([, { ingress }]) => ingress !== null);
-    if (inward.length === 0) note("from anybody", !isUnenforced);
+    const inward = rules.filter(([, { ingress }]) => ingress !== null);
+    if (inward.length === 0) note("from anybody", !isNobodys);
     for (const [name, { ingress }] of inward) {
       if (ingress === "any") note("from anybody", !isForeign(name));
       if (Array.isArray(ingress)) { for (const range of ingress) note(`from ${range}`, !isForeign(name)); }
@@ -217,6 +246,30 @@ export class Witness {
     }
     this.#backings = present;
   }
+}
+
+function mountsOf(world: LabWorld, scope: LabScope, pod: LabPod): UsedMount[] {
+  return pod.template.mounts.map(({ volumeKey, volume: { volume, owner }, mode }) => {
+    const claim = Object.values(scope.claims).find(({ key }) => key === volumeKey);
+    const backing = world.state.backings[claim?.backing ?? ""];
+    const always = ALWAYS_SENSITIVE.includes(volume);
+    return {
+      key: volumeKey,
+      volume,
+      owner: owner ?? "",
+      writes: mode !== "ro",
+      data: always || backing?.touched === true,
+      marked: always || claim?.tainted === true,
+    };
+  });
+}
+
+/** Of rules by their policy's name, those that select a pod. */
+function selecting(rules: [string, LabRules][], pod: LabPod): [string, LabRules][] {
+  const own = pod.belongs.to === "workspace" ? pod.belongs.key : null;
+  return rules.filter(([, { selects, onlyPod }]) =>
+    (selects === null || selects === own) && (onlyPod === null || onlyPod === pod.uid)
+  );
 }
 
 type Note = (invariant: number, use: Use, text: string, isExcused?: boolean) => void;

@@ -38,7 +38,6 @@ export async function proveIsolation(
       pod.template.gated && gate.passed ? null : "it has passed no gate",
       own?.opening == null ? null : `it is open by ${own.opening.posture} rules`,
       reached.length === 0 ? null : `it reaches ${reached.join(", ")}`,
-      pod.connections.length === 0 ? null : `it is connected ${pod.connections.join(", ")}`,
       newest?.after.includes(instanceUid) === true ? null : "the canaries were not asked after its gate",
       alive.length >= CANARIES_ALIVE_MIN
         ? null

@@ -14,10 +14,10 @@ import type {
 import { portOf, specHash } from "../../core/workspace.ts";
 import { evidenceOf, inWords } from "./apply_proof.ts";
 import { DEFAULT_DENY } from "./network.ts";
-import type { LabPod, LabScope } from "./objects.ts";
+import type { LabPod, LabPolicy, LabScope } from "./objects.ts";
 import { observeObjects } from "./observe_objects.ts";
 import { observeVolumes } from "./observe_volumes.ts";
-import { contentsOf, foreignIn, missingGuards } from "./scopes.ts";
+import { contentsOf, foreignIn, isDefaultDenyIntact, missingGuards } from "./scopes.ts";
 import { seenOf, type World } from "./world.ts";
 
 /** Everything of one permit at this instant. */
@@ -154,16 +154,30 @@ function observeNetwork(scope: LabScope, key: string): ObservedNetwork {
   return { state: "shut", seen };
 }
 
-/** What opens a workspace's network beside WPS, or that of a task (null); null: nothing does. */
+/**
+ * What opens a workspace's network beside WPS, or that of a task (null); null: nothing does. Without the default-deny a
+ * pod is open that the workspace's own policy does not select, because it was opened for another one; where there is no
+ * pod, the next one counts.
+ */
 function openerOf(scope: LabScope, key: string | null): string | null {
-  const selecting = Object.values(scope.policies).filter(({ rules }) =>
-    rules.selects === null || rules.selects === key
-  );
-  const widening = selecting.find(({ name, owned, rules }) =>
-    (!owned || name === DEFAULT_DENY) && (rules.egress !== "none" || (rules.ingress ?? "none") !== "none")
+  const widening = Object.values(scope.policies).find((
+    { name, owned, rules: { selects, egress, ingress } },
+  ) =>
+    (selects === null || selects === key) && (!owned || name === DEFAULT_DENY) &&
+    (egress !== "none" || (ingress ?? "none") !== "none")
   );
   if (widening !== undefined) return `networkpolicy ${widening.name}`;
-  return selecting.length === 0 ? "absence of networkpolicy default-deny" : null;
+  const own = key === null ? undefined : scope.policies[workspaceName(key)];
+  if (isDefaultDenyIntact(scope) || (own?.owned && deniesAllOf(scope, own))) return null;
+  return `absence of networkpolicy ${DEFAULT_DENY}`;
+}
+
+/** Whether a workspace's policy selects each pod of it, or the next one where there is none. */
+function deniesAllOf({ pods }: LabScope, { rules: { selects, onlyPod } }: LabPolicy): boolean {
+  const live = Object.values(pods).filter(({ belongs, phase }) =>
+    belongs.to === "workspace" && belongs.key === selects && (phase === "pending" || phase === "running")
+  );
+  return onlyPod === null || (live.length > 0 && live.every(({ uid }) => uid === onlyPod));
 }
 
 function observeTasks(scope: LabScope): ObservedTask[] {

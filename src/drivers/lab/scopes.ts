@@ -46,18 +46,20 @@ export function defaultDeny(world: World): LabPolicy {
 
 /** The guards that a namespace of WPS lacks, by name; empty: it is intact. */
 export function missingGuards(scope: LabScope): string[] {
-  const deny = scope.policies[DEFAULT_DENY];
-  const policy = deny === undefined
-    ? ["networkpolicy default-deny is missing"]
-    : sameRules(deny.rules, DENY_ALL) && deny.owned
-    ? []
-    : ["networkpolicy default-deny was altered"];
+  const fault = scope.policies[DEFAULT_DENY] === undefined ? "is missing" : "was altered";
+  const policy = isDefaultDenyIntact(scope) ? [] : [`networkpolicy ${DEFAULT_DENY} ${fault}`];
   return [
     ...(scope.limits ? [] : ["limitrange is missing"]),
     ...(scope.quota ? [] : ["resourcequota is missing"]),
     ...(scope.account ? [] : ["service account is missing"]),
     ...policy,
   ];
+}
+
+/** Whether the policy that denies every pod stands as it was written. */
+export function isDefaultDenyIntact({ policies }: LabScope): boolean {
+  const deny = policies[DEFAULT_DENY];
+  return deny !== undefined && deny.owned && sameRules(deny.rules, DENY_ALL);
 }
 
 /** What is still in a namespace, in the words of the platform. */

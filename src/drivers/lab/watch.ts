@@ -4,14 +4,19 @@ import type { Whose } from "../../core/driver.ts";
 import { permitName } from "../../core/names.ts";
 import type { LabCluster } from "./cluster.ts";
 
-/** Calls `changed` for each permit whose objects changed, until aborted; never rejects. */
+/**
+ * Calls `changed` for each permit whose objects changed, until aborted; never rejects. As Kubernetes' watch it begins
+ * with every permit there is, and `foreign` is only a change of a policy without WPS's mark: while such a one stands, what
+ * else changes is ours.
+ */
 export async function watchCluster(
   cluster: LabCluster,
   clock: Clock,
   changed: (permitId: string, whose: Whose) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const pending = new Set<string>();
+  const pending = new Set(permitsIn(cluster));
+  const known = new Map<string, string>();
   let wake = (): void => {};
   const release = cluster.onChange((_world, permitIds) => {
     for (const permitId of permitIds) pending.add(permitId);
@@ -25,7 +30,10 @@ export async function watchCluster(
       const told = [...pending];
       pending.clear();
       for (const permitId of told) {
-        changed(permitId, hasForeignPolicy(cluster, permitId) ? "foreign" : "ours");
+        const before = known.get(permitId) ?? NONE;
+        const now = foreignPolicies(cluster, permitId);
+        known.set(permitId, now);
+        changed(permitId, now === before ? "ours" : "foreign");
       }
       if (told.length > 0) continue;
       await nextMoment(cluster, clock, woken.promise, signal);
@@ -35,9 +43,21 @@ export async function watchCluster(
   }
 }
 
-function hasForeignPolicy(cluster: LabCluster, permitId: string): boolean {
+/** No policies, as of {@link foreignPolicies}. */
+const NONE = "[]";
+
+/** The policies without WPS's mark and their versions, for comparison. */
+function foreignPolicies(cluster: LabCluster, permitId: string): string {
   const policies = cluster.read(({ state }) => state.scopes[permitName(permitId)]?.policies ?? {});
-  return Object.values(policies).some(({ owned }) => !owned);
+  return JSON.stringify(
+    Object.values(policies).filter(({ owned }) => !owned).map(({ uid, version }) => [uid, version]),
+  );
+}
+
+function permitsIn(cluster: LabCluster): string[] {
+  return cluster.read(({ state }) =>
+    Object.values(state.scopes).filter(({ owned }) => owned).map(({ permitId }) => permitId)
+  );
 }
 
 /** Ends when the cluster's next event is due, when it was changed, or when the watch is to end. */

@@ -55,6 +55,53 @@ export const BREACH_CASES: readonly DriverCase[] = [
     },
   },
   {
+    name: "a removed default-deny is a breach of the pod that came since another one's was opened",
+    why: "rules for one pod hold no other back: without the guard nothing selects it (invariant 1)",
+    run: async (trial) => {
+      const research = workspace("research/j.virtanen");
+      await trial.scope();
+      const first = await trial.start(research);
+      await trial.open(research);
+      await succeeded(trial, research.key, first.uid);
+      await trial.backend.outside.removeDefaultDeny(trial.permitId);
+      const observed = await trial.until(
+        "it is breached",
+        (seen) => find(seen, research.key)?.network.state === "breached",
+      );
+      const network = find(observed, research.key)?.network;
+      assert.ok(
+        network?.state === "breached" && network.by.includes("default-deny"),
+        JSON.stringify(network),
+      );
+      assert.equal(observed.scope.state, "incomplete");
+      await trial.apply({ kind: "cut-network", workspace: await trial.workspace(research.key) });
+      await trial.until(
+        "its own policy shuts it",
+        (seen) => find(seen, research.key)?.network.state === "shut",
+      );
+      await packets(trial, research.key, [], []);
+      await trial.scope();
+      await trial.open(research);
+      await packets(trial, research.key, [], ["gateway"]);
+    },
+  },
+  {
+    name: "without a default-deny a workspace is what its own policy makes of it",
+    why: "what WPS's exact policy selects it denies by itself: nobody is stopped for a guard that is mended",
+    run: async (trial) => {
+      const research = workspace("research/j.virtanen");
+      await trial.scope();
+      await trial.start(research);
+      await trial.open(research);
+      await trial.backend.outside.removeDefaultDeny(trial.permitId);
+      const observed = await trial.until("it is missed", ({ scope }) => scope.state === "incomplete");
+      assert.equal(find(observed, research.key)?.network.state, "open");
+      await packets(trial, research.key, [], ["gateway"]);
+      await trial.scope();
+      await packets(trial, research.key, [], ["gateway"]);
+    },
+  },
+  {
     name: "an open connection survives the cut and ends with its pod",
     why: "invariant 2: a network counts as cut only when policy and pod have changed",
     needs: "openConnection",
@@ -120,6 +167,29 @@ export const BREACH_CASES: readonly DriverCase[] = [
     },
   },
   {
+    name: "prove-isolation proves nothing of a pod that no policy selects, whatever its gate saw before",
+    why: "invariant 6: a gate speaks for the rules that stood then",
+    run: async (trial) => {
+      const { outside } = trial.backend;
+      const research = await sensitive(trial);
+      const first = await trial.start(research);
+      await trial.prove(research, first.uid);
+      await trial.open(research);
+      const instanceUid = await succeeded(trial, research.key, first.uid);
+      await trial.apply({ kind: "ask-canaries", after: [instanceUid] });
+      await trial.until("the canaries answer", (seen) => areCanariesConfirmed(seen, instanceUid));
+      await outside.removeDefaultDeny(trial.permitId);
+      await trial.eventually(
+        "it gets out",
+        () => outside.canReach(trial.permitId, research.key, "internet"),
+      );
+      await trial.refused({ kind: "prove-isolation", workspace: research, instanceUid }, {
+        reason: "isolation-breached",
+        disposition: "stalled",
+      });
+    },
+  },
+  {
     name: "start near sensitive data is refused while no canaries are known to be alive",
     why: "DESIGN 8: where nobody answers, a leak would not show",
     run: async (trial) => {
@@ -138,13 +208,9 @@ export const BREACH_CASES: readonly DriverCase[] = [
       const research = await sensitive(trial);
       const first = await trial.start(research);
       await trial.prove(research, first.uid);
-      await trial.backend.outside.deletePod(trial.permitId, first.name);
-      const observed = await trial.until("another is ready", (seen) => {
-        const [instance] = find(seen, research.key)?.instances ?? [];
-        return instance !== undefined && instance.uid !== first.uid && instance.ready;
-      });
-      const instanceUid = find(observed, research.key)?.instances[0]?.uid ?? assert.fail("no instance");
-      assert.equal(find(observed, research.key)?.instances[0]?.specHash, first.specHash);
+      const instanceUid = await succeeded(trial, research.key, first.uid);
+      const [second] = (await trial.workspace(research.key)).instances;
+      assert.equal(second?.specHash, first.specHash);
       const { evidence } = await trial.prove(research, instanceUid);
       assert.equal(evidence?.pod.uid, instanceUid);
     },
@@ -229,4 +295,15 @@ async function sensitive(trial: Trial): Promise<DesiredWorkspace> {
   await trial.scope();
   await trial.volumes(prepared);
   return workspace("research/j.virtanen", { sensitive: true, mounts: [mount("prepared", "ro")] });
+}
+
+/** Somebody deletes the only pod of a workspace; the uid of the one that comes by itself, ready. */
+async function succeeded(trial: Trial, key: string, uid: string): Promise<string> {
+  const [first] = (await trial.workspace(key)).instances;
+  await trial.backend.outside.deletePod(trial.permitId, first?.name ?? assert.fail("no instance"));
+  const observed = await trial.until("another is ready", (seen) => {
+    const [instance] = find(seen, key)?.instances ?? [];
+    return instance !== undefined && instance.uid !== uid && instance.ready;
+  });
+  return find(observed, key)?.instances[0]?.uid ?? assert.fail("no instance");
 }

@@ -10,8 +10,11 @@ import {
 } from "../../../src/drivers/kubernetes/manifests/policy.ts";
 import { DEFAULT_DENY_SPEC, scopeManifests } from "../../../src/drivers/kubernetes/manifests/scope.ts";
 import { networkOf, selects } from "../../../src/drivers/kubernetes/observe/network.ts";
+import { type PolicyReading, readPolicies } from "../../../src/drivers/kubernetes/actions/policies.ts";
 import { foreignOf } from "../../../src/drivers/kubernetes/observe/foreign.ts";
 import type { Stored } from "../../../src/drivers/kubernetes/wire.ts";
+import { MACHINE_CLOCK } from "../../../src/machine.ts";
+import { startDouble } from "./double.ts";
 import { asStored, PERMIT, research, site, snapshot, TRAITS } from "./fixtures.ts";
 
 type Policy = Stored<"networkpolicies">;
@@ -20,6 +23,8 @@ const KEY = "research/j.virtanen";
 const NAME = "research-j-virtanen-6a73fdc32951";
 const LABELS = { "spe.wps/workspace": NAME };
 const UID = "6f1b2c7e-0000-4000-8000-000000000001";
+const OPENED = { ...LABELS, "spe.wps/opened": UID };
+const PODS = { live: [OPENED], next: LABELS };
 
 const scope = scopeManifests({ permitId: PERMIT, fsGroup: 1, members: 1, secretsRole: "r", traits: TRAITS });
 
@@ -46,7 +51,8 @@ const SEEN = { uid: `uid-${NAME}`, version: "7" };
 interface Case {
   why: string;
   policies: Policy[];
-  labels?: Record<string, string>;
+  /** Of each pod there is; absent: one pod, whose network was opened. */
+  live?: Record<string, string>[];
   state: "shut" | "open" | "breached";
   by?: RegExp;
   seen?: typeof SEEN | null;
@@ -151,14 +157,98 @@ const CASES: Case[] = [
       ...open(),
       metadata: { ...open().metadata, annotations: { "spe.wps/permit-id": "other" } },
     }],
-    labels: { ...LABELS, "spe.wps/opened": UID },
+    live: [OPENED],
     state: "breached",
+  },
+  {
+    why: "its own opened policy alone: what it selects it denies all else",
+    policies: [open()],
+    state: "open",
+    seen: SEEN,
+  },
+  {
+    why: "its own policy open for another pod, and no default-deny: nothing selects this one",
+    policies: [open()],
+    live: [{ ...LABELS, "spe.wps/opened": "another" }],
+    state: "breached",
+    by: /wps-default-deny \(missing or altered\)/,
+    seen: SEEN,
+  },
+  {
+    why: "the same, one of two pods: the older one ends",
+    policies: [open()],
+    live: [OPENED, LABELS],
+    state: "breached",
+    by: /wps-default-deny/,
+  },
+  {
+    why: "no default-deny, and a pod that somebody took the label off",
+    policies: [open()],
+    live: [LABELS],
+    state: "breached",
+    by: /wps-default-deny/,
+  },
+  {
+    why: "the same pod under a default-deny, which still selects it",
+    policies: [denied, open()],
+    live: [LABELS],
+    state: "open",
+  },
+  {
+    why: "no default-deny, open for a pod that is gone: the next one is selected by nothing",
+    policies: [open()],
+    live: [],
+    state: "breached",
+    by: /wps-default-deny/,
+  },
+  {
+    why: "no default-deny and no pod: the next one is shut by its own policy",
+    policies: [shut],
+    live: [],
+    state: "shut",
+  },
+  {
+    why: "no default-deny, and a pod without the workspace's label: its own shut policy does not select it",
+    policies: [shut],
+    live: [{}],
+    state: "breached",
+    by: /wps-default-deny/,
+  },
+  {
+    why: "a default-deny that is on its way out, and its own policy open for another pod",
+    policies: [
+      { ...denied, metadata: { ...denied.metadata, deletionTimestamp: "2026-11-23T08:00:00Z" } },
+      open(),
+    ],
+    live: [LABELS],
+    state: "breached",
+    by: /wps-default-deny/,
+  },
+  {
+    why: "rules that say so themselves, but are not those of this site's settings: a way in for others",
+    policies: [denied, open(research(), site({ gateway: { cidr: "0.0.0.0/0" } }))],
+    state: "breached",
+    by: /other network settings/,
+  },
+  {
+    why: "the same for the proxy: a way out to others",
+    policies: [
+      denied,
+      open(research({ posture: "proxied" }), site({ proxy: { url: "http://p:1", cidr: "0.0.0.0/0" } })),
+    ],
+    state: "breached",
+    by: /other network settings/,
+  },
+  {
+    why: "rules of other settings that this posture does not use",
+    policies: [denied, open(research(), site({ proxy: null }))],
+    state: "open",
   },
 ];
 
-for (const { why, policies, labels = { ...LABELS, "spe.wps/opened": UID }, state, by, seen } of CASES) {
+for (const { why, policies, live = [OPENED], state, by, seen } of CASES) {
   Deno.test(`networkOf: ${state} with ${why}`, () => {
-    const network = networkOf(snapshot({ policies }), KEY, [labels], site());
+    const network = networkOf(snapshot({ policies }), KEY, { live, next: LABELS }, site());
     assert.equal(network.state, state, JSON.stringify(network));
     if (network.state === "breached" && by !== undefined) assert.match(network.by, by);
     if (seen !== undefined) assert.deepEqual(network.seen, seen);
@@ -167,8 +257,7 @@ for (const { why, policies, labels = { ...LABELS, "spe.wps/opened": UID }, state
 
 Deno.test("networkOf: an opened network tells posture, rules and the one pod it is for", () => {
   const workspace = research({ posture: "proxied" });
-  const labels = { ...LABELS, "spe.wps/opened": UID };
-  const network = networkOf(snapshot({ policies: [denied, open(workspace)] }), KEY, [labels], site());
+  const network = networkOf(snapshot({ policies: [denied, open(workspace)] }), KEY, PODS, site());
   assert.deepEqual(network, {
     state: "open",
     posture: "proxied",
@@ -178,19 +267,11 @@ Deno.test("networkOf: an opened network tells posture, rules and the one pod it 
   });
 });
 
-Deno.test("networkOf: rules of an older configuration are open, but never the wanted ones", () => {
-  const old = open(research(), site({ gateway: { cidr: "10.9.0.1/32" } }));
-  const network = networkOf(snapshot({ policies: [denied, old] }), KEY, [LABELS], site());
-  assert.equal(network.state, "open");
-  assert.notEqual(network.state === "open" ? network.hash : null, networkHash(research()));
-});
-
 Deno.test("networkOf: an annotation cannot make wider rules look like ours", () => {
   const { spec } = open(research({ posture: "open" }));
   const forged = { ...open(), spec };
   assert.equal(
-    networkOf(snapshot({ policies: [denied, forged] }), KEY, [{ ...LABELS, "spe.wps/opened": UID }], site())
-      .state,
+    networkOf(snapshot({ policies: [denied, forged] }), KEY, PODS, site()).state,
     "breached",
   );
 });
@@ -240,7 +321,7 @@ for (const { why, selector, expected } of SELECTORS) {
 Deno.test("openSpec: what is written is what is read back as ours", () => {
   const rules = rulesOf(research({ posture: "open" }), site());
   const policy = { ...open(research({ posture: "open" })), spec: openSpec(NAME, rules, UID) };
-  assert.equal(networkOf(snapshot({ policies: [denied, policy] }), KEY, [LABELS], site()).state, "open");
+  assert.equal(networkOf(snapshot({ policies: [denied, policy] }), KEY, PODS, site()).state, "open");
 });
 
 Deno.test("foreignOf: a policy that lets traffic through is named; ours, altered or not, is not foreign", () => {
@@ -255,4 +336,25 @@ Deno.test("foreignOf: a policy that lets traffic through is named; ours, altered
   assert.deepEqual(found.map(({ object }) => object), [
     `NetworkPolicy ${namespace.metadata.name}/let-me-out`,
   ]);
+});
+
+Deno.test("readPolicies: a pod that its own opened policy does not select is breached without a default-deny", async () => {
+  let policies: Policy[] = [];
+  await using server = startDouble(() =>
+    Response.json({ metadata: { resourceVersion: "9" }, items: policies })
+  );
+  const { signal } = new AbortController();
+  const writing = { client: server.client, permitId: PERMIT, signal, clock: MACHINE_CLOCK };
+  const read = (now: Policy[], labels: Record<string, string>): Promise<PolicyReading> => {
+    policies = now;
+    const metadata = { name: "research-0", uid: UID, resourceVersion: "1", labels };
+    return readPolicies(writing, KEY, { metadata }, site());
+  };
+  const { state, by, altered: texts } = await read([open()], LABELS);
+  assert.equal(state, "breached");
+  assert.match(by ?? "", /wps-default-deny/);
+  assert.equal(texts.length, 1, "and the evidence says what is missing");
+  assert.equal((await read([open()], OPENED)).state, "open", "its own rules select it");
+  assert.equal((await read([denied, open()], LABELS)).state, "open", "the default-deny selects it");
+  assert.equal((await read([shut], LABELS)).state, "shut", "its own shut policy selects it");
 });

@@ -2,12 +2,23 @@ import assert from "node:assert/strict";
 import { identityHash, type Mount, specHash } from "../../../src/core/workspace.ts";
 import { parseVolumeKey } from "../../../src/core/volume.ts";
 import { openPolicyManifest, rulesOf } from "../../../src/drivers/kubernetes/manifests/policy.ts";
+import { DEFAULT_DENY_SPEC, scopeManifests } from "../../../src/drivers/kubernetes/manifests/scope.ts";
 import { secretManifest } from "../../../src/drivers/kubernetes/manifests/identity.ts";
 import { serviceManifest, statefulSetManifest } from "../../../src/drivers/kubernetes/manifests/workspace.ts";
 import { readPodSpec } from "../../../src/drivers/kubernetes/observe/pod_spec.ts";
 import { instanceOf, workspacesOf } from "../../../src/drivers/kubernetes/observe/workspaces.ts";
 import type { Stored } from "../../../src/drivers/kubernetes/wire.ts";
-import { airlock, asStored, NAMESPACE, PERMIT, research, settings, site, snapshot } from "./fixtures.ts";
+import {
+  airlock,
+  asStored,
+  NAMESPACE,
+  PERMIT,
+  research,
+  settings,
+  site,
+  snapshot,
+  TRAITS,
+} from "./fixtures.ts";
 
 type Pod = Stored<"pods">;
 
@@ -22,6 +33,15 @@ const MOUNTS = [
 const WORKSPACE = research({ mounts: MOUNTS });
 const SET = statefulSetManifest(PERMIT, WORKSPACE, site(), null);
 const NAME = SET.metadata.name;
+const { defaultDeny } = scopeManifests({
+  permitId: PERMIT,
+  fsGroup: 1,
+  members: 1,
+  secretsRole: "r",
+  traits: TRAITS,
+});
+/** As the API server returns it: without the empty lists that were sent. */
+const GUARD = { ...asStored(defaultDeny), spec: DEFAULT_DENY_SPEC };
 
 /** The pod that the StatefulSet's controller makes; `change` alters what it runs with. */
 function pod(change: (spec: NonNullable<Pod["spec"]>) => void = () => {}, more: Partial<Pod> = {}): Pod {
@@ -382,8 +402,38 @@ for (const { why, label, podUid, openedFor } of OPENINGS) {
     const given = pod();
     if (label !== undefined) Object.assign(given.metadata.labels ?? {}, { "spe.wps/opened": label });
     const policy = asStored(openPolicyManifest(PERMIT, WORKSPACE, rulesOf(WORKSPACE, site()), podUid));
-    const [observed] = workspacesOf(snapshot({ ...whole(), pods: [given], policies: [policy] }), site());
+    const [observed] = workspacesOf(
+      snapshot({ ...whole(), pods: [given], policies: [GUARD, policy] }),
+      site(),
+    );
     assert.equal(observed?.network.state === "open" ? observed.network.openedFor : "not open", openedFor);
+  });
+}
+
+const UNGUARDED: { why: string; label?: string; phase: string; state: string }[] = [
+  { why: "a pod that its own opened policy selects", label: "pod-uid", phase: "Running", state: "open" },
+  { why: "a pod that somebody took the label off", phase: "Running", state: "breached" },
+  {
+    why: "a new pod while the policy is open for another",
+    label: "other",
+    phase: "Pending",
+    state: "breached",
+  },
+  {
+    why: "nothing but a pod that has ended: the next one",
+    label: "pod-uid",
+    phase: "Failed",
+    state: "breached",
+  },
+];
+
+for (const { why, label, phase, state } of UNGUARDED) {
+  Deno.test(`workspacesOf: without the default-deny ${state} for ${why}`, () => {
+    const given = pod(() => {}, { status: { phase } });
+    if (label !== undefined) Object.assign(given.metadata.labels ?? {}, { "spe.wps/opened": label });
+    const policy = asStored(openPolicyManifest(PERMIT, WORKSPACE, rulesOf(WORKSPACE, site()), "pod-uid"));
+    const [observed] = workspacesOf(snapshot({ ...whole(), pods: [given], policies: [policy] }), site());
+    assert.equal(observed?.network.state, state);
   });
 }
 

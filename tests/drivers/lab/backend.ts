@@ -2,7 +2,7 @@
 import { LabCluster } from "../../../src/drivers/lab/cluster.ts";
 import { LabDriver } from "../../../src/drivers/lab/driver.ts";
 import { LabInside } from "../../../src/drivers/lab/inside.ts";
-import type { LabSource } from "../../../src/drivers/lab/network.ts";
+import { DEFAULT_DENY, type LabSource } from "../../../src/drivers/lab/network.ts";
 import { LabOperator } from "../../../src/drivers/lab/operator.ts";
 import { DEFAULT_LAB_SETTINGS, type LabSettings } from "../../../src/drivers/lab/settings.ts";
 import type { Backend, ForeignSpec, Outside, Source } from "../../conformance/backend.ts";
@@ -65,6 +65,7 @@ function outsideOf(cluster: LabCluster): Outside {
     }),
     removeForeign: then((permitId, object) => operator.removeForeign(permitId, object)),
     weakenDefaultDeny: then((permitId) => operator.weakenDefaultDeny(permitId)),
+    removeDefaultDeny: then((permitId) => operator.removePolicy(permitId, DEFAULT_DENY)),
     scale: then((permitId, key, replicas) => operator.scale(permitId, key, replicas)),
     touch: then((permitId, object) => operator.touch(permitId, object)),
     stick: then((permitId, object) => operator.stick(permitId, object)),

@@ -215,6 +215,31 @@ Deno.test("LabDriver.watch: tells of what happens by itself, though nobody looks
   await backend.close();
 });
 
+Deno.test("LabDriver.watch: begins with every permit, and tells of what is foreign only when that changes", async () => {
+  const backend = labBackend();
+  const trial = new Trial(backend, "p");
+  const operator = new LabOperator(backend.cluster);
+  await trial.scope();
+  operator.addForeignPolicy("p", "standing");
+  const told: string[] = [];
+  const stop = new AbortController();
+  const watching = backend.driver.watch((_permitId, whose) => told.push(whose), stop.signal);
+  const next = async (change: () => void): Promise<string[]> => {
+    told.length = 0;
+    change();
+    await backend.clock.sleep(5_000);
+    return [...new Set(told)];
+  };
+  await backend.clock.sleep(5_000);
+  assert.equal(told[0], "foreign", "what stands when it begins");
+  assert.deepEqual(await next(() => operator.weakenDefaultDeny("p")), ["ours"], "while it stands");
+  assert.ok((await next(() => operator.addForeignPolicy("p", "another"))).includes("foreign"));
+  assert.ok((await next(() => operator.removePolicy("p", "another"))).includes("foreign"));
+  stop.abort();
+  await watching;
+  await backend.close();
+});
+
 Deno.test("LabDriver.close: ends its watches", async () => {
   const backend = labBackend();
   const watching = backend.driver.watch(() => {}, NEVER);

@@ -81,6 +81,10 @@ export class RealOutside implements Outside {
     await this.api.merge("networkpolicies", inside(permitId, "wps-default-deny"), { spec: { egress: [{}] } });
   }
 
+  async removeDefaultDeny(permitId: string): Promise<void> {
+    await this.api.remove("networkpolicies", inside(permitId, "wps-default-deny"));
+  }
+
   async touch(permitId: string, object: TouchSpec): Promise<void> {
     const resource = object.kind === "compute" ? "statefulsets" : "networkpolicies";
     const place = inside(permitId, workspaceName(object.key));

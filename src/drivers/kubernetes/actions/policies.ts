@@ -26,10 +26,11 @@ export async function readPolicies(
   const name = workspaceName(workspaceKey);
   const own = policies.find(({ metadata }) => metadata.name === name);
   const read = { permitId, policies };
-  const network = networkOf(read, workspaceKey, [pod.metadata.labels ?? {}], site);
+  const labels = pod.metadata.labels ?? {};
+  const network = networkOf(read, workspaceKey, { live: [labels], next: labels }, site);
   const altered = [
     isDefaultDenyIntact(read) ? null : "the namespace's default-deny is missing or altered",
-    own !== undefined && readPolicy(own, permitId, workspaceKey) === null
+    own !== undefined && readPolicy(own, permitId, workspaceKey, site) === null
       ? `NetworkPolicy ${name} is altered`
       : null,
     pod.spec?.hostNetwork === true ? "the pod uses its node's network, which no policy binds" : null,

@@ -4,7 +4,7 @@ import type { ForeignObject } from "../../../core/observed.ts";
 import { GUARD } from "../manifests/scope.ts";
 import { isOurs, NOTE, note, whyForeign } from "../marks.ts";
 import { describePlace, type MetadataOnly, type Resource } from "../wire.ts";
-import { allowsAnything, describePolicy, strayPolicies } from "./network.ts";
+import { allowsAnything, describePolicy } from "./network.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** Every name that core/names.ts derives ends in 12 hex digits of a hash; a pod's adds its ordinal. */
@@ -52,9 +52,8 @@ function sameNamed(snapshot: Snapshot): ForeignObject[] {
 }
 
 /** Ours, altered, is not foreign: WPS writes it anew. */
-function strangePolicies(snapshot: Snapshot): ForeignObject[] {
-  const { permitId } = snapshot;
-  return strayPolicies(snapshot).filter((policy) => !isOurs(policy, permitId) && allowsAnything(policy.spec))
+function strangePolicies({ policies, permitId }: Snapshot): ForeignObject[] {
+  return policies.filter((policy) => !isOurs(policy, permitId) && allowsAnything(policy.spec))
     .filter(({ metadata: { name } }) => !DERIVED_NAME.test(name) && name !== GUARD.defaultDeny)
     .map((policy) => ({
       object: describePlace("networkpolicies", {

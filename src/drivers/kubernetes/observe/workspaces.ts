@@ -42,9 +42,9 @@ function workspaceOf(snapshot: Snapshot, key: string, site: KubernetesSite): Obs
     secret = own(snapshot.secrets);
   const pods = snapshot.pods.filter((pod) => workspaceKeyOf(pod, permitId) === key);
   const template = statefulSet?.spec?.template;
-  const labels = [template?.metadata?.labels, ...pods.map(({ metadata }) => metadata.labels)].filter((set) =>
-    set !== undefined
-  );
+  const live = pods.filter(({ status }) => status?.phase !== "Failed" && status?.phase !== "Succeeded")
+    .map(({ metadata }) => metadata.labels ?? {});
+  const next = template?.metadata?.labels ?? { [LABEL.workspace]: name };
   const slash = key.indexOf("/");
   return {
     key,
@@ -56,10 +56,7 @@ function workspaceOf(snapshot: Snapshot, key: string, site: KubernetesSite): Obs
     tier: statefulSet === null ? null : note(statefulSet, NOTE.tier),
     identityHash: secret === null ? null : note(secret, NOTE.identityHash),
     identity: secret === null ? null : seenOf(secret),
-    network: asLabelled(
-      networkOf(snapshot, key, labels.length > 0 ? labels : [{ [LABEL.workspace]: name }], site),
-      pods,
-    ),
+    network: asLabelled(networkOf(snapshot, key, { live, next }, site), pods),
     instances: pods.map((pod) => instanceOf(pod, snapshot)),
     endpoint: service === null ? null : endpointOf(service, pods, site),
     compute: statefulSet === null ? null : seenOf(statefulSet),
