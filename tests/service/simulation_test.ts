@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { FAULT_KINDS } from "../simulation/faults.ts";
+import { type CrashResult, gapsOf, pointsOf } from "../simulation/crashes.ts";
+import { type CrashPoint, FAULT_KINDS } from "../simulation/faults.ts";
 import { edited, editsOf, hunt } from "../simulation/plant.ts";
 import { PLANTED } from "../simulation/planted.ts";
 import { play } from "../simulation/run.ts";
@@ -35,6 +36,21 @@ Deno.test("simulation: every permit comes right whatever happened, and no instan
 Deno.test("simulation: a death of the service at any point of a turn changes nothing of its end", async () => {
   const text = await sim("--crashes", "--every", `${EVERY}`);
   assert.match(text, /^[1-9]\d+ crashes at/m);
+});
+
+Deno.test("gapsOf: a point without a run, or in whose run nobody died, was not tried", () => {
+  const pair = { situation: "halted", turn: "permit.resumed" };
+  const plans = [{ ...pair, tried: (points: number) => pointsOf(points, 1, 0) }];
+  const ran = (at: number | null, died: CrashPoint | null): CrashResult => {
+    return { ...pair, at, points: 2, died, failures: [] };
+  };
+  const all = [ran(null, null), ran(1, "before a write"), ran(2, "after a commit")];
+  assert.deepEqual(gapsOf(plans, all), []);
+  assert.deepEqual(gapsOf(plans, []), ["halted > permit.resumed: its points were not counted"]);
+  assert.deepEqual(gapsOf(plans, all.slice(0, 2)), ["halted > permit.resumed, point 2: not played"]);
+  assert.deepEqual(gapsOf(plans, [...all.slice(0, 2), ran(2, null)]), [
+    "halted > permit.resumed, point 2: never reached",
+  ]);
 });
 
 Deno.test("simulation: every planted bug's text still stands where it is planted, once", async () => {
