@@ -5,7 +5,7 @@
  */
 import type { Seen } from "../../../src/core/observed.ts";
 import type { Writing } from "../../../src/drivers/kubernetes/write.ts";
-import { type Manifest, pathOf, type Resource } from "../../../src/drivers/kubernetes/wire.ts";
+import { type Manifest, pathOf, type Resource, RESOURCES } from "../../../src/drivers/kubernetes/wire.ts";
 import { type Double, startDouble, status } from "./double.ts";
 import { PERMIT } from "./fixtures.ts";
 
@@ -47,8 +47,10 @@ export class MemoryApi implements AsyncDisposable {
   /** Puts an object there as somebody would who may do anything; a new one has a new identity. */
   put<R extends Resource>(resource: R, manifest: Manifest<R>): NonNullable<Seen> {
     const { name, namespace } = manifest.metadata;
+    const { apiVersion, kind } = RESOURCES[resource];
     // A manifest is JSON with a name; its uid and version are given here.
-    return this.#keep(pathOf(resource, { namespace, name }), manifest as unknown as Json, undefined);
+    const object = { ...manifest, apiVersion, kind } as unknown as Json;
+    return this.#keep(pathOf(resource, { namespace, name }), object, undefined);
   }
 
   /** The object, or undefined. */
@@ -63,7 +65,7 @@ export class MemoryApi implements AsyncDisposable {
 
   #keep(path: string, wanted: Json, existing: Kept | undefined): NonNullable<Seen> {
     const metadata = { ...existing?.metadata, ...wanted["metadata"] as Json };
-    const { uid = existing?.metadata.uid ?? `uid-${++this.#counter}` } = { uid: existing?.metadata.uid };
+    const uid = existing?.metadata.uid ?? `uid-${++this.#counter}`;
     const object = { ...existing, ...wanted, metadata: { ...metadata, uid } } as Kept;
     if (path.includes("/networkpolicies/")) dropEmpty(object["spec"] as Json);
     this.webhook(object);
