@@ -7,6 +7,7 @@ import {
   type GuardedState,
   waysOutOf,
 } from "./invariants.ts";
+import { volumeName } from "./names.ts";
 import type { Instance, Observed, ObservedTask, ObservedWorkspace, TaskPod } from "./observed.ts";
 import type { VolumeRecord } from "./permit.ts";
 import type { PhaseSet } from "./phase.ts";
@@ -27,14 +28,16 @@ export interface GuardContext {
 /** The state that was observed. Instances that have ended see nothing any more. */
 export function guardedOf(observed: Observed, context: GuardContext): GuardedState {
   const marked = markedIn(observed, context);
+  const instances = [
+    ...observed.workspaces.flatMap((workspace) =>
+      workspace.instances.filter(({ state }) => state !== "failed")
+        .map((instance) => guardedInstance(workspace, instance, context, marked))
+    ),
+    ...observed.tasks.flatMap((task) => task.pods.map((pod) => guardedTask(task, pod, context, marked))),
+  ];
   return {
-    instances: [
-      ...observed.workspaces.flatMap((workspace) =>
-        workspace.instances.filter(({ state }) => state !== "failed")
-          .map((instance) => guardedInstance(workspace, instance, context, marked))
-      ),
-      ...observed.tasks.flatMap((task) => task.pods.map((pod) => guardedTask(task, pod, context, marked))),
-    ],
+    instances,
+    strangers: instances.flatMap((instance) => strangersOf(instance, observed)),
     lost: context.isDeleted ? [] : lostOf(observed, context.records),
   };
 }
@@ -101,7 +104,7 @@ function foresee(
     case "start": {
       const { key, owner, mounts } = action.workspace;
       const network = observed.workspaces.find((workspace) => workspace.key === key)?.network;
-      state.instances.push({
+      give(state, observed, {
         uid: "to come",
         name: `the pod of ${key}`,
         key,
@@ -115,7 +118,7 @@ function foresee(
       return;
     }
     case "consolidate":
-      state.instances.push(consolidating(action.consolidation, observed, context, marked));
+      give(state, observed, consolidating(action.consolidation, observed, context, marked));
       return;
     case "prove-isolation":
       return change(state, action.instanceUid, { isProven: true });
@@ -127,6 +130,11 @@ function foresee(
     default:
       return;
   }
+}
+
+function give(state: GuardedState, observed: Observed, instance: GuardedInstance): void {
+  state.instances.push(instance);
+  state.strangers = [...state.strangers ?? [], ...strangersOf(instance, observed)];
 }
 
 /** The pod that a consolidation is about to get. */
@@ -143,6 +151,17 @@ function consolidating(
   ];
   const pod = { uid: "to come", name: `of the ${taskTitle(fromKey)}`, mounts, gated: true };
   return guardedTask({ key: fromKey, network }, pod, context, marked);
+}
+
+/** What stands where a pod's volume should be and bears no mark of this permit: the pod has it (invariant 8). */
+function strangersOf(
+  { name, mounts }: Pick<GuardedInstance, "name" | "mounts">,
+  { foreign }: Observed,
+): NonNullable<GuardedState["strangers"]> {
+  return mounts.flatMap(({ volumeKey }) =>
+    foreign.filter(({ object }) => object.endsWith(`/${volumeName(volumeKey)}`))
+      .map(({ object, why }) => ({ target: name, what: `${object} (${why})` }))
+  );
 }
 
 function change({ instances }: GuardedState, uid: string, given: Partial<GuardedInstance>): void {

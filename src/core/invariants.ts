@@ -1,7 +1,7 @@
 /**
  * The invariants of DESIGN 5 that a state can break, each once. The planner foresees with them, the runner asserts them
- * before it gives, drift reports them, the simulation judges every instant by them. Invariants 5, 7, 8 and 9 are about
- * what is done, not about what is: docs/reliability.md says where each is kept and shown.
+ * before it gives, drift reports them, the simulation judges every instant by them. Invariants 5, 7 and 9 are about what is
+ * done, not about what is, as is most of 8: docs/reliability.md says where each is kept and shown.
  */
 import { isWayOut } from "./phase.ts";
 import type { DesiredWorkspace, Mount } from "./workspace.ts";
@@ -51,6 +51,8 @@ export interface GuardedState {
   instances: GuardedInstance[];
   /** Data volumes that are gone although nobody may have destroyed them: key and what is known. */
   lost: { volumeKey: string; why: string }[];
+  /** Pods of the permit that use what does not bear its mark: the pod, and what it uses. Absent: nobody looked. */
+  strangers?: { target: string; what: string }[];
 }
 
 /** One thing that must not be. */
@@ -64,7 +66,7 @@ export interface Breach {
 
 /** One invariant as a predicate. */
 export interface Invariant {
-  number: 1 | 2 | 3 | 4 | 6;
+  number: 1 | 2 | 3 | 4 | 6 | 8;
   name: string;
   /** Why it must hold. */
   reason: string;
@@ -141,6 +143,14 @@ export const INVARIANTS: readonly Invariant[] = [
           ? [{ target: named(instance), message: "was made reachable before its isolation was shown" }]
           : []),
       ]),
+  },
+  {
+    number: 8,
+    name: "nothing of WPS's on what is not WPS's",
+    reason: "what somebody else made ends, is read and is written as somebody else wishes",
+    source: "DESIGN 5.8: WPS touches only objects that carry its ownership mark for that permit",
+    breaches: ({ strangers = [] }) =>
+      strangers.map(({ target, what }) => ({ target, message: `uses what is not WPS's: ${what}` })),
   },
 ];
 

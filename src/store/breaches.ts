@@ -12,7 +12,7 @@ export interface BreachRow extends Breach {
 const BREACHES_MAX = 50;
 
 const breachRow = z.object({
-  invariant: z.union([z.literal(1), z.literal(2), z.literal(3), z.literal(4), z.literal(6)]),
+  invariant: z.union([z.literal(1), z.literal(2), z.literal(3), z.literal(4), z.literal(6), z.literal(8)]),
   target: z.string(),
   message: z.string(),
   sinceMs: z.number(),

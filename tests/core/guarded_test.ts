@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Foreseeable, foreseen, type GuardContext, guardedOf } from "../../src/core/guarded.ts";
 import { breachesOf } from "../../src/core/invariants.ts";
+import { volumeName } from "../../src/core/names.ts";
 import type {
   Instance,
   Observed,
@@ -438,4 +439,35 @@ Deno.test("foreseen: a consolidation is not begun while whoever shares its uploa
     foreseen(observed(airlock), given, actions).map(({ invariant }) => invariant);
   assert.deepEqual(found([action]), [2]);
   assert.deepEqual(found([{ kind: "gone", workspaces: [airlock.key] }, action]), []);
+});
+
+Deno.test("guardedOf: a pod on a volume that does not bear the permit's mark breaks invariant 8", () => {
+  const found = observed(seen({ state: "shut", seen: null }, [instance({ mounts: [DATA, PROJECT] })]));
+  const named = (key: string) => `PersistentVolumeClaim wps-p-1/${volumeName(key)}`;
+  const why = "it has no label";
+  const of = (foreign: Observed["foreign"]) =>
+    breachesOf(guardedOf({ ...found, foreign }, context())).filter(({ invariant }) => invariant === 8);
+  assert.deepEqual(of([]), []);
+  assert.deepEqual(of([{ object: named("home/a"), why }]), [], "nobody mounts it");
+  assert.deepEqual(of([{ object: named(PROJECT.volumeKey), why }]), [{
+    invariant: 8,
+    target: "pod research-a-0",
+    message: `uses what is not WPS's: ${named(PROJECT.volumeKey)} (${why})`,
+  }]);
+});
+
+Deno.test("foreseen: a start or a consolidation on somebody else's volume breaks invariant 8", () => {
+  const work = consolidation("a");
+  const wanted = workspace(KEY, { mounts: [PROJECT] });
+  const cases: [Action, string][] = [
+    [{ kind: "start", workspace: wanted, seen: null }, PROJECT.volumeKey],
+    [{ kind: "consolidate", consolidation: work, task: null }, work.into.key],
+  ];
+  for (const [action, key] of cases) {
+    const foreign = [{ object: `claim wps-p-1/${volumeName(key)}`, why: "it has no label" }];
+    const numbers = (given: Partial<Observed>): number[] =>
+      foreseen({ ...observed(), ...given }, context(), [action]).map(({ invariant }) => invariant);
+    assert.deepEqual(numbers({ foreign }), [8], action.kind);
+    assert.deepEqual(numbers({}), [], action.kind);
+  }
 });

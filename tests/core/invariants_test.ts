@@ -230,6 +230,13 @@ const STATES: { number: Invariant["number"]; why: string; state: GuardedState; b
     state: state(pod({ isGated: false }, "prepared ro!")),
     broken: /has data and passed no gate/,
   },
+  { number: 8, why: "nothing of anybody else's is used", state: state(pod({}, "project rw")), broken: null },
+  {
+    number: 8,
+    why: "a pod on a claim without the permit's mark",
+    state: { ...state(), strangers: [{ target: "pod a", what: "claim wps-p/vol-x (it has no label)" }] },
+    broken: /^pod a uses what is not WPS's: claim wps-p\/vol-x \(it has no label\) \(invariant 8\)$/,
+  },
 ];
 
 for (const { number, why, state, broken } of STATES) {
@@ -247,5 +254,5 @@ Deno.test("INVARIANTS: each has a state that keeps it and one that breaks it abo
     assert.deepEqual([...new Set(outcomes)].sort(), [false, true], `invariant ${number}`);
     assert.ok(reason !== "" && source.startsWith("DESIGN 5."), `invariant ${number}`);
   }
-  assert.deepEqual(INVARIANTS.map(({ number }) => number), [1, 2, 3, 4, 6]);
+  assert.deepEqual(INVARIANTS.map(({ number }) => number), [1, 2, 3, 4, 6, 8]);
 });

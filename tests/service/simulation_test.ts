@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
-import { FAULT_KINDS } from "../simulation/faults.ts";
+import { type CrashResult, gapsOf, pointsOf } from "../simulation/crashes.ts";
+import { type CrashPoint, FAULT_KINDS } from "../simulation/faults.ts";
 import { edited, editsOf, hunt } from "../simulation/plant.ts";
 import { PLANTED } from "../simulation/planted.ts";
 import { play } from "../simulation/run.ts";
 import { within } from "../simulation/surroundings.ts";
+import { RUNS_FOR_ALL, Tally } from "../simulation/tally.ts";
+import type { WireResult } from "../simulation/wire.ts";
 import { rootFolder } from "../run/sources.ts";
 
 /** Seeds in which everything happens that can happen, and seeds that nobody chose: those find what these did not. */
@@ -43,6 +46,50 @@ Deno.test("simulation: every permit comes right whatever happened, and no instan
 Deno.test("simulation: a death of the service at any point of a turn changes nothing of its end", async () => {
   const text = await sim("--crashes", "--every", `${EVERY}`);
   assert.match(text, /^[1-9]\d+ crashes at/m);
+});
+
+Deno.test("gapsOf: a point without a run, or in whose run nobody died, was not tried", () => {
+  const pair = { situation: "halted", turn: "permit.resumed" };
+  const plans = [{ ...pair, tried: (points: number) => pointsOf(points, 1, 0) }];
+  const ran = (at: number | null, died: CrashPoint | null): CrashResult => {
+    return { ...pair, at, points: 2, died, failures: [] };
+  };
+  const all = [ran(null, null), ran(1, "before a write"), ran(2, "after a commit")];
+  assert.deepEqual(gapsOf(plans, all), []);
+  assert.deepEqual(gapsOf(plans, []), ["halted > permit.resumed: its points were not counted"]);
+  assert.deepEqual(gapsOf(plans, all.slice(0, 2)), ["halted > permit.resumed, point 2: not played"]);
+  assert.deepEqual(gapsOf(plans, [...all.slice(0, 2), ran(2, null)]), [
+    "halted > permit.resumed, point 2: never reached",
+  ]);
+});
+
+Deno.test("Tally: what must happen is named as missing, and asserted once the numbered seeds were played", () => {
+  const result = (seed: string): WireResult => ({
+    seed,
+    completed: true,
+    failures: [],
+    struck: { gone: 1 },
+    transitions: { "event permit.resumed": 1, "phase AWAITING_INGRESS > ARCHIVED": 1 },
+    permits: 1,
+    messages: 1,
+    dataMs: 1,
+    excusedMs: 0,
+    simulatedMs: 1,
+  });
+  const tally = new Tally();
+  for (let run = 1; run <= 2 * RUNS_FOR_ALL; run++) tally.add(result(`fresh-${run}`));
+  for (let seed = 1; seed < RUNS_FOR_ALL; seed++) tally.add(result(`${seed}`));
+  assert.equal(tally.isWhole, false, "seeds that nobody chose promise nothing");
+  tally.add(result(`${RUNS_FOR_ALL}`));
+  assert.equal(tally.isWhole, true);
+  const missing = tally.missing();
+  for (const what of ["the fault timeout", "event permit.halted", "permit expired", "second ingress"]) {
+    assert.ok(missing.includes(what), what);
+  }
+  assert.ok(missing.includes("phase ANALYSIS_ACTIVE > ARCHIVED"));
+  for (const what of ["the fault gone", "event permit.resumed", "phase AWAITING_INGRESS > ARCHIVED"]) {
+    assert.ok(!missing.includes(what), what);
+  }
 });
 
 Deno.test("simulation: every planted bug's text still stands where it is planted, once", async () => {

@@ -122,6 +122,33 @@ export function pointsOf(points: number, every: number, offset: number): number[
   return Array.from({ length: points }, (_, index) => index + 1).filter((at) => (at + offset) % every === 0);
 }
 
+/** A pair of situation and turn, and at which of its points a crash was to be tried. */
+export interface CrashPlan {
+  situation: string;
+  turn: Move;
+  /** Of the points that the run without a crash counted. */
+  tried: (points: number) => number[];
+}
+
+/**
+ * What was to be tried and was not, a line each: a pair whose points nobody counted, a point without a run, a run in
+ * which the service did not die. Anything here means that the crashes prove less than they seem to.
+ */
+export function gapsOf(plans: readonly CrashPlan[], results: readonly CrashResult[]): string[] {
+  const byPair = Map.groupBy(results, ({ situation, turn }) => `${situation} > ${turn}`);
+  return plans.flatMap(({ situation, turn, tried }) => {
+    const pair = `${situation} > ${turn}`;
+    const runs = byPair.get(pair) ?? [];
+    const without = runs.find(({ at }) => at === null);
+    if (without === undefined) return [`${pair}: its points were not counted`];
+    return tried(without.points).flatMap((point) => {
+      const run = runs.find(({ at }) => at === point);
+      if (run === undefined) return [`${pair}, point ${point}: not played`];
+      return run.died === null ? [`${pair}, point ${point}: never reached`] : [];
+    });
+  });
+}
+
 function publish(world: World, move: Move, index: number): void {
   const isStatus = STATUSES.some((status) => status === move);
   const type = isStatus || move === "people" ? "permit.status.updated" : move;

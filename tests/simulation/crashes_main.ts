@@ -1,7 +1,15 @@
 // deno task sim --crashes: a crash at each point, once. Ends the process.
 import { parseArgs } from "node:util";
 import { linesOf } from "../../src/drivers/kubernetes/watch.ts";
-import { type CrashResult, playCrash, pointsOf, SITUATIONS, TURNS } from "./crashes.ts";
+import {
+  type CrashPlan,
+  type CrashResult,
+  gapsOf,
+  playCrash,
+  pointsOf,
+  SITUATIONS,
+  TURNS,
+} from "./crashes.ts";
 import { makeFolder, within } from "./surroundings.ts";
 
 /** With --every, each pair begins elsewhere: together they try all kinds of points. A prime, so that none repeats soon. */
@@ -29,19 +37,22 @@ const [every, offset, workers] = [values.every, values.offset, values.workers].m
 const [situation, turn] = positionals.join(" ").split(" > ");
 const pairs = Object.keys(SITUATIONS).flatMap((from) => TURNS.map((to) => ({ from, to })))
   .filter(({ from, to }) => (!situation || from === situation) && (!turn || to === turn));
+const plans = pairs.map(({ from, to }, nth): CrashPlan => ({
+  situation: from,
+  turn: to,
+  tried: (points) => pointsOf(points, every, offset + nth * SPREAD),
+}));
 
 const play = (from: string, to: string, at: number | null): Promise<CrashResult> =>
   within((surroundings) => playCrash({ situation: from, turn: to, at }, surroundings), values.folder);
 
 /** This process's part of the pairs, a line of JSON for each run. */
 async function shard(index: number, of: number): Promise<void> {
-  for (const [nth, { from, to }] of pairs.entries()) {
+  for (const [nth, { situation, turn, tried }] of plans.entries()) {
     if (nth % of !== index) continue;
-    const without = await play(from, to, null);
+    const without = await play(situation, turn, null);
     console.log(JSON.stringify(without));
-    for (const at of pointsOf(without.points, every, offset + nth * SPREAD)) {
-      console.log(JSON.stringify(await play(from, to, at)));
-    }
+    for (const at of tried(without.points)) console.log(JSON.stringify(await play(situation, turn, at)));
   }
 }
 
@@ -94,5 +105,16 @@ console.log(
     seconds.toFixed(0)
   } s`,
 );
-console.log(`${results.length - failed.length} passed, ${failed.length} failed`);
-Deno.exit(failed.length === 0 && ended.every((success) => success) ? 0 : 1);
+const gaps = gapsOf(plans, results);
+for (const gap of gaps.slice(0, TOLD_MAX)) console.error(`not tried: ${gap}`);
+if (crashed.length === 0) {
+  const why = plans.length === 0
+    ? `there is no pair ${positionals.join(" ")}`
+    : `--every ${every} leaves none`;
+  console.error(`not tried: any point at all: ${why}`);
+}
+if (gaps.length > TOLD_MAX) console.error(`not tried: ${gaps.length - TOLD_MAX} more`);
+console.log(`${results.length - failed.length} passed, ${failed.length} failed, ${gaps.length} not tried`);
+Deno.exit(
+  failed.length + gaps.length === 0 && crashed.length > 0 && ended.every((success) => success) ? 0 : 1,
+);

@@ -24,6 +24,8 @@ const RATE_MAX = {
   "server-error": 0.05,
   "slow-call": 0.05,
   "watch-gap": 0.5,
+  // 410: a list's continuation, or the version from which a watch went on, is too old.
+  "gone": 0.05,
   // The platform.
   "slow-pod": 0.5,
   "policy-late": 0.5,

@@ -16,6 +16,7 @@ const LASTS_MS: Partial<Record<FaultKind, number>> = {
   "lost-reply": 0,
   "timeout": 0,
   "conflict": 0,
+  "gone": 0,
   "server-error": 0,
   // Retry-After of five seconds, and a call of forty at most.
   "throttled": 5_000,

@@ -36,7 +36,7 @@ export async function hunt(bug: Planted, seeds: readonly string[], options: Hunt
   const begun = performance.now();
   const folder = await Deno.makeTempDir({ prefix: "wps-planted-" });
   try {
-    await copySources(options.root, folder);
+    await copySources(options.root, folder, (entry) => TESTS_KEPT.test(entry));
     await plant(bug, folder);
     await assertChecks(bug, folder);
     const found = await search(bug, seeds, folder, options);
@@ -121,10 +121,15 @@ async function plant(bug: Planted, folder: string): Promise<void> {
   }
 }
 
-async function copySources(root: string, folder: string): Promise<void> {
+/** Copies a program into an empty folder: of its tests what `keeps` says of each file and folder right in `tests`. */
+export async function copySources(
+  root: string,
+  folder: string,
+  keeps: (entry: string) => boolean,
+): Promise<void> {
   for (const name of COPIED) {
     if (name === "tests") {
-      await copyFolder(`${root}tests`, `${folder}/tests`, (entry) => TESTS_KEPT.test(entry));
+      await copyFolder(`${root}tests`, `${folder}/tests`, keeps);
     } else if ((await Deno.stat(root + name)).isDirectory) await copyFolder(root + name, `${folder}/${name}`);
     else await Deno.copyFile(root + name, `${folder}/${name}`);
   }

@@ -335,4 +335,34 @@ export const PLANTED: readonly Planted[] = [
     replace:
       "    sure.map(({ workspace, uid, network }) => openStep(workspace, uid, network.seen)),\n    sure.filter(({ workspace }) => isGated(workspace)).map(({ workspace, uid }) => proveStep(workspace, uid)),",
   },
+  {
+    name: "the driver takes somebody else's compute for WPS's",
+    expects: /^invariant 8/,
+    file: "src/drivers/lab/observe.ts",
+    find: "const compute = scope.computes[name]?.owned ? scope.computes[name] : undefined;",
+    replace: "const compute = scope.computes[name];",
+    also: [{
+      file: "src/drivers/lab/apply_workspace.ts",
+      find: "if (compute === undefined || !compute.owned) return `${what} is not there`;",
+      replace: "if (compute === undefined) return `${what} is not there`;",
+    }],
+  },
+  {
+    name: "the driver deletes by name only",
+    expects: /^invariant 8/,
+    file: "src/drivers/lab/apply_workspace.ts",
+    find:
+      "if (compute === undefined || !compute.owned || compute.deletedAtMs !== null) return;\n    const { compute: seen } = workspace;\n    if (seen?.uid !== compute.uid || seen.version !== String(compute.version)) {",
+    replace:
+      'if (compute === undefined || compute.deletedAtMs !== null) return;\n    const { compute: seen } = workspace;\n    if (seen?.uid === "") {',
+  },
+  {
+    name: "the driver starts over whatever came meanwhile",
+    expects: NOT_KEPT,
+    file: "src/drivers/lab/apply_workspace.ts",
+    find:
+      'if (seen === null) throw conflict(what, "it exists and had not been observed");\n    if (seen.uid !== compute.uid || seen.version !== String(compute.version)) {',
+    replace:
+      'if (seen === null) throw conflict(what, "it exists and had not been observed");\n    if (seen.uid !== compute.uid) {',
+  },
 ];

@@ -22,6 +22,8 @@ import type { Timeline } from "./timeline.ts";
 const SLOW_MAX_MS = 40_000;
 /** A throttled caller is told to come back after this. */
 const RETRY_AFTER_MAX_MS = 5_000;
+/** After a 410 a watch lists anew, at once or after its longest backoff. */
+const LIST_ANEW_MAX_MS = 60_000;
 
 /** Told of each action before it reaches the platform. */
 export type BeforeAction = (permitId: string, action: Action) => Promise<void>;
@@ -102,11 +104,23 @@ export class SimulatedPlatform implements Driver {
 
   /** See {@link Driver}. */
   watch(changed: (permitId: string, whose: Whose) => void, signal: AbortSignal): Promise<void> {
-    const { life, faults, learning } = this.#parts;
-    return this.#lab.watch((permitId, whose) => {
-      if (faults.strikes("watch-gap")) return;
+    const { cluster, timeline, life, faults, learning } = this.#parts;
+    const tell = (permitId: string, whose: Whose): void => {
       if (whose === "foreign") learning.tells(permitId, life);
       life.reach(() => changed(permitId, whose));
+    };
+    let isGone = false;
+    // As a driver that is told 410 does: what changed meanwhile is told by a list, of what is still there.
+    const listAnew = (): void => {
+      isGone = false;
+      if (signal.aborted || !life.isAlive) return;
+      for (const [permitId, whose] of standing(cluster)) tell(permitId, whose);
+    };
+    return this.#lab.watch((permitId, whose) => {
+      if (isGone || faults.strikes("watch-gap")) return;
+      if (!faults.strikes("gone")) return tell(permitId, whose);
+      isGone = true;
+      timeline.at(faults.draw("gone").between(0, LIST_ANEW_MAX_MS), listAnew);
     }, signal);
   }
 
@@ -142,6 +156,9 @@ export class SimulatedPlatform implements Driver {
     if (faults.strikes("timeout")) return failBefore("timeout", "no answer within 30 s");
     if (faults.strikes("server-error")) return failBefore("unavailable", "the server says 500");
     if (faults.strikes("throttled")) return throttled(faults);
+    if (!isWrite && faults.strikes("gone")) {
+      return failBefore("conflict", "the server says 410: the list's continuation is too old");
+    }
     if (isWrite && faults.strikes("conflict")) {
       return failBefore("conflict", "the server says 409: somebody else was faster");
     }
@@ -157,6 +174,16 @@ export class SimulatedPlatform implements Driver {
     }
     return { kind: "none" };
   }
+}
+
+/** What a list of the watched objects names: each permit that has a namespace, and whose else something in it is. */
+function standing(cluster: LabCluster): [string, Whose][] {
+  return cluster.read(({ state }) =>
+    Object.values(state.scopes).flatMap(({ owned, permitId, policies }): [string, Whose][] => {
+      if (!owned || permitId === null) return [];
+      return [[permitId, Object.values(policies).every((policy) => policy.owned) ? "ours" : "foreign"]];
+    })
+  );
 }
 
 function failBefore(reason: "timeout" | "unavailable" | "conflict", why: string): Interference {

@@ -204,11 +204,14 @@ export class World {
     });
   }
 
-  /** Counts the jobs, verdicts, steps and turns from one status to another that there are. */
+  /** Counts the jobs, verdicts, events, steps and turns from one status to another that there are. */
   async note(): Promise<void> {
     const rows = await this.store.read(
       `select 'job ' || kind || ' ' || state as what, count(*) as count from jobs group by 1
        union all select 'verdict ' || verdict, count(*) from events group by 1
+       union all select 'event ' || type, count(*) from events where verdict = 'accepted' group by 1
+       union all select 'permit expired', count(*) from audit where action = 'permit.expired' having count(*) > 0
+       union all select 'second ingress', count(*) from permits where ingress_batch > 1 having count(*) > 0
        union all select 'step ' || kind || ' ' || outcome, count(*) from steps group by 1
        union all select 'phase ' || earlier || ' > ' || status, 1 from (
          select status, lag(status) over (partition by permit_id order by seq) as earlier from (

@@ -1,12 +1,13 @@
 /** The verbs of the Kubernetes API that WPS uses, typed, over {@link Transport}. */
 import { JOB_PRIORITY } from "../../core/job.ts";
 import { asked, asMetadata, asStored, isAbsent } from "./answers.ts";
-import { type Listed, type ListQuery, readPages, selectors, type Send } from "./lists.ts";
+import { type Listed, type ListPlace, type ListQuery, readPages, selectors, type Send } from "./lists.ts";
 import type { ApiRequest, Transport } from "./transport.ts";
 import {
   type Manifest,
   type MetadataOnly,
   type Models,
+  type OtherKind,
   pathOf,
   type Place,
   type Resource,
@@ -58,7 +59,7 @@ export class Client {
 
   /** All objects as they are now, read page by page. */
   async list<R extends Resource>(resource: R, query: ListQuery, signal: AbortSignal): Promise<Stored<R>[]> {
-    const { items } = await readPages(this.#sending, resource, query, undefined, signal);
+    const { items } = await readPages(this.#sending, placeOfList(resource, query), query, undefined, signal);
     return items.map((item) => asStored<R>(item));
   }
 
@@ -68,14 +69,23 @@ export class Client {
     query: ListQuery,
     signal: AbortSignal,
   ): Promise<Listed<MetadataOnly>> {
-    const { items, resourceVersion } = await readPages(
-      this.#sending,
-      resource,
-      query,
-      METADATA_LIST,
-      signal,
-    );
+    const place = placeOfList(resource, query);
+    const { items, resourceVersion } = await readPages(this.#sending, place, query, METADATA_LIST, signal);
     return { items: items.map(asMetadata), resourceVersion };
+  }
+
+  /** The metadata of all objects of a kind that only discovery knows, in one namespace. */
+  async listOther(
+    { apiVersion, group, resource }: OtherKind,
+    namespace: string,
+    signal: AbortSignal,
+  ): Promise<MetadataOnly[]> {
+    const place: ListPlace = {
+      path: `/apis/${apiVersion}/namespaces/${encodeURIComponent(namespace)}/${resource}`,
+      asked: { verb: "list", resource, target: `${resource}.${group} in ${namespace}`, secret: true },
+    };
+    const { items } = await readPages(this.#sending, place, {}, METADATA_LIST, signal);
+    return items.map(asMetadata);
   }
 
   /** Server-side apply by manager "wps", taking over fields of others. Preconditions travel in its metadata. */
@@ -169,10 +179,11 @@ export class Client {
   }
 
   /** A path that is no object, e.g. "/version". */
-  async raw(path: string, signal: AbortSignal): Promise<unknown> {
+  async raw(path: string, signal: AbortSignal, accept?: string): Promise<unknown> {
     return await this.#send({
       method: "GET",
       path,
+      accept,
       asked: { verb: "get", resource: "", target: path, secret: false },
     }, signal);
   }
@@ -241,4 +252,8 @@ export class Client {
       throw thrown;
     }
   }
+}
+
+function placeOfList(resource: Resource, { namespace }: ListQuery): ListPlace {
+  return { path: pathOf(resource, { namespace }), asked: asked("list", resource, { namespace }) };
 }

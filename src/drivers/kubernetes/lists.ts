@@ -1,9 +1,9 @@
 /** Lists of objects, read page by page. */
 import type { z } from "zod";
 import { Fault } from "../../core/fault.ts";
-import { asked, checked, listSchema } from "./answers.ts";
+import { checked, listSchema } from "./answers.ts";
+import type { Asked } from "./faults.ts";
 import type { ApiRequest } from "./transport.ts";
-import { pathOf, type Resource } from "./wire.ts";
 
 /** A page keeps the API server's answer to a few megabytes; client-go's default, too. */
 const PAGE_LIMIT = 500;
@@ -23,25 +23,31 @@ export interface Listed<T> {
   resourceVersion: string;
 }
 
+/** What is listed: its path, and the question in words. */
+export interface ListPlace {
+  path: string;
+  asked: Asked;
+}
+
 /** How a request is sent; the answer is parsed JSON. */
 export type Send = (request: ApiRequest, signal: AbortSignal) => Promise<unknown>;
 
 /** One list in pages. A page whose continuation expired (410) begins the list anew, once. */
 export async function readPages(
   send: Send,
-  resource: Resource,
-  query: ListQuery,
+  place: ListPlace,
+  query: Omit<ListQuery, "namespace">,
   accept: string | undefined,
   signal: AbortSignal,
   mayRestart = true,
 ): Promise<Listed<unknown>> {
-  const what = asked("list", resource, { namespace: query.namespace });
+  const { path, asked: what } = place;
   const items: unknown[] = [];
   let next: string | undefined;
   for (let page = 0; page < PAGES_MAX; page++) {
     const request: ApiRequest = {
       method: "GET",
-      path: pathOf(resource, { namespace: query.namespace }),
+      path,
       query: {
         ...selectors(query),
         limit: `${PAGE_LIMIT}`,
@@ -55,7 +61,7 @@ export async function readPages(
       list = checked(listSchema, await send(request, signal), what);
     } catch (thrown) {
       const isExpired = thrown instanceof Fault && thrown.reason === "conflict" && page > 0;
-      if (isExpired && mayRestart) return await readPages(send, resource, query, accept, signal, false);
+      if (isExpired && mayRestart) return await readPages(send, place, query, accept, signal, false);
       throw thrown;
     }
     items.push(...list.items);

@@ -9,8 +9,11 @@ import type {
   V1CronJob,
   V1DaemonSet,
   V1Deployment,
+  V1Endpoints,
+  V1EndpointSlice,
   V1Ingress,
   V1Job,
+  V1Lease,
   V1LimitRange,
   V1Namespace,
   V1NetworkPolicy,
@@ -18,7 +21,10 @@ import type {
   V1PersistentVolume,
   V1PersistentVolumeClaim,
   V1Pod,
+  V1PodDisruptionBudget,
+  V1PodTemplate,
   V1ReplicaSet,
+  V1ReplicationController,
   V1ResourceQuota,
   V1Role,
   V1RoleBinding,
@@ -28,6 +34,7 @@ import type {
   V1ServiceCIDR,
   V1StatefulSet,
   V1StorageClass,
+  V2HorizontalPodAutoscaler,
 } from "@kubernetes/client-node";
 
 /** A client-node model as JSON: names as in the API (its `_from` is `from`), instants as text. */
@@ -63,6 +70,13 @@ export interface Models {
   cronjobs: V1CronJob;
   ingresses: V1Ingress;
   roles: V1Role;
+  endpoints: V1Endpoints;
+  endpointslices: V1EndpointSlice;
+  horizontalpodautoscalers: V2HorizontalPodAutoscaler;
+  leases: V1Lease;
+  poddisruptionbudgets: V1PodDisruptionBudget;
+  podtemplates: V1PodTemplate;
+  replicationcontrollers: V1ReplicationController;
 }
 
 /** One of {@link Models}. */
@@ -130,7 +144,28 @@ export const RESOURCES: Record<Resource, ResourceTraits> = {
   cronjobs: { apiVersion: "batch/v1", kind: "CronJob", namespaced: true },
   ingresses: { apiVersion: "networking.k8s.io/v1", kind: "Ingress", namespaced: true },
   roles: { apiVersion: "rbac.authorization.k8s.io/v1", kind: "Role", namespaced: true },
+  endpoints: { apiVersion: "v1", kind: "Endpoints", namespaced: true },
+  endpointslices: { apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", namespaced: true },
+  horizontalpodautoscalers: {
+    apiVersion: "autoscaling/v2",
+    kind: "HorizontalPodAutoscaler",
+    namespaced: true,
+  },
+  leases: { apiVersion: "coordination.k8s.io/v1", kind: "Lease", namespaced: true },
+  poddisruptionbudgets: { apiVersion: "policy/v1", kind: "PodDisruptionBudget", namespaced: true },
+  podtemplates: { apiVersion: "v1", kind: "PodTemplate", namespaced: true },
+  replicationcontrollers: { apiVersion: "v1", kind: "ReplicationController", namespaced: true },
 };
+
+/** A kind that only discovery knows, as the API server told of it. */
+export interface OtherKind {
+  group: string;
+  /** Group and version, e.g. "snapshot.storage.k8s.io/v1". */
+  apiVersion: string;
+  /** Its plural name, e.g. "volumesnapshots". */
+  resource: string;
+  kind: string;
+}
 
 /** Which object: `namespace` for namespaced kinds only. */
 export interface Place {

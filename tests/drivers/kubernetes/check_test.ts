@@ -204,7 +204,8 @@ Deno.test("runChecks: each failing question is a line of its own, and none throw
   assert.equal(byCheck.get("cluster")?.result, "ok");
   assert.equal(byCheck.get("permissions")?.result, "failed");
   assert.match(byCheck.get("permissions")?.detail ?? "", /watch namespaces/);
-  for (const check of ["account", "confinement", "storage", "network policy", "canaries", "addresses"]) {
+  const failing = ["account", "confinement", "storage", "network policy", "canaries", "addresses"];
+  for (const check of [...failing, "other kinds"]) {
     assert.equal(byCheck.get(check)?.result, "failed", check);
     assert.ok(byCheck.get(check)?.advice, check);
   }

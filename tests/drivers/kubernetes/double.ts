@@ -17,6 +17,7 @@ export interface Double extends AsyncDisposable {
 
 /** One request as the double saw it. */
 export interface Asked {
+  method: string;
   url: string;
   headers: Headers;
 }
@@ -40,7 +41,7 @@ export function startDouble(
 ): Double {
   const requests: Asked[] = [];
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
-    requests.push({ url: request.url, headers: new Headers(request.headers) });
+    requests.push({ method: request.method, url: request.url, headers: new Headers(request.headers) });
     return answer(request);
   });
   const url = `http://127.0.0.1:${server.addr.port}`;

@@ -4,7 +4,7 @@ import { taskMarks } from "../../../src/drivers/kubernetes/manifests/consolidati
 import { DEFAULT_DENY_SPEC, scopeManifests } from "../../../src/drivers/kubernetes/manifests/scope.ts";
 import { describeSnapshot } from "../../../src/drivers/kubernetes/observe/observe.ts";
 import { foreignOf } from "../../../src/drivers/kubernetes/observe/foreign.ts";
-import { holds, scopeOf } from "../../../src/drivers/kubernetes/observe/scope.ts";
+import { holds, isDefaultDenyIntact, scopeOf } from "../../../src/drivers/kubernetes/observe/scope.ts";
 import type { Snapshot } from "../../../src/drivers/kubernetes/observe/snapshot.ts";
 import { tasksOf } from "../../../src/drivers/kubernetes/observe/tasks.ts";
 import type { Stored } from "../../../src/drivers/kubernetes/wire.ts";
@@ -391,4 +391,21 @@ Deno.test("tasksOf: one whose pod gets no image says so while it runs", () => {
   const pods = [{ ...pending, status: { ...pending.status, containerStatuses } }];
   const [task] = tasksOf(snapshot({ jobs: [job([])], pods }));
   assert.deepEqual(task?.trouble, { reason: "image-unavailable", text: "ErrImagePull: no such host" });
+});
+
+Deno.test("isDefaultDenyIntact: exactly as written, WPS's own for this permit, and not on its way out", () => {
+  const stored = { ...asStored(scope.defaultDeny), spec: DEFAULT_DENY_SPEC };
+  const policies = (given: object, more: object = {}) => ({
+    permitId: PERMIT,
+    policies: [{ ...stored, ...more, metadata: { ...stored.metadata, ...given } }],
+  });
+  assert.equal(isDefaultDenyIntact(policies({})), true);
+  assert.equal(isDefaultDenyIntact({ permitId: PERMIT, policies: [] }), false);
+  assert.equal(isDefaultDenyIntact(policies({ labels: {} })), false, "somebody else may take it away");
+  assert.equal(isDefaultDenyIntact(policies({ annotations: { "spe.wps/permit-id": "other" } })), false);
+  assert.equal(isDefaultDenyIntact(policies(DELETED)), false);
+  assert.equal(
+    isDefaultDenyIntact(policies({}, { spec: { podSelector: {}, policyTypes: ["Ingress"] } })),
+    false,
+  );
 });

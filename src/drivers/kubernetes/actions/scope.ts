@@ -5,6 +5,7 @@ import { permitName } from "../../../core/names.ts";
 import type { Action } from "../../../core/step.ts";
 import { type Doomed, readDoomed } from "../doomed.ts";
 import { scopeManifests } from "../manifests/scope.ts";
+import { someOf } from "../other_kinds.ts";
 import type { ClusterTraits, KubernetesSettings } from "../settings.ts";
 import { describePlace } from "../wire.ts";
 import { applyOwned, applySeen, changedFault, removeSeen, requireOurs, type Writing } from "../write.ts";
@@ -63,19 +64,29 @@ export async function destroyScope(
   }
   const { secretsRole } = settings;
   const { secretsAccess } = scopeManifests({ permitId, fsGroup: 0, members: 0, secretsRole, traits });
-  const [doomed, ...others] = await readDoomed(writing, secretsAccess, settings);
-  if (doomed !== undefined) throw doomedFault(name, doomed, others.length);
+  const { doomed: [doomed, ...others], unlisted } = await readDoomed(writing, secretsAccess, settings);
+  if (doomed !== undefined) throw doomedFault(name, doomed, others.length, unlisted);
   if (seen === null) throw changedFault(`Namespace ${name}`);
   await removeSeen(writing, "namespaces", { name }, seen);
-  return { detail: `${name} is being deleted` };
+  return { detail: `${name} is being deleted${unseen(unlisted)}` };
 }
 
-function doomedFault(namespace: string, { object, why }: Doomed, others: number): Fault {
+/** What nobody looked for is said, not passed over: it goes unseen. */
+function unseen(unlisted: readonly string[]): string {
+  return unlisted.length === 0 ? "" : `; WPS may not list, and did not look for: ${someOf(unlisted)}`;
+}
+
+function doomedFault(
+  namespace: string,
+  { object, why }: Doomed,
+  others: number,
+  unlisted: readonly string[],
+): Fault {
   const more = others === 0 ? "" : ` (and ${others} more)`;
   const message = `Cannot end Namespace ${namespace}: ${object}${more} would go with it: ${why}`;
   return new Fault("stalled", "foreign-object", message, {
     target: object,
     advice: `Move or remove ${object}, then run wps jobs retry; what another tool puts into each namespace ` +
-      "belongs in drivers.kubernetes.inEachNamespace",
+      `belongs in drivers.kubernetes.inEachNamespace${unseen(unlisted)}`,
   });
 }

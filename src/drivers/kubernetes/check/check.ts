@@ -6,7 +6,7 @@ import { readUsername, readVersion, type ServerVersion } from "../cluster.ts";
 import { LABEL, MANAGER } from "../marks.ts";
 import type { KubernetesSite } from "../settings.ts";
 import { checkAddresses, checkCanaries, checkPolicySupport } from "./network.ts";
-import { checkPermissions } from "./permissions.ts";
+import { checkOtherKinds, checkPermissions } from "./permissions.ts";
 import { checkStorage } from "./storage.ts";
 
 /** Pod Security admission is part of every API server since this one. */
@@ -31,6 +31,9 @@ export async function runChecks(
   const lines = await Promise.all([
     guarded("account", async () => await checkAccount(client, signal)),
     guarded("permissions", async () => await checkPermissions(client, site.settings.secretsRole, signal)),
+    guarded("other kinds", async () => {
+      return await checkOtherKinds(client, () => readUsername(client, signal), signal);
+    }),
     guarded("confinement", async () => await checkConfinement(client, signal)),
     guarded("storage", async () => await checkStorage(client, site, signal)),
     guarded("network policy", async () => await checkPolicySupport(client, signal)),
