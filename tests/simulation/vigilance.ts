@@ -100,10 +100,8 @@ export class Vigilance {
 
   /** The objects as a process that lives was given them let data out: the driver had to tell, too. */
   async shows(permitId: string, atMs: number, life: Life): Promise<void> {
-    const { timeline, witness } = this.#parts;
     // What changed since then was not in the answer.
-    if (!life.isAlive || atMs !== timeline.now()) return;
-    const [name] = witness.letOut(permitId);
+    const [name] = life.isAlive ? this.#parts.witness.letOut(permitId, atMs) : [];
     if (name !== undefined) await this.sees(permitId, `that no policy holds back pod ${name}`, life);
   }
 
@@ -143,7 +141,7 @@ export class Vigilance {
   #checkStanding(row: PermitRow, nowMs: number): void {
     const { permitId } = row;
     const { witness } = this.#parts;
-    const open = new Set(witness.letOut(permitId));
+    const open = new Set(witness.letOut(permitId, nowMs));
     const exposed = witness.exposed(permitId).filter(({ name }) => open.has(name));
     const owes = exposed.length > 0 && !isHeld(row);
     const debt = this.#owe(this.#standing, permitId, owes, nowMs);

@@ -65,6 +65,8 @@ export class Witness {
   readonly #open = new Map<string, Map<string, Broken>>();
   readonly #ways = new Map<string, Ways>();
   readonly #exposed = new Map<string, Exposed[]>();
+  /** By permit and the pod's uid; see {@link letOut}. */
+  readonly #letOut = new Map<string, Map<string, { name: string; sinceMs: number }>>();
   readonly #counted = new Map<string, { atMs: number; data: number; excused: number }>();
   /** Policies that somebody else made or altered, and namespaces whose rules a node has forgotten, as "permit name". */
   readonly #sabotaged = new Set<string>();
@@ -89,22 +91,14 @@ export class Witness {
     return this.#exposed.get(permitId) ?? [];
   }
 
-  /** Names of running pods with data whom the policies let out as the API has them, whatever is enforced by now. */
-  letOut(permitId: string): string[] {
-    return this.#cluster.read((world) => {
-      const scope = Object.values(world.state.scopes).find((each) =>
-        each.owned && each.permitId === permitId
-      );
-      return Object.values(scope?.pods ?? {}).filter((pod) => {
-        if (scope === undefined || pod.phase !== "running") return false;
-        const rules = selecting(
-          Object.entries(scope.policies).map(([name, { rules }]) => [name, rules]),
-          pod,
-        );
-        return (rules.length === 0 || rules.some(([, { egress }]) => egress !== "none")) &&
-          mountsOf(world, scope, pod).some(({ data }) => data);
-      }).map(({ name }) => name);
-    });
+  /**
+   * Names of running pods with data whom the policies let out as the API has them, whatever is enforced by now, and did
+   * already at that instant.
+   */
+  letOut(permitId: string, atMs: number): string[] {
+    this.#cluster.advance();
+    return [...this.#letOut.get(permitId)?.values() ?? []].filter(({ sinceMs }) => sinceMs <= atMs)
+      .map(({ name }) => name);
   }
 
   /** Pods of a permit that have data and get out at this instant, not only by what was connected once. */
@@ -137,6 +131,7 @@ export class Witness {
         : Object.values(scope.pods).filter(({ phase }) => phase === "running")
           .map((pod) => this.#useOf(world, scope, pod));
       this.#judge(world.nowMs, permitId, scope, uses);
+      this.#noteLetOut(world.nowMs, permitId, scope, uses);
       if (scope !== undefined) this.#forgive(scope);
     }
     this.#judgeLoss(world);
@@ -173,6 +168,19 @@ export class Witness {
     }));
     this.#exposed.set(permitId, exposed);
     this.#count(nowMs, permitId, uses.filter(({ hasData }) => hasData).length, exposed.length);
+  }
+
+  #noteLetOut(nowMs: number, permitId: string, scope: LabScope | undefined, uses: Use[]): void {
+    const before = this.#letOut.get(permitId);
+    const policies = Object.values(scope?.policies ?? {});
+    const open = uses.filter(({ pod, hasData }) => {
+      const rules = selecting(policies.map(({ name, rules }) => [name, rules]), pod);
+      return hasData && (rules.length === 0 || rules.some(([, { egress }]) => egress !== "none"));
+    });
+    this.#letOut.set(
+      permitId,
+      new Map(open.map(({ pod: { uid, name } }) => [uid, before?.get(uid) ?? { name, sinceMs: nowMs }])),
+    );
   }
 
   #count(nowMs: number, permitId: string, data: number, excused: number): void {
