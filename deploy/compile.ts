@@ -25,7 +25,7 @@ export const PERMISSIONS: readonly string[] = [
   "--allow-write",
   "--allow-env",
   "--allow-ffi",
-  "--allow-sys=cpus,networkInterfaces,hostname",
+  "--allow-sys=cpus,networkInterfaces,hostname,uid,gid",
 ];
 
 /**

@@ -49,7 +49,7 @@ const RATE_MAX = {
   // Out of a backup, or by a request that was very long under way.
   "namespace-restored": 0.3,
   // A node that forgets its rules: no object shows it.
-  "node-leaks": 0.05,
+  "node-leaks": 0.15,
   // People at the service itself: a job is cancelled, and later taken up again.
   "job-cancelled": 0.2,
   // The broker and who publishes.
