@@ -31,6 +31,25 @@ export interface Ticket {
   take(): Slot | null;
 }
 
+/** A slot, to be released, once there is one; throws the signal's reason when that aborts first. */
+export async function takeSlot(slots: Slots, priority: number, signal: AbortSignal): Promise<Slot> {
+  const given = Promise.withResolvers<void>();
+  const ticket = slots.queue(priority, given.resolve);
+  const abort = (): void => given.resolve();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    while (!signal.aborted) {
+      const slot = ticket.take();
+      if (slot !== null) return slot;
+      await given.promise;
+    }
+    throw signal.reason;
+  } finally {
+    signal.removeEventListener("abort", abort);
+    ticket.leave();
+  }
+}
+
 interface Waiter {
   priority: number;
   give(slot: Slot): void;

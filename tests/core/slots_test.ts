@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createSlots, type Slots, type Ticket } from "../../src/core/slots.ts";
+import { createSlots, type Slots, takeSlot, type Ticket } from "../../src/core/slots.ts";
 
 const queue = (slots: Slots, priority: number): Ticket => slots.queue(priority, () => {});
 
@@ -57,5 +57,20 @@ Deno.test("slots: a ticket that leaves gives back what it was given, unless some
   taken.leave();
   assert.equal(slots.held(), 1, "it is the taker's now");
   slot?.release();
+  assert.equal(slots.held(), 0);
+});
+
+Deno.test("takeSlot: waits its turn; who is told to stop leaves the queue and holds nothing", async () => {
+  const slots = createSlots(1, 0);
+  const { signal } = new AbortController();
+  const first = await takeSlot(slots, 50, signal);
+  const stop = new AbortController();
+  const told = assert.rejects(takeSlot(slots, 50, stop.signal), /enough/);
+  const later = takeSlot(slots, 50, signal);
+  stop.abort(new Error("enough"));
+  await told;
+  first.release();
+  (await later).release();
+  await assert.rejects(takeSlot(slots, 50, AbortSignal.abort(new Error("before"))), /before/);
   assert.equal(slots.held(), 0);
 });

@@ -2,7 +2,7 @@
 import type { Clock } from "../../core/clock.ts";
 import { Fault } from "../../core/fault.ts";
 import { URGENT_PRIORITY_MAX } from "../../core/job.ts";
-import { createSlots, type Slot, type Slots } from "../../core/slots.ts";
+import { createSlots, type Slot, type Slots, takeSlot } from "../../core/slots.ts";
 
 /**
  * Requests under way at once in the lane of what only takes access away. With the ordinary ones it stays below the 49
@@ -33,21 +33,7 @@ export class Turns {
 
   /** A place among those under way, to be released; throws the signal's reason when that aborts first. */
   async take(priority: number, signal: AbortSignal): Promise<Slot> {
-    const given = Promise.withResolvers<void>();
-    const ticket = this.#slots.queue(priority, given.resolve);
-    const abort = (): void => given.resolve();
-    signal.addEventListener("abort", abort, { once: true });
-    try {
-      while (!signal.aborted) {
-        const slot = ticket.take();
-        if (slot !== null) return slot;
-        await given.promise;
-      }
-      throw signal.reason;
-    } finally {
-      signal.removeEventListener("abort", abort);
-      ticket.leave();
-    }
+    return await takeSlot(this.#slots, priority, signal);
   }
 }
 
