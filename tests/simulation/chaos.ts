@@ -324,6 +324,7 @@ export class Chaos {
       Object.values(state.scopes).find((candidate) => candidate.permitId === permitId)
     );
     if (object.kind === "workspace") return scope?.computes[workspaceName(object.key)] !== undefined;
+    if (object.kind === "claim") return scope?.claims[object.name] !== undefined;
     return object.kind === "volume" && scope?.claims[volumeName(object.key)] !== undefined;
   }
 
@@ -333,7 +334,12 @@ export class Chaos {
     for (const entry of this.#foreign) {
       const [permitId, object, before] = entry;
       const now = operator.foreign(permitId, object);
-      if (now === null || before === null || uidIn(now) !== uidIn(before)) continue;
+      if (before === null) continue;
+      if (now === null || uidIn(now) !== uidIn(before)) {
+        vigilance.failures.push(`invariant 8: ${permitId}: somebody's ${object.kind} is gone: ${before}`);
+        entry[2] = null;
+        continue;
+      }
       // What holds it up is this simulation's doing, as is what this one is compared with.
       if (unstuck(now) === unstuck(before)) continue;
       vigilance.failures.push(
@@ -343,13 +349,13 @@ export class Chaos {
     }
   }
 
-  /** By now WPS may have made its own in its place. */
+  /** Whose it was takes it away, once: another one of its name is another one's. */
   #removeForeign(permitId: string, object: LabForeign): void {
-    attempt(() => {
-      if (this.world.operator.foreign(permitId, object) !== null) {
-        this.world.operator.removeForeign(permitId, object);
-      }
-    });
+    this.#checkForeign();
+    const entry = this.#foreign.find((one) => one[0] === permitId && one[1] === object && one[2] !== null);
+    if (entry === undefined) return;
+    entry[2] = null;
+    attempt(() => this.world.operator.removeForeign(permitId, object));
   }
 
   #later(random: SeededRandom, act: () => void): void {
