@@ -1,6 +1,6 @@
 /** What there is in a cluster before the first request. */
 import { emptyFirewall, type FirewallRule } from "./state/firewall_file.ts";
-import { type Content, readVolumeName, type Storage, volidOf } from "./state/volumes.ts";
+import { readVolumeName, type Storage, volidOf } from "./state/volumes.ts";
 import { newVm } from "./state/vm.ts";
 import type { World } from "./state/world.ts";
 
@@ -158,109 +158,4 @@ export function addTemplate(world: World, template: TemplateSite): void {
     fields: new Map(),
   }));
   world.firewalls.set(vmid, file);
-}
-
-const words = (text: string): string[] => text.split(" ");
-
-/** The secrets of the recorded site's tokens, which protect nothing. */
-export const RECORDED_SECRETS = {
-  broad: "11111111-1111-4111-8111-111111111111",
-  privsep: "22222222-2222-4222-8222-222222222222",
-  root: "33333333-3333-4333-8333-333333333333",
-  narrow: "44444444-4444-4444-8444-444444444444",
-} as const;
-
-const IMAGES: Content[] = ["images", "rootdir"];
-const FILES: Content[] = ["vztmpl", "snippets", "iso", "backup", "import"];
-
-const CONFIG = words("CDROM CPU Cloudinit Disk HWType Memory Network Options").map((kind) =>
-  `VM.Config.${kind}`
-);
-const BROAD = [
-  ...CONFIG,
-  ...words(
-    "Datastore.AllocateSpace Datastore.Audit Pool.Allocate Pool.Audit SDN.Use Sys.Audit VM.Allocate VM.Audit VM.Clone " +
-      "VM.Console VM.GuestAgent.Audit VM.PowerMgmt VM.Snapshot",
-  ),
-];
-
-/** The site that was recorded: one node, a template, a wide token and a narrow one. */
-export function recordedSite(): Site {
-  const both = (role: string): Record<string, string> => ({ "wsp@pve": role, "wsp@pve!rec": role });
-  return {
-    localNode: "pve1",
-    nodes: [{
-      name: "pve1",
-      address: "10.77.0.1",
-      cpus: 2,
-      memoryBytes: 8 * GIB,
-      bridges: { vmbr0: "10.77.0.1/24" },
-      directories: ["/srv/project"],
-    }],
-    storages: [
-      { id: "vmstore", path: "/srv/vmstore", content: IMAGES, totalBytes: 100 * GIB, otherBytes: GIB },
-      { id: "local", path: "/var/lib/vz", content: FILES, totalBytes: 32 * GIB, otherBytes: GIB },
-    ],
-    templates: [{
-      vmid: 9000,
-      node: "pve1",
-      name: "tmpl",
-      storage: "vmstore",
-      config: {
-        agent: "1",
-        boot: "order=scsi0;ide2;net0",
-        ciuser: "dev",
-        cores: "1",
-        cpu: "qemu64",
-        kvm: "0",
-        memory: "128",
-        onboot: "0",
-        scsihw: "virtio-scsi-single",
-        serial0: "socket",
-        tags: "tmpl;ws",
-      },
-      diskBytes: GIB,
-      firewall: {
-        options: { enable: "1", ipfilter: "1", policy_in: "DROP", policy_out: "DROP" },
-        groups: ["ws-iso"],
-      },
-    }],
-    pools: ["ws", "wsp", "zz"],
-    roles: {
-      Broad: BROAD,
-      WsPool: [
-        ...CONFIG,
-        ...words("Pool.Audit VM.Allocate VM.Audit VM.Clone VM.GuestAgent.Audit VM.PowerMgmt"),
-      ],
-      WsTmpl: words("VM.Audit VM.Clone"),
-      WsStore: words("Datastore.AllocateSpace Datastore.Audit"),
-      WsNet: ["SDN.Use"],
-    },
-    users: {
-      "prov@pve": {
-        t0: { secret: RECORDED_SECRETS.broad, isSeparated: false },
-        t1: { secret: RECORDED_SECRETS.privsep, isSeparated: true },
-      },
-      "root@pam": { adm: { secret: RECORDED_SECRETS.root, isSeparated: false } },
-      "wsp@pve": { rec: { secret: RECORDED_SECRETS.narrow, isSeparated: true } },
-    },
-    grants: {
-      "/": { "prov@pve": "Broad" },
-      "/pool/wsp": both("WsPool"),
-      "/vms/9000": both("WsTmpl"),
-      "/storage/vmstore": both("WsStore"),
-      "/sdn/zones/localnetwork/vmbr0": both("WsNet"),
-    },
-    firewall: {
-      options: { enable: "1", policy_in: "ACCEPT" },
-      groups: {
-        "ws-iso": [{
-          type: "in",
-          action: "ACCEPT",
-          enable: 1,
-          fields: new Map([["proto", "tcp"], ["dport", "22"]]),
-        }],
-      },
-    },
-  };
 }

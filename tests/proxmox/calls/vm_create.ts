@@ -12,7 +12,7 @@ import { checkBridges, checkDriveAccess, checkMappings, readDrive } from "./vm_c
 import { baseName, createDrive } from "./vm_drives.ts";
 import { checkOption, checkOptionValue } from "./vm_option_rights.ts";
 import { startVm } from "./vm_power.ts";
-import { printBoot } from "./vm_update.ts";
+import { printBoot } from "./vm_change.ts";
 
 const NOT_OPTIONS = new Set([
   "archive",

@@ -8,7 +8,7 @@ import { failure, parameterError } from "../wire/errors.ts";
 import { type Call, type CallTable, startTask, startVmTask } from "./call.ts";
 import { copyImage, makeImage } from "./images.ts";
 import { registerUnused } from "./vm_pending.ts";
-import { printBoot, runUpdate } from "./vm_update.ts";
+import { printBoot, runUpdate } from "./vm_change.ts";
 
 const MODIFIED = "detected modified configuration - file changed by other user? Try again.";
 

@@ -5,13 +5,13 @@ import { DoubleClient, requestOf, settle } from "../client.ts";
 import { ProxmoxDouble } from "../double.ts";
 import { NoGuest } from "../guest/guest.ts";
 import type { ApiMethod } from "../schema/schema.ts";
-import { recordedSite } from "../sites.ts";
+import { RECORDED_TOKENS, recordedSite } from "../recorded_site.ts";
 import type { ApiReply } from "../wire/reply.ts";
 import type { ApiRequest } from "../wire/request.ts";
 import { compareReply } from "./compare.ts";
 import { Bindings } from "./placeholders.ts";
 import type { Exchange, Flow } from "./recordings.ts";
-import { SCENES, type Stage, TOKENS } from "./scenes.ts";
+import { SCENES, type Stage } from "./scenes.ts";
 
 /** An exchange and what differs; nothing when the double answered the same. */
 export interface Played {
@@ -47,6 +47,9 @@ const INVENTED: Readonly<Record<string, string>> = {
   secret: "correct horse battery staple",
 };
 
+/** By `as`; "none" and "bad" have none. */
+const TOKENS = new Map<string, string>(Object.entries(RECORDED_TOKENS));
+
 function vmidOf(letter: string): number {
   return FIRST_ID + letter.charCodeAt(0) - "a".charCodeAt(0);
 }
@@ -67,17 +70,16 @@ class Play {
       guests: () => new NoGuest(),
       schema,
     });
-    const [broad, root] = [TOKENS["broad"] ?? "", TOKENS["root"] ?? ""]
-      .map((token) => new DoubleClient(double, clock, token));
-    if (broad === undefined || root === undefined) throw new Error("There are no tokens");
-    this.#stage = { double, clock, broad, root, vmid: vmidOf };
+    const [broad, root] = [RECORDED_TOKENS.broad, RECORDED_TOKENS.root];
+    const clientOf = (token: string): DoubleClient => new DoubleClient(double, clock, token);
+    this.#stage = { double, clock, broad: clientOf(broad), root: clientOf(root), vmid: vmidOf };
     const letters = [..."abcdefghijklmnopqrstuvwxyz"].map((letter): [string, string] => {
       return [`vmid:${letter}`, `${vmidOf(letter)}`];
     });
     this.#bindings = new Bindings(flow.upids, [...letters, ["{{storepath}}", "/srv/vmstore"]]);
   }
 
-  async run(): Promise<Played[]> {
+  async run(look: ((stage: Stage) => void) | undefined): Promise<Played[]> {
     const scene = SCENES[this.#flow.flow] ?? {};
     await scene.prepare?.(this.#stage);
     const played: Played[] = [];
@@ -88,6 +90,7 @@ class Play {
       played.push({ flow: this.#flow.flow, index, exchange, differences });
       if (!together.has(index)) await this.#stage.clock.advance(PACE_MS);
     }
+    look?.(this.#stage);
     await this.#stage.double.close();
     return played;
   }
@@ -141,7 +144,7 @@ class Play {
     const filled = body === undefined ? undefined : Object.fromEntries(
       Object.entries(body).map(([name, value]) => [name, typeof value === "string" ? fill(value) : value]),
     );
-    const request = requestOf(method, fill(path), filled, TOKENS[as], encoding);
+    const request = requestOf(method, fill(path), filled, TOKENS.get(as), encoding);
     const bad = BAD_CREDENTIALS.find(([words]) => as === "bad" && words.test(note))?.[1];
     if (bad !== undefined) request.headers = { ...request.headers, authorization: bad };
     // The recordings keep the type of a body only when it is JSON.
@@ -157,7 +160,11 @@ function isEndOfTask({ method, path, response }: Exchange): boolean {
     JSON.stringify(response).includes('"stopped"');
 }
 
-/** Plays a flow and compares each of its exchanges. */
-export async function playFlow(flow: Flow, schema: readonly ApiMethod[]): Promise<Played[]> {
-  return await new Play(flow, schema).run();
+/** Plays a flow and compares each of its exchanges; `look` sees what it has left behind. */
+export async function playFlow(
+  flow: Flow,
+  schema: readonly ApiMethod[],
+  look?: (stage: Stage) => void,
+): Promise<Played[]> {
+  return await new Play(flow, schema).run(look);
 }

@@ -2,7 +2,6 @@
 import { DoubleClient } from "../client.ts";
 import type { ProxmoxDouble } from "../double.ts";
 import type { FakeClock } from "../../fake_clock.ts";
-import { RECORDED_SECRETS } from "../sites.ts";
 
 /** Where a flow is played. */
 export interface Stage {
@@ -25,14 +24,6 @@ export interface Scene {
 }
 
 const QEMU = "/nodes/pve1/qemu";
-
-/** The tokens of `as`. */
-export const TOKENS: Readonly<Record<string, string>> = {
-  broad: `prov@pve!t0=${RECORDED_SECRETS.broad}`,
-  privsep: `prov@pve!t1=${RECORDED_SECRETS.privsep}`,
-  root: `root@pam!adm=${RECORDED_SECRETS.root}`,
-  narrow: `wsp@pve!rec=${RECORDED_SECRETS.narrow}`,
-};
 
 /** Linked clones of the template, named as in the recordings. */
 async function clones({ broad, vmid }: Stage, ...letters: string[]): Promise<void> {

@@ -102,8 +102,9 @@ const INDEX_LIMITS = new Map([
 
 /** The property of a parameter, numbered ones included; undefined when the schema does not define it. */
 export function propertyOf(properties: Properties, name: string): Property | undefined {
+  if (name.includes("[")) return undefined;
   const exact = Object.hasOwn(properties, name) ? properties[name] : undefined;
-  if (exact !== undefined || name.includes("[")) return exact;
+  if (exact !== undefined) return exact;
   const numbered = /^(.*?)(0|[1-9]\d*)$/.exec(name);
   if (numbered === null) return undefined;
   const [, base = "", index = ""] = numbered;
