@@ -46,8 +46,10 @@ function find({ world, values }: Call): [string, DirectoryMapping] {
 function pathsOf({ values }: Call): Map<string, string> {
   return new Map(
     values.items("map").map((entry) => {
-      const keys = new Map(entry.split(",").map((part) => part.split("=", 2) as [string, string]));
-      return [keys.get("node") ?? "", keys.get("path") ?? ""];
+      const [node = "", path = ""] = ["node", "path"].map((key) =>
+        new RegExp(`(?:^|,)${key}=([^,]*)`).exec(entry)?.[1]
+      );
+      return [node, path];
     }),
   );
 }

@@ -59,6 +59,18 @@ Deno.test("create: who may only in a pool has to name it", async () => {
   });
 });
 
+Deno.test("clone: a right on all pools counts only for a pool that is named", async () => {
+  await onStage(schema, async ({ narrow }) => {
+    const refused = await narrow.send("POST", qemu(9000, "/clone"), { newid: 101, full: 0 });
+    assert.equal(refused.reason, "Permission check failed");
+    await narrow.run("POST", qemu(9000, "/clone"), { newid: 101, full: 0, pool: "zz" });
+  }, {
+    change: (site) => {
+      site.grants["/pool"] = { "wsp@pve": "WsPool", "wsp@pve!rec": "WsPool" };
+    },
+  });
+});
+
 Deno.test("template: disks become bases that clones can be linked to, and cannot be moved", async () => {
   await onStage(schema, async ({ broad, vm, world }) => {
     await broad.run("POST", QEMU, { vmid: 101, scsi0: "vmstore:1,format=qcow2" });

@@ -54,6 +54,9 @@ Deno.test("config: revert takes back what waits, and nothing else", async () => 
   await onStage(schema, async ({ broad, clone, vm }) => {
     await clone(101);
     await broad.run("POST", qemu(101, "/status/start"));
+    const digest = configDigest(vm(101));
+    await broad.run("PUT", qemu(101, "/config"), { delete: "cores" });
+    assert.notEqual(configDigest(vm(101)), digest, "what waits to be removed changes the file, too");
     await broad.run("PUT", qemu(101, "/config"), { memory: "256", cores: "2" });
     await broad.run("PUT", qemu(101, "/config"), { revert: "memory" });
     assert.deepEqual([...vm(101).pending], [["cores", "2"]]);
@@ -109,6 +112,9 @@ Deno.test("config: a borrowed disk survives the borrower, and stays the lender's
     await broad.run("POST", qemu(102, "/config"), { scsi1: "vmstore:1" });
     await broad.run("POST", qemu(101, "/config"), { scsi1: FOREIGN });
     assert.equal(vm(102).config.get("scsi1"), `${FOREIGN},size=1G`, "both name it");
+    await broad.run("PUT", qemu(101, "/config"), { delete: "scsi1" });
+    assert.ok(!vm(101).config.has("unused0"), "nothing of it is kept with the borrower");
+    await broad.run("POST", qemu(101, "/config"), { scsi1: FOREIGN });
     await broad.run("DELETE", `${qemu(101)}?purge=1&destroy-unreferenced-disks=1`);
     assert.equal(world.volumes.find(FOREIGN)?.owner, 102);
     await broad.run("DELETE", qemu(102));

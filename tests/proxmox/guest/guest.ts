@@ -69,7 +69,7 @@ export interface GuestAgent {
   readFile(path: string): Uint8Array | undefined;
 }
 
-/** What runs inside a VM. Made anew for each VM, switched on and off with it. */
+/** What runs inside a VM. Made anew at each power-on: what should outlive one is on a disk, or with the factory. */
 export interface Guest {
   /** The power came on. */
   boot(machine: Machine): void;
@@ -87,7 +87,7 @@ export interface Guest {
   listens(protocol: Destination["protocol"], port: number | undefined): boolean;
 }
 
-/** Makes the guest of a VM. */
+/** Makes the guest of a VM that is switched on; `config` is the configuration in force. */
 export type GuestFactory = (vmid: number, config: ReadonlyMap<string, string>) => Guest;
 
 /** No operating system: no agent, no reaction, no device ever released. The recorded VMs were like this. */

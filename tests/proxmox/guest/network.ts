@@ -58,6 +58,7 @@ export class Network {
 
   /** A VM connects to somewhere. */
   connect(origin: Origin, to: Destination): Reach {
+    this.#world.catchUp();
     const plug = this.#plug(origin.vmid, origin.nic);
     if (plug === undefined) return refused(`${origin.nic} of VM ${origin.vmid} is not plugged in`);
     const packet = packetOf(origin.address, to);
@@ -68,6 +69,7 @@ export class Network {
 
   /** A host connects to somewhere. */
   connectFrom(host: string, to: Destination): Reach {
+    this.#world.catchUp();
     const from = this.hosts.get(host);
     const address = from?.addresses[0];
     if (from === undefined || address === undefined) {

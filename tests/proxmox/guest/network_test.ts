@@ -106,12 +106,10 @@ Deno.test("Network: rules are in force after the daemon's round, and open connec
     await broad.run("POST", qemu(101, "/firewall/rules"), rule);
     assert.equal(why(guest.reach(OUTSIDE)), "VM 101 out: policy_out", "not yet");
     await clock.advance(10_000);
-    world.catchUp();
     const reach = guest.reach(OUTSIDE);
     assert.ok(reach.isOpen, why(reach));
     await broad.run("DELETE", qemu(101, "/firewall/rules/0"));
     await clock.advance(10_000);
-    world.catchUp();
     assert.equal(why(guest.reach(OUTSIDE)), "VM 101 out: policy_out", "cut for new ones");
     assert.ok(reach.connection.isAlive(), "but what was open stays open");
     const net = world.vm("pve1", 101).config.get("net0");
@@ -128,6 +126,16 @@ Deno.test("Network: power off ends connections, and another power-on does not br
     await broad.run("POST", qemu(101, "/status/stop"));
     assert.equal(why(world.network.connectFrom("gateway", DESKTOP)), `no wire leads to ${ADDRESS}`);
     await broad.run("POST", qemu(101, "/status/start"));
+    assert.ok(!reach.connection.isAlive());
+    assert.ok(world.network.connectFrom("gateway", DESKTOP).isOpen);
+  });
+});
+
+Deno.test("Network: another NIC in the same place is not the one that had the connection", async () => {
+  await onNetwork(async ({ broad, world }) => {
+    const reach = world.network.connectFrom("gateway", DESKTOP);
+    assert.ok(reach.isOpen && reach.connection.isAlive());
+    await broad.run("PUT", qemu(101, "/config"), { net0: "virtio,bridge=vmbr0,firewall=1" });
     assert.ok(!reach.connection.isAlive());
     assert.ok(world.network.connectFrom("gateway", DESKTOP).isOpen);
   });
