@@ -347,22 +347,4 @@ export const PLANTED: readonly Planted[] = [
       replace: "if (compute === undefined) return `${what} is not there`;",
     }],
   },
-  {
-    name: "the driver deletes by name only",
-    expects: /^invariant 8/,
-    file: "src/drivers/lab/apply_workspace.ts",
-    find:
-      "if (compute === undefined || !compute.owned || compute.deletedAtMs !== null) return;\n    const { compute: seen } = workspace;\n    if (seen?.uid !== compute.uid || seen.version !== String(compute.version)) {",
-    replace:
-      'if (compute === undefined || compute.deletedAtMs !== null) return;\n    const { compute: seen } = workspace;\n    if (seen?.uid === "") {',
-  },
-  {
-    name: "the driver starts over whatever came meanwhile",
-    expects: NOT_KEPT,
-    file: "src/drivers/lab/apply_workspace.ts",
-    find:
-      'if (seen === null) throw conflict(what, "it exists and had not been observed");\n    if (seen.uid !== compute.uid || seen.version !== String(compute.version)) {',
-    replace:
-      'if (seen === null) throw conflict(what, "it exists and had not been observed");\n    if (seen.uid !== compute.uid) {',
-  },
 ];
