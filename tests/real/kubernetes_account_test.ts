@@ -1,5 +1,6 @@
 /** deploy/kubernetes on the real API server: a permit's whole life as WPS's own account, judged by the audit log. */
 import assert from "node:assert/strict";
+import { Fault } from "../../src/core/fault.ts";
 import { areCanariesFresh } from "../../src/core/isolation.ts";
 import { workspaceName } from "../../src/core/names.ts";
 import { KubernetesDriver } from "../../src/drivers/kubernetes/driver.ts";
@@ -150,8 +151,17 @@ async function brokenImage(permit: Permit): Promise<void> {
 async function rebind(permit: Permit, api: Api): Promise<void> {
   const { name } = await permit.volumeIn("project", "bound");
   await api.remove("persistentvolumeclaims", { namespace: permit.namespace, name });
-  const { seen } = await permit.volumeIn("project", "released");
-  await permit.apply({ kind: "rebind-volume", volume: volume("project"), seen });
+  // Its controller may write to the volume after this look, and then rebinding is refused as it must be.
+  await until("it is bound anew", async () => {
+    const { seen } = await permit.volumeIn("project", "released");
+    try {
+      await permit.apply({ kind: "rebind-volume", volume: volume("project"), seen });
+      return true;
+    } catch (thrown) {
+      if (thrown instanceof Fault && thrown.reason === "conflict") return false;
+      throw thrown;
+    }
+  });
   await permit.volumeIn("project", "bound");
 }
 

@@ -11,6 +11,7 @@ import type { DesiredWorkspace } from "../../../src/core/workspace.ts";
 import type { KubernetesDriver } from "../../../src/drivers/kubernetes/driver.ts";
 import { until } from "../../services/until.ts";
 import { FS_GROUP } from "../../conformance/fixtures.ts";
+import { areCanariesLasting } from "../../conformance/trial.ts";
 
 /** A permit of a name of its own. */
 export class Permit {
@@ -34,7 +35,7 @@ export class Permit {
 
   /** A consolidation has its canaries asked first, as its job would. */
   async apply(action: Action): Promise<void> {
-    if (action.kind === "consolidate" && !areCanariesFresh(await this.observe())) {
+    if (action.kind === "consolidate" && !areCanariesLasting(await this.observe())) {
       await this.canaries([], areCanariesFresh);
     }
     await this.driver.apply(action, this.context);
