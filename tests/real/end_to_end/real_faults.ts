@@ -26,7 +26,7 @@ const BULKY_EVENTS = 80, BULKY_CHARACTERS = 100_000;
 /** Short, so that a frozen service is given up soon. */
 export const HEARTBEAT = "5s";
 
-/** All of them, in the order in which they are struck: each other one on the way to the data. */
+/** All of them, in the order in which they are struck. */
 export const REAL_FAULTS: readonly RealFault[] = [
   {
     name: "SIGKILL of the service",
@@ -53,17 +53,6 @@ export const REAL_FAULTS: readonly RealFault[] = [
     },
   },
   {
-    name: "SIGKILL of the API server",
-    strike: async (stage, send) => {
-      const felt = feeling(stage.service, isTrouble);
-      await disturb("kill", "apiserver");
-      await send();
-      await felt();
-      await away();
-      return () => disturb("start", "apiserver");
-    },
-  },
-  {
     name: "SIGKILL of RabbitMQ",
     strike: async (stage, send) => {
       const { service, rabbit, manager } = stage;
@@ -76,6 +65,17 @@ export const REAL_FAULTS: readonly RealFault[] = [
         await manager.reconnect();
         await send();
       };
+    },
+  },
+  {
+    name: "SIGKILL of the API server",
+    strike: async (stage, send) => {
+      const felt = feeling(stage.service, isTrouble);
+      await disturb("kill", "apiserver");
+      await send();
+      await felt();
+      await away();
+      return () => disturb("start", "apiserver");
     },
   },
   {
