@@ -95,12 +95,11 @@ built() {
   say "$name: built in $((SECONDS - begun)) s"
 }
 
-# Downloads say one line per module; only what failed is worth reading. Without what only a debugger reads a compiler
-# takes an eighth less time.
+# Downloads say one line per module; only what failed is worth reading.
 compile() {
   local out=$1
   shift
-  "$GO" build -trimpath -gcflags=all=-dwarf=false -o "$CACHE/$out.new" "$@" 2>"$CACHE/$out.log" || { tail -20 "$CACHE/$out.log" >&2; return 1; }
+  "$GO" build -trimpath -o "$CACHE/$out.new" "$@" 2>"$CACHE/$out.log" || { tail -20 "$CACHE/$out.log" >&2; return 1; }
   mv "$CACHE/$out.new" "$CACHE/$out"
 }
 
@@ -118,7 +117,6 @@ compile_calico() {
   copy_fresh "$(module_folder github.com/projectcalico/calico)/libcalico-go/config/crd" "$CACHE/calico-crds"
 }
 
-# Of one module with the others: most of its packages are compiled already.
 compile_kwok() {
   compile kwok -ldflags '-s -w' sigs.k8s.io/kwok/cmd/kwok
   local stage
@@ -149,5 +147,5 @@ export CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOTOOLCHAIN=auto
 built image image make_images
 built kube kube compile_kube
 built calico calico compile_calico
-built kwok kube compile_kwok
+built kwok kwok compile_kwok
 say "ready in $((SECONDS - begun)) s: $CACHE"
