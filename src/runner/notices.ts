@@ -105,7 +105,7 @@ export function startNotices(
     add(permitId, { occasion, atMs: nowMs + pauseMs });
     const line = { permit: permitId, error, times };
     // Each drift pass that cannot look either tells so, too.
-    if (times === 1) log.warn("cannot look at what changed; it is tried until it can", line);
+    if (times === 1) log.warn("cannot look at what changed; it is tried again until that succeeds", line);
     else log.debug("cannot look at what changed yet", line);
   }
 

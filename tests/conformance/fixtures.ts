@@ -1,6 +1,6 @@
 /** Builders of desired things for driver cases: complete, valid, and as small as a case wants to speak of. */
 import { permitName } from "../../src/core/names.ts";
-import type { ObservedVolume, ObservedWorkspace } from "../../src/core/observed.ts";
+import type { Instance, ObservedVolume, ObservedWorkspace } from "../../src/core/observed.ts";
 import type { Consolidation } from "../../src/core/step.ts";
 import {
   type DesiredVolume,
@@ -92,6 +92,38 @@ export function neverSeen(key: string): ObservedWorkspace {
     compute: null,
     unsettled: null,
     terminating: null,
+  };
+}
+
+/** A pod that is ready behind its gate and mounts nothing; `given` replaces fields. */
+export function readyInstance(given: Partial<Instance> = {}): Instance {
+  return {
+    uid: "uid-1",
+    name: "research-a-0",
+    state: "running",
+    ready: true,
+    specHash: "",
+    mounts: [],
+    gated: true,
+    node: "node-1",
+    reason: null,
+    ...given,
+  };
+}
+
+/** A volume that is bound and retained, without taint; `given` replaces fields. */
+export function boundVolume(key: string, given: Partial<ObservedVolume> = {}): ObservedVolume {
+  return {
+    id: parseVolumeKey(key),
+    key,
+    name: `vol-${key}`,
+    state: "bound",
+    retained: true,
+    tainted: false,
+    size: "1Gi",
+    detail: null,
+    seen: null,
+    ...given,
   };
 }
 

@@ -1,45 +1,14 @@
 import assert from "node:assert/strict";
 import { describeCondition, describeInstance, liveInstance, unmet } from "../../src/core/condition.ts";
-import type { Instance, Observed, ObservedVolume, ObservedWorkspace } from "../../src/core/observed.ts";
+import type { Observed, ObservedWorkspace } from "../../src/core/observed.ts";
 import type { Condition } from "../../src/core/step.ts";
-import { parseVolumeKey } from "../../src/core/volume.ts";
 import { nextStretch } from "../../src/runner/stretch.ts";
-import { neverSeen } from "../conformance/fixtures.ts";
+import { boundVolume, neverSeen, readyInstance } from "../conformance/fixtures.ts";
 import { UNASKED } from "./paper_platform.ts";
 import { builtInPhases, journey, permitOf } from "./plan_fixture.ts";
 
-function instance(given: Partial<Instance> = {}): Instance {
-  return {
-    uid: "1",
-    name: "research-a-0",
-    state: "running",
-    ready: true,
-    specHash: "",
-    mounts: [],
-    gated: false,
-    node: "node-1",
-    reason: null,
-    ...given,
-  };
-}
-
 function workspace(given: Partial<ObservedWorkspace> = {}): ObservedWorkspace {
   return { ...neverSeen("research/a"), power: "running", ...given };
-}
-
-function volume(key: string, given: Partial<ObservedVolume> = {}): ObservedVolume {
-  return {
-    id: parseVolumeKey(key),
-    key,
-    name: `vol-${key}`,
-    state: "bound",
-    retained: true,
-    tainted: false,
-    size: "1Gi",
-    detail: null,
-    seen: null,
-    ...given,
-  };
 }
 
 function seen(given: Partial<Observed> = {}): Observed {
@@ -57,7 +26,7 @@ function seen(given: Partial<Observed> = {}): Observed {
   };
 }
 
-const OPEN = { state: "open", posture: "isolated", hash: "", openedFor: "1", seen: null } as const;
+const OPEN = { state: "open", posture: "isolated", hash: "", openedFor: "uid-1", seen: null } as const;
 const TASK = {
   key: "uploads/h",
   name: "consolidate-h",
@@ -100,8 +69,8 @@ const CASES: { why: string; condition: Condition; observed: Partial<Observed>; o
     observed: {
       workspaces: [workspace({
         instances: [
-          instance({ state: "terminating" }),
-          instance({ name: "other-0", state: "unreachable", reason: "its node does not answer" }),
+          readyInstance({ state: "terminating" }),
+          readyInstance({ name: "other-0", state: "unreachable", reason: "its node does not answer" }),
         ],
       })],
     },
@@ -144,19 +113,21 @@ const CASES: { why: string; condition: Condition; observed: Partial<Observed>; o
   {
     why: "a volume must be there and bound",
     condition: { is: "volumes-usable", volumes: ["raw", "outputs", "prepared"] },
-    observed: { volumes: [volume("raw"), volume("outputs", { state: "pending", detail: "no class" })] },
+    observed: {
+      volumes: [boundVolume("raw"), boundVolume("outputs", { state: "pending", detail: "no class" })],
+    },
     open: ["no class", "volume prepared does not exist"],
   },
   {
     why: "a released volume still is something",
     condition: { is: "volumes-gone", volumes: ["raw", "prepared"] },
-    observed: { volumes: [volume("raw", { state: "released" })] },
+    observed: { volumes: [boundVolume("raw", { state: "released" })] },
     open: ["volume vol-raw is released"],
   },
   {
     why: "retained means bound and set so",
     condition: { is: "volumes-retained", volumes: ["raw", "outputs", "prepared"] },
-    observed: { volumes: [volume("raw"), volume("outputs", { retained: false })] },
+    observed: { volumes: [boundVolume("raw"), boundVolume("outputs", { retained: false })] },
     open: ["volume outputs is not retained yet", "volume prepared is not retained yet"],
   },
   {
@@ -178,7 +149,9 @@ const CASES: { why: string; condition: Condition; observed: Partial<Observed>; o
     condition: { is: "ready", workspace: "research/a" },
     observed: {
       workspaces: [
-        workspace({ instances: [instance({ state: "terminating" }), instance({ name: "next-0" })] }),
+        workspace({
+          instances: [readyInstance({ state: "terminating" }), readyInstance({ name: "next-0" })],
+        }),
       ],
     },
     open: [],
@@ -186,7 +159,9 @@ const CASES: { why: string; condition: Condition; observed: Partial<Observed>; o
   {
     why: "running is not ready",
     condition: { is: "ready", workspace: "research/a" },
-    observed: { workspaces: [workspace({ instances: [instance({ ready: false, reason: "starting" })] })] },
+    observed: {
+      workspaces: [workspace({ instances: [readyInstance({ ready: false, reason: "starting" })] })],
+    },
     open: ["pod research-a-0 is running, not ready on node node-1: starting"],
   },
   {
@@ -221,13 +196,13 @@ for (const { why, condition, observed, open } of CASES) {
 
 Deno.test("describeInstance: a pod that nobody has placed yet", () => {
   const text = describeInstance(
-    instance({ state: "pending", node: null, reason: "0/3 nodes are available" }),
+    readyInstance({ state: "pending", node: null, reason: "0/3 nodes are available" }),
   );
   assert.equal(text, "pod research-a-0 is pending: 0/3 nodes are available");
 });
 
 Deno.test("liveInstance: an unreachable pod counts as running, one that ends does not (invariant 2)", () => {
-  const [ending, lost] = [instance({ state: "terminating" }), instance({ state: "unreachable" })];
+  const [ending, lost] = [readyInstance({ state: "terminating" }), readyInstance({ state: "unreachable" })];
   assert.equal(liveInstance(workspace({ instances: [ending, lost] })), lost);
   assert.equal(liveInstance(workspace({ instances: [ending] })), null);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { desire, type Desired } from "../../src/core/desired.ts";
 import type { ObservedVolume } from "../../src/core/observed.ts";
 import type { Permit, VolumeRecord } from "../../src/core/permit.ts";
-import { parseVolumeKey } from "../../src/core/volume.ts";
+import { boundVolume } from "../conformance/fixtures.ts";
 import { builtInPhases, MEMBERS, permitOf, SITE } from "./plan_fixture.ts";
 
 const phases = await builtInPhases();
@@ -10,11 +10,6 @@ const NOW_MS = Date.UTC(2026, 10, 22);
 
 function record(key: string, given: Partial<VolumeRecord> = {}): VolumeRecord {
   return { key, tainted: false, bound: true, destroyed: false, ...given };
-}
-
-function observed(key: string, given: Partial<ObservedVolume> = {}): ObservedVolume {
-  const base = { name: `vol-${key}`, retained: true, tainted: false, size: "1Gi", detail: null, seen: null };
-  return { id: parseVolumeKey(key), key, state: "bound", ...base, ...given };
 }
 
 function wish(
@@ -193,7 +188,7 @@ const GENERATIONS: {
     why: "or on the volume alone: either counts",
     status: "WORKSPACE_SETUP_PENDING",
     records: [record("project")],
-    observedVolumes: [observed("project", { tainted: true })],
+    observedVolumes: [boundVolume("project", { tainted: true })],
     project: "project@2",
   },
   {
@@ -243,24 +238,24 @@ const BATCHES: {
   volumes: ObservedVolume[];
   from: string[];
 }[] = [
-  { why: "each holder's uploads", volumes: UPLOADS.map((key) => observed(key)), from: UPLOADS },
+  { why: "each holder's uploads", volumes: UPLOADS.map((key) => boundVolume(key)), from: UPLOADS },
   { why: "none, none came", volumes: [], from: [] },
   {
     why: "not what is still open",
     permit: { ingressOpen: true, ingressBatch: 2 },
-    volumes: [...UPLOADS, "uploads/hospital-a@2"].map((key) => observed(key)),
+    volumes: [...UPLOADS, "uploads/hospital-a@2"].map((key) => boundVolume(key)),
     from: UPLOADS,
   },
   {
     why: "not what was destroyed after its copy",
     records: [record("uploads/hospital-a", { destroyed: true })],
-    volumes: [observed("uploads/hospital-b")],
+    volumes: [boundVolume("uploads/hospital-b")],
     from: ["uploads/hospital-b"],
   },
   {
     why: "what was to be destroyed when a crash came, again",
     records: [record("uploads/hospital-a", { destroyed: true })],
-    volumes: [observed("uploads/hospital-a")],
+    volumes: [boundVolume("uploads/hospital-a")],
     from: ["uploads/hospital-a"],
   },
   {
@@ -272,7 +267,7 @@ const BATCHES: {
   {
     why: "also of a holder who is no longer named",
     permit: { members: { ...MEMBERS, dataHolders: [] } },
-    volumes: UPLOADS.map((key) => observed(key)),
+    volumes: UPLOADS.map((key) => boundVolume(key)),
     from: UPLOADS,
   },
 ];

@@ -15,7 +15,14 @@ import type { Permit } from "../../src/core/permit.ts";
 import type { Action } from "../../src/core/step.ts";
 import { parseVolumeKey } from "../../src/core/volume.ts";
 import type { DesiredWorkspace, Mount } from "../../src/core/workspace.ts";
-import { consolidation, mount, neverSeen, volume, workspace } from "../conformance/fixtures.ts";
+import {
+  consolidation,
+  mount,
+  neverSeen,
+  readyInstance,
+  volume,
+  workspace,
+} from "../conformance/fixtures.ts";
 import { UNASKED } from "./paper_platform.ts";
 import { builtInPhases, type Journey, journey, permitOf } from "./plan_fixture.ts";
 
@@ -39,21 +46,6 @@ function observed(...workspaces: ObservedWorkspace[]): Observed {
     objects: [],
     canaries: UNASKED,
     atMs: 0,
-  };
-}
-
-function instance(given: Partial<Instance> = {}): Instance {
-  return {
-    uid: "uid-1",
-    name: "research-a-0",
-    state: "running",
-    ready: true,
-    specHash: "",
-    mounts: [],
-    gated: true,
-    node: null,
-    reason: null,
-    ...given,
   };
 }
 
@@ -116,33 +108,33 @@ const FORESEEN: {
   },
   {
     why: "an open without proof",
-    observed: observed(seen(SHUT, [instance({ mounts: [DATA] })])),
+    observed: observed(seen(SHUT, [readyInstance({ mounts: [DATA] })])),
     actions: [open()],
     broken: [6],
   },
   {
     why: "an open after its proof, in the same stretch",
-    observed: observed(seen(SHUT, [instance({ mounts: [DATA] })])),
+    observed: observed(seen(SHUT, [readyInstance({ mounts: [DATA] })])),
     actions: [proof, open()],
     broken: [],
   },
   {
     why: "an open after a proof on record",
-    observed: observed(seen(SHUT, [instance({ mounts: [DATA] })])),
+    observed: observed(seen(SHUT, [readyInstance({ mounts: [DATA] })])),
     context: { proven: new Set(["uid-1"]) },
     actions: [open()],
     broken: [],
   },
   {
     why: "the proof of another instance is none of this one",
-    observed: observed(seen(SHUT, [instance({ mounts: [DATA] })])),
+    observed: observed(seen(SHUT, [readyInstance({ mounts: [DATA] })])),
     context: { proven: new Set(["uid-0"]) },
     actions: [open()],
     broken: [6],
   },
   {
     why: "an open with a way out beside data, proven or not",
-    observed: observed(seen(SHUT, [instance({ mounts: [DATA] })])),
+    observed: observed(seen(SHUT, [readyInstance({ mounts: [DATA] })])),
     actions: [proof, open({ posture: "proxied" })],
     broken: [1],
   },
@@ -175,14 +167,14 @@ const FORESEEN: {
   },
   {
     why: "a mark on a volume that somebody with a way out mounts",
-    observed: observed(seen(PROXIED, [instance({ mounts: [PROJECT] })])),
+    observed: observed(seen(PROXIED, [readyInstance({ mounts: [PROJECT] })])),
     actions: [taint],
     broken: [1, 6],
   },
   {
     why: "data beside a pod that shares a volume and has a way out",
     observed: observed(
-      seen(PROXIED, [instance({ mounts: [PROJECT] })]),
+      seen(PROXIED, [readyInstance({ mounts: [PROJECT] })]),
       seen(SHUT, [], "research/b"),
     ),
     context: {
@@ -197,7 +189,7 @@ const FORESEEN: {
   },
   {
     why: "the same once that pod is cut",
-    observed: observed(seen(PROXIED, [instance({ mounts: [PROJECT] })]), seen(SHUT, [], "research/b")),
+    observed: observed(seen(PROXIED, [readyInstance({ mounts: [PROJECT] })]), seen(SHUT, [], "research/b")),
     actions: [
       { kind: "cut-network", workspace: seen(PROXIED) },
       taint,
@@ -207,7 +199,7 @@ const FORESEEN: {
   },
   {
     why: "the same once that pod is seen to be gone",
-    observed: observed(seen(PROXIED, [instance({ mounts: [PROJECT] })]), seen(SHUT, [], "research/b")),
+    observed: observed(seen(PROXIED, [readyInstance({ mounts: [PROJECT] })]), seen(SHUT, [], "research/b")),
     actions: [
       { kind: "gone", workspaces: [KEY] },
       taint,
@@ -217,13 +209,13 @@ const FORESEEN: {
   },
   {
     why: "the same while another pod is waited for",
-    observed: observed(seen(PROXIED, [instance({ mounts: [PROJECT] })]), seen(SHUT, [], "research/b")),
+    observed: observed(seen(PROXIED, [readyInstance({ mounts: [PROJECT] })]), seen(SHUT, [], "research/b")),
     actions: [{ kind: "gone", workspaces: ["research/b"] }, taint],
     broken: [1, 6],
   },
   {
     why: "the same once that pod is stopped",
-    observed: observed(seen(PROXIED, [instance({ mounts: [PROJECT] })]), seen(SHUT, [], "research/b")),
+    observed: observed(seen(PROXIED, [readyInstance({ mounts: [PROJECT] })]), seen(SHUT, [], "research/b")),
     actions: [
       { kind: "stop", workspace: seen(PROXIED) },
       taint,
@@ -233,7 +225,7 @@ const FORESEEN: {
   },
   {
     why: "cut and stop, then a start of its own with data",
-    observed: observed(seen(PROXIED, [instance({ mounts: [PROJECT] })])),
+    observed: observed(seen(PROXIED, [readyInstance({ mounts: [PROJECT] })])),
     actions: [
       { kind: "cut-network", workspace: seen(PROXIED) },
       { kind: "stop", workspace: seen(PROXIED) },
@@ -244,7 +236,7 @@ const FORESEEN: {
   },
   {
     why: "what is broken already is not the steps' doing: cutting goes on",
-    observed: observed(seen(BREACHED, [instance({ mounts: [DATA] })])),
+    observed: observed(seen(BREACHED, [readyInstance({ mounts: [DATA] })])),
     actions: [{ kind: "cut-network", workspace: seen(BREACHED) }, {
       kind: "stop",
       workspace: seen(BREACHED),
@@ -262,9 +254,9 @@ for (const { why, observed, context: given, actions, broken } of FORESEEN) {
 
 Deno.test("guardedOf: a network is open only for the pod that it was opened for, and one that has ended sees nothing", () => {
   const pods = [
-    instance({ mounts: [DATA] }),
-    instance({ uid: "uid-2" }),
-    instance({ uid: "uid-3", state: "failed" }),
+    readyInstance({ mounts: [DATA] }),
+    readyInstance({ uid: "uid-2" }),
+    readyInstance({ uid: "uid-3", state: "failed" }),
   ];
   const { instances } = guardedOf(observed(seen(PROXIED, pods)), context({ proven: new Set(["uid-2"]) }));
   assert.deepEqual(
@@ -283,7 +275,7 @@ Deno.test("guardedOf: a network is open only for the pod that it was opened for,
 
 Deno.test("guardedOf: a volume is sensitive by rule, by record or by its own mark", () => {
   const platform = seen(SHUT, [
-    instance({ mounts: [DATA, PROJECT, mount("home/a", "rw"), mount("home/b", "rw")] }),
+    readyInstance({ mounts: [DATA, PROJECT, mount("home/a", "rw"), mount("home/b", "rw")] }),
   ]);
   const marked = {
     ...observed(platform),
@@ -408,7 +400,7 @@ Deno.test("guardedOf: a consolidation sees data as a workspace does, and what le
   assert.deepEqual(broken([task({ state: "shut" })]), []);
   assert.deepEqual(broken([task(out)]), ["1 pod task-1 (t-1)"]);
   assert.deepEqual(broken([task({ state: "shut" }, false)]), ["6 pod task-1 (t-1)"], "it passed no gate");
-  const airlock = seen(ALLOW_LISTED, [instance({ mounts: [uploads] })], "airlock/h");
+  const airlock = seen(ALLOW_LISTED, [readyInstance({ mounts: [uploads] })], "airlock/h");
   assert.deepEqual(
     broken([task({ state: "shut" })], airlock),
     ["2 pod task-1 (t-1)", "6 pod research-a-0 (uid-1)"],
@@ -418,7 +410,7 @@ Deno.test("guardedOf: a consolidation sees data as a workspace does, and what le
 
 Deno.test("guardedOf: a pod near data without its gate breaks invariant 6, and one without data needs none", () => {
   const broken = (given: Partial<Instance>): number[] =>
-    breachesOf(guardedOf(observed(seen(SHUT, [instance(given)])), context())).map(({ invariant }) =>
+    breachesOf(guardedOf(observed(seen(SHUT, [readyInstance(given)])), context())).map(({ invariant }) =>
       invariant
     );
   assert.deepEqual(broken({ mounts: [DATA], gated: true }), []);
@@ -432,7 +424,7 @@ Deno.test("foreseen: a consolidation is not begun while whoever shares its uploa
     volume: parseVolumeKey("uploads/hospital-a"),
     volumeKey: "uploads/hospital-a",
   };
-  const airlock = seen(ALLOW_LISTED, [instance({ mounts: [uploads] })], "airlock/hospital-a");
+  const airlock = seen(ALLOW_LISTED, [readyInstance({ mounts: [uploads] })], "airlock/hospital-a");
   const action: Action = { kind: "consolidate", consolidation: consolidation("hospital-a"), task: null };
   const given = context({ proven: new Set(["uid-1"]) });
   const found = (actions: Foreseeable[]): number[] =>
@@ -442,7 +434,7 @@ Deno.test("foreseen: a consolidation is not begun while whoever shares its uploa
 });
 
 Deno.test("guardedOf: a pod on a volume that does not bear the permit's mark breaks invariant 8", () => {
-  const found = observed(seen({ state: "shut", seen: null }, [instance({ mounts: [DATA, PROJECT] })]));
+  const found = observed(seen({ state: "shut", seen: null }, [readyInstance({ mounts: [DATA, PROJECT] })]));
   const named = (key: string) => `PersistentVolumeClaim wps-p-1/${volumeName(key)}`;
   const why = "it has no label";
   const of = (foreign: Observed["foreign"]) =>

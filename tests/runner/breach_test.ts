@@ -2,13 +2,12 @@
 import assert from "node:assert/strict";
 import { Fault } from "../../src/core/fault.ts";
 import { permitName } from "../../src/core/names.ts";
-import type { Instance, ObservedVolume, TaskPod } from "../../src/core/observed.ts";
+import type { TaskPod } from "../../src/core/observed.ts";
 import type { Posture } from "../../src/core/phase.ts";
-import { parseVolumeKey } from "../../src/core/volume.ts";
 import type { Mount } from "../../src/core/workspace.ts";
 import { DEFAULT_DENY } from "../../src/drivers/lab/network.ts";
 import { tellBreach, tellReached } from "../../src/runner/breach.ts";
-import { mount, neverSeen } from "../conformance/fixtures.ts";
+import { boundVolume, mount, neverSeen, readyInstance } from "../conformance/fixtures.ts";
 import { PERMIT, type Stage, withStage } from "./stage.ts";
 
 /** Long enough to be found in the middle. */
@@ -47,34 +46,6 @@ for (const { how, open, close } of OPENINGS) {
       assert.deepEqual(stage.truth().tasks, [], "begun anew, and done");
     }, { settings: { taskMs: TASK_MS } });
   });
-}
-
-const SOMEBODY: Instance = {
-  uid: "uid-1",
-  name: "pod-0",
-  state: "running",
-  ready: true,
-  specHash: "",
-  mounts: [],
-  gated: true,
-  node: null,
-  reason: null,
-};
-
-function bound(key: string): ObservedVolume {
-  const size = "1Gi";
-  const id = parseVolumeKey(key);
-  return {
-    id,
-    key,
-    name: key,
-    state: "bound",
-    retained: true,
-    tainted: false,
-    size,
-    detail: null,
-    seen: null,
-  };
 }
 
 /** A researcher's pod was evicted while nothing of the service ran; its successor is ready, and `meanwhile` happens. */
@@ -239,15 +210,14 @@ for (const { why, key, posture, openedFor = "uid-1", mounts, told } of OPENED) {
       return Promise.resolve();
     };
     const network = { state: "open", posture, hash: "", openedFor, seen: null } as const;
-    const instances = [{ ...SOMEBODY, mounts }];
-    const volumes = ["prepared", "uploads/hospital-a", "uploads/hospital-b"].map((name) => ({
-      ...bound(name),
-      tainted: true,
-    }));
+    const instances = [readyInstance({ mounts })];
+    const volumes = ["prepared", "uploads/hospital-a", "uploads/hospital-b"].map((name) =>
+      boundVolume(name, { tainted: true })
+    );
     await tellBreach({ alarm }, { permitId: "p", halted: false }, {
       workspaces: [{ ...neverSeen(key), network, instances }],
       tasks: [],
-      volumes: [...volumes, bound("project")],
+      volumes: [...volumes, boundVolume("project")],
     });
     const [text = ""] = said;
     assert.equal(said.length, told ? 1 : 0, text);

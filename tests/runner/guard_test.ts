@@ -1,11 +1,18 @@
 import assert from "node:assert/strict";
-import type { Instance, Observed, ObservedWorkspace } from "../../src/core/observed.ts";
+import type { Observed, ObservedWorkspace } from "../../src/core/observed.ts";
 import type { Action, ApplyStep } from "../../src/core/step.ts";
 import { parseVolumeKey } from "../../src/core/volume.ts";
 import type { Mount } from "../../src/core/workspace.ts";
 import { createGuard } from "../../src/runner/guard.ts";
 import { taintVolumes } from "../../src/store/volumes.ts";
-import { consolidation, mount, neverSeen, volume, workspace } from "../conformance/fixtures.ts";
+import {
+  consolidation,
+  mount,
+  neverSeen,
+  readyInstance,
+  volume,
+  workspace,
+} from "../conformance/fixtures.ts";
 import { UNASKED } from "../core/paper_platform.ts";
 import { builtInPhases } from "../core/plan_fixture.ts";
 import { PERMIT, type Stage, withStage } from "./stage.ts";
@@ -26,17 +33,7 @@ function observed(...workspaces: ObservedWorkspace[]): Observed {
 
 /** A workspace that runs and whose network is open for its pod. */
 function open(key: string, mounts: Mount[]): ObservedWorkspace {
-  const pod: Instance = {
-    uid: `uid-${key}`,
-    name: "pod-0",
-    state: "running",
-    ready: true,
-    specHash: "",
-    mounts,
-    gated: true,
-    node: null,
-    reason: null,
-  };
+  const pod = readyInstance({ uid: `uid-${key}`, mounts });
   return {
     ...neverSeen(key),
     network: { state: "open", posture: "inbound-allowlist", hash: "", openedFor: pod.uid, seen: null },

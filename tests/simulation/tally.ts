@@ -106,17 +106,7 @@ export class Tally {
  * that come too late to be accepted: one more lost message and they would be missing. Longer runs have and count them.
  */
 const TURNS: Record<Status, readonly Status[]> = {
-  AWAITING_INGRESS: [
-    "AWAITING_INGRESS",
-    "DATA_PREPARATION_PENDING",
-    "DATA_PREPARATION_REVIEW_PENDING",
-    "DATA_PREPARATION_REWORK",
-    "WORKSPACE_SETUP_PENDING",
-    "WORKSPACE_SETUP_REVIEW_PENDING",
-    "WORKSPACE_SETUP_REWORK",
-    "ANALYSIS_ACTIVE",
-    "ARCHIVED",
-  ],
+  AWAITING_INGRESS: STATUSES,
   DATA_PREPARATION_PENDING: [
     "DATA_PREPARATION_PENDING",
     "DATA_PREPARATION_REVIEW_PENDING",

@@ -21,7 +21,7 @@ import { serviceManifest, statefulSetManifest } from "../../../src/drivers/kuber
 import { LABEL, marks } from "../../../src/drivers/kubernetes/marks.ts";
 import { pathOf } from "../../../src/drivers/kubernetes/wire.ts";
 import { createOnly } from "../../../src/drivers/kubernetes/write.ts";
-import { neverSeen, volume } from "../../conformance/fixtures.ts";
+import { boundVolume, neverSeen, volume } from "../../conformance/fixtures.ts";
 import { GATE, NAMESPACE, PERMIT, research, site } from "./fixtures.ts";
 import { MemoryApi } from "./memory_api.ts";
 
@@ -259,10 +259,7 @@ Deno.test("ensureIdentity: a Secret that changed since it was seen is not writte
 
 const PROJECT = volume("project");
 const CLAIM = volumeName(PROJECT.key);
-const observed = (seen: Seen): ObservedVolume => ({
-  ...{ key: PROJECT.key, id: PROJECT.id, name: CLAIM, state: "bound", retained: true, tainted: false },
-  ...{ size: PROJECT.size, detail: null, seen },
-});
+const observed = (seen: Seen): ObservedVolume => boundVolume(PROJECT.key, { name: CLAIM, seen });
 
 /** A bound claim, and the volume behind it as a storage driver leaves it. */
 function bound(api: MemoryApi): { claim: NonNullable<Seen>; backing: () => { [field: string]: unknown } } {

@@ -1,6 +1,7 @@
 /** What WPS may do on a cluster: the rules of deploy/kubernetes, asked one by one. */
 import type { CheckLine } from "../../../core/driver.ts";
 import type { Client } from "../client.ts";
+import { DOOMED_KINDS } from "../doomed.ts";
 import { readOtherKinds, someOf } from "../other_kinds.ts";
 import { mayI, type Question } from "../rights.ts";
 import { groupOf, type Resource } from "../wire.ts";
@@ -25,8 +26,8 @@ const LEST_IT_GOES = "what is not WPS's must not go with a deleted permit's name
 /** Rights in the whole cluster are rights in any namespace, also in one that is not there. */
 const NO_NAMESPACE = "not-of-wps-self-check";
 
-/** Everything that WPS asks of a cluster as a whole. deploy/kubernetes/role.yaml grants exactly this (tested). */
-export const CLUSTER_PERMISSIONS: readonly Permission[] = [
+/** Kinds that WPS uses. */
+const USED: readonly Permission[] = [
   rule("namespaces", ["get", "list", "watch", "create", "patch", "delete"], "one namespace per permit"),
   rule("resourcequotas", ["get", "list", "create", "patch"], "bounds of a namespace"),
   rule("limitranges", ["get", "list", "create", "patch"], "defaults of a namespace"),
@@ -55,22 +56,16 @@ export const CLUSTER_PERMISSIONS: readonly Permission[] = [
     "readiness; the label by which a network is opened; control pods and probes",
   ),
   rule("jobs", ["get", "list", "watch", "create", "patch", "delete"], "consolidation of uploads"),
-  ...([
-    "configmaps",
-    "cronjobs",
-    "daemonsets",
-    "deployments",
-    "endpoints",
-    "endpointslices",
-    "horizontalpodautoscalers",
-    "ingresses",
-    "leases",
-    "poddisruptionbudgets",
-    "podtemplates",
-    "replicasets",
-    "replicationcontrollers",
-    "roles",
-  ] as const).map((resource) => rule(resource, ["list"], LEST_IT_GOES)),
+  rule("events", ["list"], "why a claim or mount waits"),
+  rule("nodes", ["get"], "whether a pod's node answers"),
+  rule("storageclasses", ["list"], "the startup self-check"),
+  rule("servicecidrs", ["list"], "the startup self-check: no policy may name a Service's address"),
+];
+
+/** Kinds that WPS only looks for before a namespace is ended; Secrets show by a role of their own. */
+const LOOKED_FOR: readonly Permission[] = [
+  ...DOOMED_KINDS.filter((kind) => kind !== "secrets" && USED.every(({ resource }) => resource !== kind))
+    .map((kind) => rule(kind, ["list"], LEST_IT_GOES)),
   // Not known to each API server, so found by discovery like custom resources.
   ...["resourceclaims", "resourceclaimtemplates"].map((resource) => ({
     group: "resource.k8s.io",
@@ -78,11 +73,10 @@ export const CLUSTER_PERMISSIONS: readonly Permission[] = [
     verbs: ["list"],
     why: LEST_IT_GOES,
   })),
-  rule("events", ["list"], "why a claim or mount waits"),
-  rule("nodes", ["get"], "whether a pod's node answers"),
-  rule("storageclasses", ["list"], "the startup self-check"),
-  rule("servicecidrs", ["list"], "the startup self-check: no policy may name a Service's address"),
 ];
+
+/** Everything that WPS asks of a cluster as a whole. deploy/kubernetes/role.yaml grants exactly this (tested). */
+export const CLUSTER_PERMISSIONS: readonly Permission[] = [...USED, ...LOOKED_FOR];
 
 /** What the role for Secrets grants, bound in each permit's namespace. */
 export const SECRET_PERMISSIONS: readonly Permission[] = [
